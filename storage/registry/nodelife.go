@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"time"
+
+	"hyzer/storage/kv"
+)
+
+// Holding experiments that the appliance itself uses; Import creates them.
+const (
+	OpsProject        = "emulab-ops"
+	ReloadingExpt     = "emulab-ops/reloading"
+	ReloadPendingExpt = "emulab-ops/reloadpending"
+	HWDownExpt        = "emulab-ops/hwdown"
+)
+
+// Reservation ties a node to an experiment. A node without one is free.
+type Reservation struct {
+	Node       string    `json:"node"`
+	Experiment string    `json:"experiment"` // "project/id"
+	VName      string    `json:"vname,omitzero"`
+	Role       string    `json:"role,omitzero"` // erole: node, delaynode, virthost ...
+	MustWipe   bool      `json:"must_wipe,omitzero"`
+	Sharing    string    `json:"sharing,omitzero"` // sharing_mode
+	ExternalID string    `json:"external_key,omitzero"`
+	Since      time.Time `json:"since,omitzero"`
+}
+
+// BootSelection says what a node boots: Next once, else Temp, else Def. None
+// of them: the node waits in its loader.
+type BootSelection struct {
+	Node        string `json:"node"`
+	Def         Ref    `json:"def,omitzero"`
+	DefCmdline  string `json:"def_cmdline,omitzero"`
+	Temp        Ref    `json:"temp,omitzero"`
+	Next        Ref    `json:"next,omitzero"`
+	NextCmdline string `json:"next_cmdline,omitzero"`
+	// PXEPath replaces the network boot program (nodes.pxe_boot_path).
+	PXEPath     string `json:"pxe_path,omitzero"`
+	NextPXEPath string `json:"next_pxe_path,omitzero"`
+}
+
+// PartitionTable says what each slot of a node's disk holds.
+type PartitionTable struct {
+	Node  string      `json:"node"`
+	Slots []Partition `json:"slots,omitzero"`
+}
+
+// Partition is the content of a slot. It is intended until Confirmed.
+type Partition struct {
+	Slot      int       `json:"slot"`
+	OS        Ref       `json:"os"`
+	Image     Ref       `json:"image,omitzero"`
+	Confirmed time.Time `json:"confirmed,omitzero"`
+}
+
+// Runtime holds what an allocated node is given and what it reports.
+type Runtime struct {
+	Node           string   `json:"node"`
+	StartupCmd     string   `json:"startup_cmd,omitzero"`
+	StartStatus    string   `json:"start_status,omitzero"` // "none" or an exit status
+	Ready          bool     `json:"ready,omitzero"`
+	UpdateAccounts int      `json:"update_accounts,omitzero"`
+	RPMs           string   `json:"rpms,omitzero"`
+	Tarballs       string   `json:"tarballs,omitzero"`
+	RouterType     string   `json:"router_type,omitzero"`
+	NFSMounts      string   `json:"nfs_mounts,omitzero"`
+	Taints         []string `json:"taints,omitzero"`
+	BootErrno      int      `json:"boot_errno,omitzero"`
+}
+
+// NodeState is where a node is in its life (states, stated). It equals the
+// last entry of the node's state log.
+type NodeState struct {
+	Node      string    `json:"node"`
+	Mode      string    `json:"mode"`
+	State     string    `json:"state"`
+	Since     time.Time `json:"since"`
+	ModeSince time.Time `json:"mode_since"`
+	NextMode  string    `json:"next_mode,omitzero"`
+	Running   Ref       `json:"running,omitzero"`  // system last booted
+	Seq       uint64    `json:"seq"`               // of the log entry that made it
+	Attempts  int       `json:"attempts,omitzero"` // time-outs since last ISUP
+	GaveUp    bool      `json:"gave_up,omitzero"`
+	// Deadline is when the state times out; zero: never. Generation is
+	// counted up each time it is armed, so that a stale timer is known.
+	Deadline   time.Time `json:"deadline,omitzero"`
+	Timeout    Timeout   `json:"timeout,omitzero"`
+	Generation uint64    `json:"generation,omitzero"`
+}
+
+// NodeStatus is whether a node was heard from (node_status).
+type NodeStatus struct {
+	Node     string    `json:"node"`
+	Status   string    `json:"status,omitzero"` // up, down ...
+	LastSeen time.Time `json:"last_seen,omitzero"`
+}
+
+// Timeout is a state's time-out as it was armed.
+type Timeout struct {
+	Mode   string `json:"mode,omitzero"`
+	State  string `json:"state,omitzero"`
+	Secs   int    `json:"secs,omitzero"`
+	Action string `json:"action,omitzero"`
+}
+
+// StateLogEntry is one step of a node's life. Entries are never changed.
+type StateLogEntry struct {
+	Node   string    `json:"node"`
+	Seq    uint64    `json:"seq"` // 1 and up, without gap
+	At     time.Time `json:"at"`
+	Mode   string    `json:"mode"` // after the step
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	Source string    `json:"source"` // tmcd, bootinfo, reboot, power, stated, admin
+	Valid  bool      `json:"valid"`  // the tables know the step
+	Errno  int       `json:"errno,omitzero"`
+	Note   string    `json:"note,omitzero"`
+	// Revision is the transaction that wrote it; filled when read.
+	Revision kv.Revision `json:"-"`
+}
+
+// Command is an order to a node that has not had its effect yet: a reboot
+// asked for and not yet seen. It has a deadline of its own.
+type Command struct {
+	Node     string    `json:"node"`
+	ID       uint64    `json:"id"`   // grows for each node
+	Kind     string    `json:"kind"` // REBOOT, POWERCYCLE, POWEROFF, POWERON, WAKEUP
+	By       string    `json:"by"`
+	Force    int       `json:"force,omitzero"`
+	Attempt  int       `json:"attempt,omitzero"`
+	Created  time.Time `json:"created"`
+	Deadline time.Time `json:"deadline,omitzero"` // zero: none
+	Started  time.Time `json:"started,omitzero"`  // zero: not yet run since the appliance started it
+}
+
+// NodeLoad is the load a node has been told to make (current_reloads).
+type NodeLoad struct {
+	Node   string      `json:"node"`
+	Job    string      `json:"job,omitzero"`
+	Images []LoadImage `json:"images"`
+	Asked  time.Time   `json:"asked,omitzero"`
+}
+
+// LoadImage is one image of a load, in order.
+type LoadImage struct {
+	Image    Ref  `json:"image"` // with its version
+	MustWipe int  `json:"must_wipe,omitzero"`
+	Prepare  bool `json:"prepare,omitzero"`
+}
+
+// LoadJob is one request to load images onto nodes, with each node's fate.
+type LoadJob struct {
+	ID       string              `json:"id"`
+	By       string              `json:"by,omitzero"`
+	Images   []Ref               `json:"images"`
+	WaitBoot bool                `json:"wait_boot,omitzero"` // done only when booted
+	Created  time.Time           `json:"created"`
+	Finished time.Time           `json:"finished,omitzero"`
+	Start    kv.Revision         `json:"start"` // waits begin after it
+	Nodes    map[string]LoadNode `json:"nodes"`
+}
+
+// Results of a node in a job.
+const (
+	LoadWaiting   = "waiting"
+	LoadDone      = "done"
+	LoadFailed    = "failed"
+	LoadTimedOut  = "timeout"
+	LoadCancelled = "cancelled"
+)
+
+// LoadNode is one node's place in a LoadJob.
+type LoadNode struct {
+	Result   string    `json:"result"`
+	Reason   string    `json:"reason,omitzero"`
+	Attempt  int       `json:"attempt,omitzero"`
+	Deadline time.Time `json:"deadline,omitzero"`
+	Ended    time.Time `json:"ended,omitzero"`
+}

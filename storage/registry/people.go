@@ -1,0 +1,115 @@
+package registry
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Project owns experiments, images and systems.
+type Project struct {
+	ID       string `json:"id"` // pid
+	LegacyID int    `json:"legacy_id,omitzero"`
+	Name     string `json:"name,omitzero"`
+	Leader   string `json:"leader,omitzero"`
+	UnixGID  int    `json:"unix_gid,omitzero"`
+	// ExperimentAccounts "swapper" limits accounts to leader and swapper.
+	ExperimentAccounts string `json:"experiment_accounts,omitzero"`
+}
+
+// Group is a set of users of a project. Every project has one of its own name.
+type Group struct {
+	Project  string   `json:"project"`
+	ID       string   `json:"id"` // gid
+	Leader   string   `json:"leader,omitzero"`
+	UnixName string   `json:"unix_name"`
+	UnixGID  int      `json:"unix_gid"`
+	Members  []Member `json:"members,omitzero"`
+}
+
+// Trust values of a membership that make root on nodes.
+const (
+	TrustLocalRoot   = "local_root"
+	TrustGroupRoot   = "group_root"
+	TrustProjectRoot = "project_root"
+)
+
+// Member is a user's place in a group.
+type Member struct {
+	User  string `json:"user"`
+	Trust string `json:"trust"` // none, user, local_root, group_root, project_root
+}
+
+// User is a person with an account on nodes.
+type User struct {
+	ID       string    `json:"id"` // uid
+	LegacyID int       `json:"legacy_id,omitzero"`
+	UnixUID  int       `json:"unix_uid"`
+	Name     string    `json:"name,omitzero"`
+	Email    string    `json:"email,omitzero"`
+	Shell    string    `json:"shell,omitzero"`
+	Password string    `json:"password,omitzero"`    // crypt(3) hash
+	Windows  string    `json:"w_password,omitzero"`  // Windows password
+	Status   string    `json:"status,omitzero"`      // active ...
+	Admin    bool      `json:"admin,omitzero"`       // of the site
+	WebOnly  bool      `json:"web_only,omitzero"`    // has no account on nodes
+	Nonlocal bool      `json:"nonlocal,omitzero"`    // federated
+	Modified time.Time `json:"modified,omitzero"`    // SERIAL of accounts
+	PubKeys  []string  `json:"public_keys,omitzero"` // lines of authorized_keys
+	SFSKeys  []string  `json:"sfs_keys,omitzero"`    // legacy
+}
+
+// Experiment is what nodes are reserved to, with its virtual topology.
+type Experiment struct {
+	Project    string `json:"project"`
+	ID         string `json:"id"` // eid
+	Index      int    `json:"index,omitzero"`
+	UUID       string `json:"uuid,omitzero"`
+	Group      string `json:"group,omitzero"` // empty: same as Project
+	Creator    string `json:"creator,omitzero"`
+	Swapper    string `json:"swapper,omitzero"`
+	State      string `json:"state,omitzero"`
+	SyncServer string `json:"sync_server,omitzero"`
+	KeyHash    string `json:"key_hash,omitzero"`
+	EventKey   string `json:"event_key,omitzero"`
+	NFSMounts  string `json:"nfs_mounts,omitzero"`
+	GeniFlags  int    `json:"geni_flags,omitzero"`
+	Lans       []Lan  `json:"lans,omitzero"`
+	VLANs      []VLAN `json:"vlans,omitzero"`
+}
+
+// Key is "project/id".
+func (e *Experiment) Key() string { return e.Project + "/" + e.ID }
+
+// GroupID is the group in effect.
+func (e *Experiment) GroupID() string {
+	if e.Group == "" {
+		return e.Project
+	}
+	return e.Group
+}
+
+// Lan is a virtual link or LAN with its members in stored order.
+type Lan struct {
+	Name    string      `json:"name"`
+	Index   int         `json:"index,omitzero"`
+	Members []LanMember `json:"members,omitzero"`
+}
+
+// LanMember is one virtual node's port on a Lan.
+type LanMember struct {
+	VNode    string     `json:"vnode"`
+	Port     int        `json:"port"`
+	Index    int        `json:"index,omitzero"` // vindex
+	IP       netip.Addr `json:"ip,omitzero"`
+	Mask     netip.Addr `json:"mask,omitzero"`
+	Protocol string     `json:"protocol,omitzero"` // ethernet, ipv4 ...
+	Trace    string     `json:"trace,omitzero"`
+	Jumbo    bool       `json:"jumboframes,omitzero"`
+}
+
+// VLAN is a switch VLAN made for a Lan.
+type VLAN struct {
+	ID  int    `json:"id"`
+	Lan string `json:"lan"`
+	Tag int    `json:"tag"`
+}
