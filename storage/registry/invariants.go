@@ -230,3 +230,24 @@ func withoutName(names []string, name string) []string {
 	}
 	return slices.Delete(slices.Clone(names), at, at+1)
 }
+
+// ControlIP is the address of the control interface; invalid if there is none.
+func (n *Node) ControlIP() netip.Addr {
+	for i := range n.Interfaces {
+		if n.Interfaces[i].Role == InterfaceControl {
+			return n.Interfaces[i].IP
+		}
+	}
+	return netip.Addr{}
+}
+
+// PhysicalID is the machine the node runs on: its host, or itself.
+func (n *Node) PhysicalID() string {
+	if n.Host == "" {
+		return n.ID
+	}
+	return n.Host
+}
+
+// IsVirtual reports whether the node runs on another.
+func (n *Node) IsVirtual() bool { return n.Host != "" && n.Host != n.ID }
