@@ -1,0 +1,380 @@
+package states
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Limits of a table document.
+const (
+	tablesBytesMax    = 1 << 20
+	timeoutSecondsMax = 30 * 24 * 3600
+)
+
+// document is the JSON form of the tables (states.md, data/states.json). The
+// raw fields are notes for people.
+type document struct {
+	Meta             json.RawMessage `json:"_meta"`
+	ValueHistory     json.RawMessage `json:"value_history"`
+	AnyModeTriggers  []triggerDoc    `json:"any_mode_triggers"`
+	Modes            modesDoc        `json:"modes"`
+	TimeoutOverrides []overrideDoc   `json:"timeout_overrides"`
+}
+
+type modeDoc struct {
+	Kind            string          `json:"kind"` // "node", or "other" for machines that are not a node's
+	Description     string          `json:"description"`
+	States          []State         `json:"states"`
+	Transitions     []transitionDoc `json:"transitions"`
+	Timeouts        []timeoutDoc    `json:"timeouts"`
+	Triggers        []triggerDoc    `json:"triggers"`
+	ModeTransitions []exitDoc       `json:"mode_transitions"`
+}
+
+type transitionDoc struct {
+	From  State  `json:"from"`
+	To    State  `json:"to"`
+	Label string `json:"label"`
+	Since string `json:"since"`
+}
+
+type timeoutDoc struct {
+	State   State  `json:"state"`
+	Seconds int64  `json:"seconds"`
+	Action  string `json:"action"`
+	Since   string `json:"since"`
+}
+
+type triggerDoc struct {
+	Node     string    `json:"node"`
+	State    State     `json:"state"`
+	Triggers []Trigger `json:"triggers"`
+	Since    string    `json:"since"`
+}
+
+type exitDoc struct {
+	State   State  `json:"state"`
+	ToMode  Mode   `json:"to_mode"`
+	ToState State  `json:"to_state"`
+	Label   string `json:"label"`
+	Since   string `json:"since"`
+}
+
+// overrideDoc is a site's own time limit: for one node type, or for all of
+// them if Type is empty.
+type overrideDoc struct {
+	Mode    Mode    `json:"mode"`
+	State   State   `json:"state"`
+	Type    string  `json:"type"`
+	Seconds *int64  `json:"seconds"`
+	Action  *string `json:"action"` // absent: as for all types, or NOTIFY
+}
+
+// modesDoc decodes the object of op_modes and, unlike a map, refuses a name
+// that comes twice.
+type modesDoc map[Mode]*modeDoc
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *modesDoc) UnmarshalJSON(data []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return errors.Join(errors.New("modes must be an object"), err)
+	}
+	*m = modesDoc{}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := tok.(string) // keys are strings
+		if _, twice := (*m)[Mode(name)]; twice {
+			return fmt.Errorf("mode %q comes twice", name)
+		}
+		var mode modeDoc
+		if err := dec.Decode(&mode); err != nil {
+			return fmt.Errorf("mode %q: %w", name, err)
+		}
+		(*m)[Mode(name)] = &mode
+	}
+	return nil
+}
+
+// Parse reads a complete table document. It refuses unknown fields, names
+// that are not known in the document, unknown triggers and actions, rows that
+// come twice, and time limits that are negative or over 30 days.
+func Parse(data []byte) (*Tables, error) {
+	doc, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tables{
+		modes:       make(map[Mode]*modeRows, len(doc.Modes)),
+		anyTriggers: map[State][]Trigger{},
+		timeouts:    map[timeoutKey]Timeout{},
+	}
+	if err := t.load(doc); err != nil {
+		return nil, fmt.Errorf("states: tables: %w", err)
+	}
+	return t, nil
+}
+
+// Override returns the tables with a site's own time limits, a document of
+// the form {"timeout_overrides": [{"mode", "state", "type", "seconds",
+// "action"}]}. Without "type" a row stands for every type that has none of
+// its own; without "action" the table's is kept; 0 seconds is no limit.
+func (t *Tables) Override(data []byte) (*Tables, error) {
+	doc, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Modes != nil || doc.AnyModeTriggers != nil {
+		return nil, errors.New("states: overrides: only timeout_overrides may be given; use Parse for whole tables")
+	}
+	c := *t
+	c.timeouts = make(map[timeoutKey]Timeout, len(t.timeouts)+len(doc.TimeoutOverrides))
+	for k, v := range t.timeouts {
+		c.timeouts[k] = v
+	}
+	if err := c.override(doc.TimeoutOverrides); err != nil {
+		return nil, fmt.Errorf("states: overrides: %w", err)
+	}
+	return &c, nil
+}
+
+func decode(data []byte) (*document, error) {
+	if len(data) > tablesBytesMax {
+		return nil, fmt.Errorf("states: table document of %d bytes, the limit is %d", len(data), tablesBytesMax)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var doc document
+	if err := dec.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("states: table document, near offset %d: %w", dec.InputOffset(), err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("states: table document: text after its end at offset %d", dec.InputOffset())
+	}
+	return &doc, nil
+}
+
+func (t *Tables) load(doc *document) error {
+	if len(doc.Modes) == 0 {
+		return errors.New("no modes")
+	}
+	for name, mode := range doc.Modes {
+		rows, err := newModeRows(name, mode)
+		if err != nil {
+			return fmt.Errorf("mode %q: %w", name, err)
+		}
+		t.modes[name] = rows
+	}
+	for name, mode := range doc.Modes { // exits name other modes' states
+		if err := t.loadMode(name, mode); err != nil {
+			return fmt.Errorf("mode %q: %w", name, err)
+		}
+	}
+	if err := loadTriggers(t.anyTriggers, doc.AnyModeTriggers, t.knownState); err != nil {
+		return fmt.Errorf("any_mode_triggers: %w", err)
+	}
+	return t.override(doc.TimeoutOverrides)
+}
+
+func newModeRows(name Mode, doc *modeDoc) (*modeRows, error) {
+	if !validName(string(name)) {
+		return nil, errors.New("bad name")
+	}
+	if doc.Kind != "node" && doc.Kind != "other" {
+		return nil, fmt.Errorf("kind %q is neither node nor other", doc.Kind)
+	}
+	m := &modeRows{node: doc.Kind == "node", to: map[State][]State{},
+		triggers: map[State][]Trigger{}, exits: map[State][]exitRow{}}
+	for _, s := range doc.States {
+		if !validName(string(s)) {
+			return nil, fmt.Errorf("bad state name %q", s)
+		}
+		if contains(m.states, s) {
+			return nil, fmt.Errorf("state %q comes twice", s)
+		}
+		m.states = append(m.states, s)
+	}
+	return m, nil
+}
+
+func (t *Tables) loadMode(name Mode, doc *modeDoc) error {
+	m := t.modes[name]
+	if err := m.loadTransitions(doc.Transitions); err != nil {
+		return err
+	}
+	if err := loadTriggers(m.triggers, doc.Triggers, m.has); err != nil {
+		return err
+	}
+	for _, row := range doc.Timeouts {
+		if err := t.loadTimeout(name, row); err != nil {
+			return fmt.Errorf("timeout of %q: %w", row.State, err)
+		}
+	}
+	for _, row := range doc.ModeTransitions {
+		if err := t.loadExit(m, row); err != nil {
+			return fmt.Errorf("mode transition %q -> %q/%q: %w", row.State, row.ToMode, row.ToState, err)
+		}
+	}
+	return nil
+}
+
+func (m *modeRows) has(s State) bool { return contains(m.states, s) }
+
+func (t *Tables) knownState(s State) bool {
+	for _, m := range t.modes {
+		if m.has(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *modeRows) loadTransitions(rows []transitionDoc) error {
+	for _, row := range rows {
+		if row.From != anyState && !m.has(row.From) || !m.has(row.To) {
+			return fmt.Errorf("transition %q -> %q: unknown state", row.From, row.To)
+		}
+		if contains(m.to[row.From], row.To) {
+			return fmt.Errorf("transition %q -> %q comes twice", row.From, row.To)
+		}
+		m.to[row.From] = append(m.to[row.From], row.To)
+	}
+	return nil
+}
+
+func loadTriggers(dst map[State][]Trigger, rows []triggerDoc, known func(State) bool) error {
+	for _, row := range rows {
+		if row.Node != anyState {
+			return fmt.Errorf("trigger of node %q: a node's own triggers belong in its record, not in the tables", row.Node)
+		}
+		if !known(row.State) {
+			return fmt.Errorf("trigger of %q: unknown state", row.State)
+		}
+		if _, twice := dst[row.State]; twice {
+			return fmt.Errorf("trigger of %q comes twice", row.State)
+		}
+		dst[row.State] = row.Triggers // kept when empty: it hides the any-mode row
+	}
+	return nil
+}
+
+func (t *Tables) loadTimeout(mode Mode, row timeoutDoc) error {
+	if !t.modes[mode].has(row.State) {
+		return errors.New("unknown state")
+	}
+	key := timeoutKey{mode: mode, state: row.State}
+	if _, twice := t.timeouts[key]; twice {
+		return errors.New("comes twice")
+	}
+	limit, err := t.newTimeout(mode, row.Seconds, row.Action)
+	if err != nil {
+		return err
+	}
+	t.timeouts[key] = limit
+	return nil
+}
+
+func (t *Tables) newTimeout(mode Mode, seconds int64, action string) (Timeout, error) {
+	if seconds < 0 || seconds > timeoutSecondsMax {
+		return Timeout{}, fmt.Errorf("%d seconds is not in 0..%d", seconds, timeoutSecondsMax)
+	}
+	limit := Timeout{After: time.Duration(seconds) * time.Second}
+	if next, ok := strings.CutPrefix(action, string(ActionState)+":"); ok {
+		if !t.modes[mode].has(State(next)) {
+			return Timeout{}, fmt.Errorf("action %q: unknown state", action)
+		}
+		limit.Action, limit.Next = ActionState, State(next)
+		return limit, nil
+	}
+	switch limit.Action = Action(action); {
+	case limit.Action == ActionNone && seconds == 0,
+		limit.Action == ActionReboot, limit.Action == ActionNotify,
+		limit.Action == ActionRetry && mode == modeCommand:
+		return limit, nil
+	}
+	return Timeout{}, fmt.Errorf("action %q is not REBOOT, NOTIFY or STATE:<state> (CMDRETRY: commands only)", action)
+}
+
+func (t *Tables) loadExit(m *modeRows, row exitDoc) error {
+	to := t.modes[row.ToMode]
+	if to == nil {
+		return errors.New("unknown mode")
+	}
+	if !m.has(row.State) || !to.has(row.ToState) {
+		return errors.New("unknown state")
+	}
+	exit := exitRow{row.ToMode, row.ToState}
+	for _, known := range m.exits[row.State] {
+		if known == exit {
+			return errors.New("comes twice")
+		}
+	}
+	m.exits[row.State] = append(m.exits[row.State], exit)
+	return nil
+}
+
+func (t *Tables) override(rows []overrideDoc) error {
+	seen := make(map[timeoutKey]bool, len(rows))
+	// Rows for all types first: they are what a type's row falls back to.
+	for _, typed := range [...]bool{false, true} {
+		for _, row := range rows {
+			if (row.Type != "") != typed {
+				continue
+			}
+			if err := t.overrideRow(row, seen); err != nil {
+				return fmt.Errorf("timeout override %q/%q type %q: %w", row.Mode, row.State, row.Type, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tables) overrideRow(row overrideDoc, seen map[timeoutKey]bool) error {
+	m := t.modes[row.Mode]
+	switch {
+	case m == nil:
+		return errors.New("unknown mode")
+	case !m.has(row.State):
+		return errors.New("unknown state")
+	case row.Type != "" && !validName(row.Type):
+		return errors.New("bad node type")
+	case row.Seconds == nil:
+		return errors.New("seconds is missing")
+	}
+	key := timeoutKey{row.Mode, row.State, row.Type}
+	if seen[key] {
+		return errors.New("comes twice")
+	}
+	seen[key] = true
+	action := t.inheritedAction(row)
+	limit, err := t.newTimeout(row.Mode, *row.Seconds, action)
+	if err != nil {
+		return err
+	}
+	t.timeouts[key] = limit
+	return nil
+}
+
+func (t *Tables) inheritedAction(row overrideDoc) string {
+	if row.Action != nil {
+		return *row.Action
+	}
+	switch base := t.timeouts[timeoutKey{mode: row.Mode, state: row.State}]; {
+	case base.Action == ActionState:
+		return string(ActionState) + ":" + string(base.Next)
+	case base.Action != ActionNone:
+		return string(base.Action)
+	case row.Mode == modeCommand:
+		return string(ActionRetry)
+	}
+	return string(ActionNotify)
+}
