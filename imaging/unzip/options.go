@@ -1,0 +1,57 @@
+package unzip
+
+import (
+	"runtime"
+
+	"hyzer/imaging/ndz"
+)
+
+// workersMax bounds the memory a restore can take on a machine of many cores.
+const workersMax = 16
+
+// Options of a restore. The zero value restores the data and nothing else.
+type Options struct {
+	// Decode says what is checked and undone in every chunk. Its Placement
+	// is where the image goes: with a partition (Size > 0) everything is
+	// moved by its start, and what lies beyond its end is cut off.
+	Decode ndz.DecodeOptions
+	// ZeroFill zeroes the free space that chunks describe, and the target
+	// after them unless the image goes into a partition. Never set it for a
+	// delta: nothing in the image tells one, and the base would be wiped.
+	ZeroFill bool
+	// Chunks is the number of chunks of the whole image, if known: a Writer
+	// that was given fewer fails in Close.
+	Chunks int
+	// Workers is the most chunks decoded at once; 0: one per core, at most 16.
+	Workers int
+	// Progress, if set, is called after every chunk, one call at a time.
+	Progress func(Progress)
+	// Warn, if set, gets what is odd but harmless, one call at a time.
+	Warn func(text string)
+}
+
+// Progress is where a restore is.
+type Progress struct {
+	Chunk  int // the one just finished
+	Chunks int // of the image; 0 if unknown
+	Stats
+}
+
+// Stats are the totals of a restore.
+type Stats struct {
+	Chunks        int
+	ReadBytes     int64 // compressed data used
+	WrittenBytes  int64 // inflated data written
+	ZeroedBytes   int64 // free space made to read as zeros
+	ClippedBytes  int64 // data beyond the end of the partition, not written
+	EndBytes      int64 // where the coverage ends, from the image base
+	WriteRequests int64 // runs of data
+}
+
+func (o Options) workers() int {
+	n := o.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return min(n, workersMax)
+}

@@ -1,0 +1,86 @@
+package unzip
+
+import (
+	"context"
+
+	"hyzer/imaging/ndz"
+)
+
+// place writes one decoded chunk where it belongs.
+type place struct {
+	w     *Writer
+	h     *ndz.Header
+	stats Stats
+}
+
+func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
+	if p.w.opts.ZeroFill {
+		if err := p.zeroGaps(ctx); err != nil {
+			return err
+		}
+	}
+	return d.Emit(func(offset int64, data []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return p.data(offset, data)
+	})
+}
+
+// limit is the end of the partition the image goes into, in bytes from the
+// image base, or -1.
+func (p *place) limit() int64 {
+	if pl := p.w.opts.Decode.Placement; pl.InPartition() {
+		return int64(pl.Size) * ndz.SectorBytes
+	}
+	return -1
+}
+
+func (p *place) base() int64 {
+	return int64(p.w.opts.Decode.Placement.Start) * ndz.SectorBytes
+}
+
+func (p *place) data(offset int64, data []byte) error {
+	if limit := p.limit(); limit >= 0 {
+		keep := max(0, min(int64(len(data)), limit-offset))
+		p.stats.ClippedBytes += int64(len(data)) - keep
+		data = data[:keep]
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	n, err := p.w.target.WriteAt(data, p.base()+offset)
+	p.stats.WrittenBytes += int64(n)
+	p.stats.WriteRequests++
+	return err
+}
+
+// zeroGaps zeroes the sectors that the chunk covers but has no data for.
+func (p *place) zeroGaps(ctx context.Context) error {
+	at := p.h.First
+	for _, r := range p.h.Regions {
+		if err := p.zero(ctx, at, r.Start); err != nil {
+			return err
+		}
+		at = r.End()
+	}
+	return p.zero(ctx, at, p.h.Last)
+}
+
+func (p *place) zero(ctx context.Context, from, to uint64) error {
+	offset, end := int64(from)*ndz.SectorBytes, int64(to)*ndz.SectorBytes
+	if limit := p.limit(); limit >= 0 {
+		end = min(end, limit)
+	}
+	if size := p.w.target.SizeBytes(); size >= 0 {
+		end = min(end, size-p.base())
+	}
+	if end <= offset {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.stats.ZeroedBytes += end - offset
+	return p.w.target.Zero(p.base()+offset, end-offset)
+}

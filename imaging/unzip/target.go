@@ -1,0 +1,157 @@
+package unzip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Target is what an image is restored to. All methods but Finish may be called
+// from several goroutines at once, for ranges that do not overlap.
+type Target interface {
+	io.WriterAt
+	// Zero makes size bytes at offset read as zeros.
+	Zero(offset, size int64) error
+	// SizeBytes is the fixed size of the target, or -1 if it grows.
+	SizeBytes() int64
+	// Finish gives a target that can grow its length of at least size bytes,
+	// and returns when everything is durable.
+	Finish(size int64) error
+}
+
+// FileTarget is a regular file or a block device.
+type FileTarget struct {
+	f      *os.File
+	device bool
+	fresh  bool  // regular file that was empty: what is not written is zero
+	size   int64 // of a device
+}
+
+// Runs of zeros shorter than zeroRunBytesMin are written; longer ones are left
+// to the kernel, on whole pages so that no page is both written and zeroed.
+const (
+	zeroRunBytesMin = 64 << 10
+	zeroAlignBytes  = 4096
+)
+
+// OpenTarget opens the file or device at path for restoring, and makes the
+// file if need be. The content stays: a delta goes on top of it. Call Truncate
+// for a full image.
+func OpenTarget(path string) (*FileTarget, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newFileTarget(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func newFileTarget(f *os.File) (*FileTarget, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	t := &FileTarget{f: f, size: -1}
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		t.fresh = info.Size() == 0
+	case mode&os.ModeDevice != 0 && mode&os.ModeCharDevice == 0:
+		t.device = true
+		if t.size, err = f.Seek(0, io.SeekEnd); err != nil {
+			return nil, fmt.Errorf("size of %s: %w", f.Name(), err)
+		}
+	default:
+		return nil, fmt.Errorf("%s is neither a regular file nor a block device; restore to standard output instead", f.Name())
+	}
+	return t, nil
+}
+
+// Truncate empties a regular file, and does nothing to a device.
+func (t *FileTarget) Truncate() error {
+	if t.device {
+		return nil
+	}
+	t.fresh = true
+	return t.f.Truncate(0)
+}
+
+// Device tells whether the target is a block device.
+func (t *FileTarget) Device() bool { return t.device }
+
+// SizeBytes is the size of a device, -1 for a file.
+func (t *FileTarget) SizeBytes() int64 { return t.size }
+
+// WriteAt is pwrite.
+func (t *FileTarget) WriteAt(p []byte, offset int64) (int, error) { return t.f.WriteAt(p, offset) }
+
+// ReadAt is pread, for checking what is there.
+func (t *FileTarget) ReadAt(p []byte, offset int64) (int, error) { return t.f.ReadAt(p, offset) }
+
+// Zero punches holes in a file and zeroes a device, by the kernel if it can.
+func (t *FileTarget) Zero(offset, size int64) error {
+	if t.fresh {
+		return nil
+	}
+	from := (offset + zeroAlignBytes - 1) / zeroAlignBytes * zeroAlignBytes
+	to := (offset + size) / zeroAlignBytes * zeroAlignBytes
+	if to-from < zeroRunBytesMin {
+		return t.writeZeros(offset, size)
+	}
+	if err := t.kernelZero(from, to-from); err != nil {
+		return t.writeZeros(offset, size)
+	}
+	if err := t.writeZeros(offset, from-offset); err != nil {
+		return err
+	}
+	return t.writeZeros(to, offset+size-to)
+}
+
+func (t *FileTarget) kernelZero(offset, size int64) error {
+	const punch = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+	if !t.device {
+		return unix.Fallocate(int(t.f.Fd()), punch, offset, size)
+	}
+	return zeroDevice(t.f, offset, size)
+}
+
+var zeros [zeroRunBytesMin]byte
+
+func (t *FileTarget) writeZeros(offset, size int64) error {
+	for size > 0 {
+		n, err := t.f.WriteAt(zeros[:min(size, int64(len(zeros)))], offset)
+		if err != nil {
+			return err
+		}
+		offset, size = offset+int64(n), size-int64(n)
+	}
+	return nil
+}
+
+// Finish extends a file to size and fsyncs.
+func (t *FileTarget) Finish(size int64) error {
+	if !t.device {
+		info, err := t.f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.Size() < size {
+			if err := t.f.Truncate(size); err != nil {
+				return err
+			}
+		}
+	}
+	if err := t.f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+// Close closes the file without further ado; Finish made it durable.
+func (t *FileTarget) Close() error { return t.f.Close() }
