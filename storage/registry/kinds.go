@@ -222,6 +222,16 @@ func (c *Command) check(tx *Tx) error  { return need[Node](tx, c.Node) }
 func (c *Command) install(n *Snapshot) { n.commands = n.commands.With(c.Node, c) }
 func (c *Command) remove(n *Snapshot)  { n.commands = n.commands.Without(c.Node) }
 
+func (*Errand) kind() string          { return kindErrand }
+func (e *Errand) key() string         { return fmt.Sprintf("%s/%016x.%d", e.Node, e.Seq, e.Index) }
+func (*Errand) claims() []string      { return nil }
+func (*Errand) check(*Tx) error       { return nil }
+func (e *Errand) install(n *Snapshot) { n.errands = n.errands.With(e.key(), e) }
+func (e *Errand) remove(n *Snapshot)  { n.errands = n.errands.Without(e.key()) }
+
+// Key names the errand, for Delete.
+func (e *Errand) Key() string { return e.key() }
+
 func (*NodeLoad) kind() string     { return kindLoad }
 func (l *NodeLoad) key() string    { return l.Node }
 func (*NodeLoad) claims() []string { return nil }

@@ -69,24 +69,40 @@ type Runtime struct {
 	BootErrno      int      `json:"boot_errno,omitzero"`
 }
 
-// NodeState is where a node is in its life (states, stated). It equals the
-// last entry of the node's state log.
+// NodeState is where a node is in its life (states, stated). Mode and State
+// equal those of the last entry of the node's state log. Only stated writes it.
 type NodeState struct {
 	Node      string    `json:"node"`
 	Mode      string    `json:"mode"`
 	State     string    `json:"state"`
-	Since     time.Time `json:"since"`
-	ModeSince time.Time `json:"mode_since"`
+	Since     time.Time `json:"since,omitzero"`
+	ModeSince time.Time `json:"mode_since,omitzero"`
+	Seq       uint64    `json:"seq,omitzero"`  // of the last log entry
+	Life      uint64    `json:"life,omitzero"` // boots so far
 	NextMode  string    `json:"next_mode,omitzero"`
-	Running   Ref       `json:"running,omitzero"`  // system last booted
-	Seq       uint64    `json:"seq"`               // of the log entry that made it
-	Attempts  int       `json:"attempts,omitzero"` // time-outs since last ISUP
+	Running   Ref       `json:"running,omitzero"`   // system last booted
+	TimedOut  int       `json:"timed_out,omitzero"` // since the last good boot
 	GaveUp    bool      `json:"gave_up,omitzero"`
-	// Deadline is when the state times out; zero: never. Generation is
-	// counted up each time it is armed, so that a stale timer is known.
-	Deadline   time.Time `json:"deadline,omitzero"`
-	Timeout    Timeout   `json:"timeout,omitzero"`
+	// Triggers are one-shot trigger rows of this node alone.
+	Triggers []NodeTrigger `json:"triggers,omitempty"`
+	// Generation is the last one given to a deadline or command, so that a
+	// stale timer is known.
+	Generation uint64   `json:"generation,omitzero"`
+	Deadline   Deadline `json:"deadline,omitzero"`
+}
+
+// NodeTrigger is a row of state_triggers for one node.
+type NodeTrigger struct {
+	Mode     string   `json:"mode,omitzero"` // empty: any
+	State    string   `json:"state"`
+	Triggers []string `json:"triggers"`
+}
+
+// Deadline is when a node's present state times out.
+type Deadline struct {
+	At         time.Time `json:"at,omitzero"`
 	Generation uint64    `json:"generation,omitzero"`
+	Fired      int       `json:"fired,omitzero"`
 }
 
 // NodeStatus is whether a node was heard from (node_status).
@@ -96,42 +112,54 @@ type NodeStatus struct {
 	LastSeen time.Time `json:"last_seen,omitzero"`
 }
 
-// Timeout is a state's time-out as it was armed.
-type Timeout struct {
-	Mode   string `json:"mode,omitzero"`
-	State  string `json:"state,omitzero"`
-	Secs   int    `json:"secs,omitzero"`
-	Action string `json:"action,omitzero"`
-}
-
 // StateLogEntry is one step of a node's life. Entries are never changed.
 type StateLogEntry struct {
-	Node   string    `json:"node"`
-	Seq    uint64    `json:"seq"` // 1 and up, without gap
-	At     time.Time `json:"at"`
-	Mode   string    `json:"mode"` // after the step
-	From   string    `json:"from"`
-	To     string    `json:"to"`
-	Source string    `json:"source"` // tmcd, bootinfo, reboot, power, stated, admin
-	Valid  bool      `json:"valid"`  // the tables know the step
-	Errno  int       `json:"errno,omitzero"`
-	Note   string    `json:"note,omitzero"`
+	Node     string    `json:"node"`
+	Seq      uint64    `json:"seq"` // 1 and up, without gap
+	At       time.Time `json:"at"`
+	FromMode string    `json:"from_mode,omitzero"`
+	Mode     string    `json:"mode"` // after the step
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Reported string    `json:"reported,omitzero"` // where it differs from To
+	Source   string    `json:"source"`            // client, bootinfo, reboot, power, stated ...
+	Invalid  bool      `json:"invalid,omitzero"`  // the tables do not know the step
+	// ModeChange entries follow from a report's entry and are no report of
+	// their own.
+	ModeChange bool   `json:"mode_change,omitzero"`
+	Errno      int    `json:"errno,omitzero"` // boot errno, with a failure
+	Note       string `json:"note,omitzero"`
 	// Revision is the transaction that wrote it; filled when read.
-	Revision kv.Revision `json:"-"`
+	Revision kv.Revision `json:"revision,omitzero"`
 }
 
 // Command is an order to a node that has not had its effect yet: a reboot
-// asked for and not yet seen. It has a deadline of its own.
+// asked for and not yet seen. It is apart from the state's deadline.
 type Command struct {
-	Node     string    `json:"node"`
-	ID       uint64    `json:"id"`   // grows for each node
-	Kind     string    `json:"kind"` // REBOOT, POWERCYCLE, POWEROFF, POWERON, WAKEUP
-	By       string    `json:"by"`
-	Force    int       `json:"force,omitzero"`
-	Attempt  int       `json:"attempt,omitzero"`
-	Created  time.Time `json:"created"`
-	Deadline time.Time `json:"deadline,omitzero"` // zero: none
-	Started  time.Time `json:"started,omitzero"`  // zero: not yet run since the appliance started it
+	Node       string    `json:"node"`
+	Kind       string    `json:"kind"` // REBOOT, POWERCYCLE, POWEROFF, POWERON
+	Force      int       `json:"force,omitzero"`
+	By         string    `json:"by"`
+	Attempts   int       `json:"attempts,omitzero"`
+	Since      time.Time `json:"since"`
+	At         time.Time `json:"at,omitzero"` // when this attempt times out; zero: never
+	Generation uint64    `json:"generation"`
+}
+
+// Errand is something to do outside the store that a transaction decided on.
+// It is kept until it was done, so that a crash forgets none.
+type Errand struct {
+	Node       string    `json:"node"`
+	Seq        uint64    `json:"seq"` // of the state log when it was decided
+	Index      int       `json:"index"`
+	Kind       string    `json:"kind"`
+	Method     string    `json:"method,omitzero"`
+	State      string    `json:"state,omitzero"`
+	Life       uint64    `json:"life,omitzero"`
+	Script     string    `json:"script,omitzero"`
+	Reason     string    `json:"reason,omitzero"`
+	Generation uint64    `json:"generation,omitzero"` // of the command it is for
+	Created    time.Time `json:"created"`
 }
 
 // NodeLoad is the load a node has been told to make (current_reloads).

@@ -62,6 +62,8 @@ func newRecord(kind string) record {
 		return &NodeStatus{}
 	case kindCommand:
 		return &Command{}
+	case kindErrand:
+		return &Errand{}
 	case kindLoad:
 		return &NodeLoad{}
 	case kindJob:
@@ -88,6 +90,7 @@ const (
 	kindState       = "state"
 	kindStatus      = "status"
 	kindCommand     = "command"
+	kindErrand      = "errand"
 	kindLoad        = "load"
 	kindJob         = "job"
 )

@@ -227,6 +227,8 @@ func (s *Snapshot) lookup(kind, id string) record {
 		return some(s.Runtime(id))
 	case kindCommand:
 		return some(s.Command(id))
+	case kindErrand:
+		return some(find(s.errands, id))
 	case kindLoad:
 		return some(s.Load(id))
 	case kindJob:

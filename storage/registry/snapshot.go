@@ -27,6 +27,7 @@ type Snapshot struct {
 	partitions    pmap[string, *PartitionTable]
 	runtimes      pmap[string, *Runtime]
 	commands      pmap[string, *Command]
+	errands       pmap[string, *Errand]
 	loads         pmap[string, *NodeLoad]
 	jobs          pmap[string, *LoadJob]
 	cells         pmap[string, *cell]
@@ -186,6 +187,7 @@ func (s *Snapshot) Boots() []*BootSelection            { return sorted(s.boots) 
 func (s *Snapshot) PartitionTables() []*PartitionTable { return sorted(s.partitions) }
 func (s *Snapshot) Runtimes() []*Runtime               { return sorted(s.runtimes) }
 func (s *Snapshot) Commands() []*Command               { return sorted(s.commands) }
+func (s *Snapshot) Errands() []*Errand                 { return sorted(s.errands) }
 func (s *Snapshot) Loads() []*NodeLoad                 { return sorted(s.loads) }
 func (s *Snapshot) Jobs() []*LoadJob                   { return sorted(s.jobs) }
 

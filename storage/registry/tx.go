@@ -203,24 +203,20 @@ func (tx *Tx) checkGone(c change) error {
 // logEntriesMax bounds the state log of one node; the oldest entry goes first.
 const logEntriesMax = 10_000
 
-// PutState writes a node's state together with the log entry that led to it,
-// numbering the entry. State and log never differ.
-func PutState(tx *Tx, state *NodeState, entry *StateLogEntry) error {
-	state.Seq++
-	entry.Node, entry.Seq = state.Node, state.Seq
+// AppendLog writes one entry of a node's state log. The caller, stated, numbers
+// entries and writes the NodeState that they lead to in the same transaction.
+func AppendLog(tx *Tx, entry *StateLogEntry) error {
 	value, err := json.Marshal(entry)
 	if err != nil {
-		return fmt.Errorf("registry: state log of %s: %w", state.Node, err)
+		return fmt.Errorf("registry: state log of %s: %w", entry.Node, err)
 	}
 	if err := tx.kv.Put(logKey(entry.Node, entry.Seq), value); err != nil {
 		return err
 	}
-	if entry.Seq > logEntriesMax {
-		if err := tx.kv.Delete(logKey(entry.Node, entry.Seq-logEntriesMax)); err != nil {
-			return err
-		}
+	if entry.Seq <= logEntriesMax {
+		return nil
 	}
-	return tx.put(state)
+	return tx.kv.Delete(logKey(entry.Node, entry.Seq-logEntriesMax))
 }
 
 func logKey(node string, seq uint64) []byte {
