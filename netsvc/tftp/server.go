@@ -1,0 +1,284 @@
+package tftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"hyzer/netsvc/bootfiles"
+)
+
+// ErrClientAborted says that the client sent an ERROR packet.
+var ErrClientAborted = errors.New("client aborted the transfer")
+
+var (
+	errReplaced = errors.New("client started again from the same port")
+	errShutdown = errors.New("server is shutting down")
+)
+
+// Config is what a Server is made from. Files and one of Conn and Addr are
+// needed; zero elsewhere means the default in limits.go.
+type Config struct {
+	Files bootfiles.Files
+	// Conn is the bound request socket, port 69 in service. Run closes it.
+	Conn *net.UDPConn
+	// Addr is bound by Run if Conn is nil.
+	Addr netip.AddrPort
+	// Log gets one line for each transfer; nil: slog.Default.
+	Log *slog.Logger
+	// OnDone, if set, is called once for each request that was admitted, when
+	// it ends. Calls come from several goroutines and must not block.
+	OnDone func(Transfer)
+
+	TransfersMax          int     // at one time
+	TransfersPerClientMax int     // at one time and address
+	RequestsPerSecond     float64 // accepted in all
+	RequestsPerClient     float64 // accepted per second and address
+	WindowMax             int     // blocks; a client may ask for less
+	BlockBytesMax         int     // a client may ask for less; the MTU may lower it
+}
+
+// Transfer is one request's fate.
+type Transfer struct {
+	Client      netip.AddrPort
+	Name        string // as asked: untrusted, use bootfiles.LogName to print it
+	Bytes       int64  // acknowledged by the client
+	Size        int64  // of the file; 0 if it was not opened
+	Retransmits int    // time-outs that made us send again
+	Duration    time.Duration
+	Probe       bool  // the client only asked for the size: no failure
+	Refused     bool  // no such file, or it may not be read
+	Err         error // nil: the client has the whole file, or Probe
+}
+
+// Server is the TFTP service. Make it with New, run it once with Run.
+type Server struct {
+	cfg   Config
+	log   *slog.Logger
+	now   func() time.Time
+	ready chan struct{}
+	addr  netip.AddrPort // valid once ready
+
+	seed     maphash.Seed
+	shards   []*shard
+	mtu      mtuTable
+	rates    *rateLimiter
+	opening  chan struct{} // a place for each Files.Open under way
+	counters counters
+
+	slotsMu sync.Mutex
+	slots   *slots
+}
+
+// New prepares a server; it opens nothing yet.
+func New(cfg Config) *Server {
+	setDefault(&cfg.TransfersMax, transfersMaxDefault)
+	setDefault(&cfg.TransfersPerClientMax, transfersPerClientMaxDefault)
+	setDefault(&cfg.RequestsPerSecond, requestsPerSecondDefault)
+	setDefault(&cfg.RequestsPerClient, requestsPerClientDefault)
+	setDefault(&cfg.WindowMax, windowMaxDefault)
+	setDefault(&cfg.BlockBytesMax, blockBytesMax)
+	cfg.WindowMax = min(cfg.WindowMax, windowMaxLimit)
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Server{
+		cfg: cfg, log: cfg.Log.With("service", "tftp"), now: time.Now,
+		ready: make(chan struct{}), seed: maphash.MakeSeed(), mtu: mtuTable{},
+		rates:   newRateLimiter(cfg.RequestsPerSecond, cfg.RequestsPerClient, time.Now()),
+		opening: make(chan struct{}, openingMax),
+		slots:   newSlots(cfg.TransfersMax, cfg.TransfersPerClientMax),
+	}
+}
+
+func setDefault[T int | float64](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// Ready is closed once requests are answered.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr is the address of the request socket, valid once Ready.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// Run serves until ctx ends, then ends every transfer with an ERROR, closes
+// the sockets, waits for its goroutines and returns nil. It returns an error if
+// it cannot start or a socket fails.
+func (s *Server) Run(ctx context.Context) error {
+	main, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer main.Close()
+	if err := s.openShards(main); err != nil {
+		return err
+	}
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	for _, h := range s.shards {
+		wg.Go(func() {
+			if err := h.run(); err != nil {
+				stop(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := s.receive(running, main, &wg); err != nil {
+			stop(err)
+		}
+	})
+	s.addr = unmap(main.LocalAddr().(*net.UDPAddr).AddrPort())
+	close(s.ready)
+	<-running.Done()
+	main.Close()
+	for _, h := range s.shards {
+		h.shutdown()
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(running)
+}
+
+func (s *Server) listen() (udpSocket, error) {
+	conn := s.cfg.Conn
+	if conn == nil {
+		var err error
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(s.cfg.Addr))
+		if err != nil {
+			return udpSocket{}, fmt.Errorf("tftp: request socket: %w (is another TFTP server running?)", err)
+		}
+	}
+	main, err := newSocket(conn)
+	if err == nil {
+		err = main.askArrival()
+	}
+	if err != nil {
+		conn.Close()
+	}
+	return main, err
+}
+
+func (s *Server) openShards(main udpSocket) error {
+	for range min(runtime.GOMAXPROCS(0), shardsMax) {
+		socket, err := main.sibling()
+		if err != nil {
+			for _, h := range s.shards {
+				h.socket.Close()
+			}
+			return err
+		}
+		s.shards = append(s.shards, newShard(s, socket))
+	}
+	return nil
+}
+
+// receive reads requests until the socket is closed. Opening a file may wait
+// for a disk: each admitted request gets a goroutine for that, bounded by the
+// number of transfers.
+func (s *Server) receive(ctx context.Context, main udpSocket, wg *sync.WaitGroup) error {
+	buf := make([]byte, requestBytesMax+1)
+	oob := make([]byte, controlBytesMax)
+	for {
+		n, oobn, _, from, err := main.ReadMsgUDPAddrPort(buf, oob)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return fmt.Errorf("tftp: reading requests: %w", err)
+		}
+		h, session := s.request(unmap(from), buf[:n], parseArrival(oob[:oobn]))
+		if session != nil {
+			wg.Go(func() { s.open(ctx, h, session) })
+		}
+	}
+}
+
+// request screens one packet to the well-known port. It returns the session to
+// open a file for, or nil.
+func (s *Server) request(client netip.AddrPort, b []byte, a arrival) (*shard, *session) {
+	p, parseErr := Parse(b)
+	if (p.Op != OpRRQ && p.Op != OpWRQ) || a.toMany || client.Port() == 0 {
+		s.counters.ignored.Add(1)
+		return nil, nil
+	}
+	now := s.now()
+	if !s.rates.allow(now, client.Addr()) {
+		s.counters.dropped.Add(1)
+		return nil, nil
+	}
+	h := s.shards[maphash.Comparable(s.seed, client)%uint64(len(s.shards))]
+	session := &session{
+		client: client, addr: net.UDPAddrFromAddrPort(client), request: string(b), name: p.Name,
+		arrival: a, source: h.socket.sourceControl(a), began: now, index: -1,
+		offer: offer{blockBytesMax: s.blockBytesMax(a), windowMax: s.cfg.WindowMax},
+	}
+	if r, refused := screen(p, parseErr); refused {
+		s.refuse(h, session, r)
+		return nil, nil
+	}
+	if !h.admit(session) {
+		return nil, nil
+	}
+	return h, session
+}
+
+func (s *Server) blockBytesMax(a arrival) int {
+	limit := s.cfg.BlockBytesMax
+	if a.knowsAddr {
+		limit = min(limit, s.mtu.blockBytesMax(a))
+	}
+	return limit
+}
+
+// refuse answers a request that never became a transfer.
+func (s *Server) refuse(h *shard, session *session, r refusal) {
+	s.counters.refused.Add(1)
+	s.log.Warn("request refused", "client", session.client, "name", bootfiles.LogName(session.name), "err", r.text)
+	h.locked(func(time.Time) { h.out.packet(session.addr, session.source, r.packet()) })
+}
+
+// open finds the file and starts the transfer.
+func (s *Server) open(ctx context.Context, h *shard, session *session) {
+	s.opening <- struct{}{}
+	defer func() { <-s.opening }()
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	p, _ := Parse([]byte(session.request)) // screened
+	f, err := s.cfg.Files.Open(ctx, session.client.Addr().WithZone(""), p.Name)
+	if err == nil && isNetascii(p.Mode) {
+		f, err = netascii(f)
+	}
+	if err != nil {
+		h.refuse(session, refuseOpen(err), err)
+		return
+	}
+	h.start(session, f, negotiate(p.Options, f.Size(), session.offer))
+}
+
+func (s *Server) takeSlot(client netip.Addr) bool {
+	s.slotsMu.Lock()
+	defer s.slotsMu.Unlock()
+	return s.slots.take(client)
+}
+
+func (s *Server) releaseSlot(client netip.Addr) {
+	s.slotsMu.Lock()
+	defer s.slotsMu.Unlock()
+	s.slots.release(client)
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

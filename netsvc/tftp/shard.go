@@ -1,0 +1,340 @@
+package tftp
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	"hyzer/netsvc/bootfiles"
+)
+
+const (
+	batchPackets    = 64  // ACKs read with one system call
+	replyBytesMax   = 256 // what is read of a client's packet; an ACK has 4
+	lingerTime      = time.Second
+	repeatQuietTime = time.Second // a request repeated this soon after progress is a copy
+)
+
+// session is one transfer in a shard, from its request until its TID is
+// forgotten. Guarded by shard.mu but for the fields set at birth.
+type session struct {
+	client  netip.AddrPort
+	addr    *net.UDPAddr
+	request string // the packet, to know a repeated one
+	name    string
+	arrival arrival
+	offer   offer
+	began   time.Time
+	source  []byte // control message: our address
+	segment []byte // the same and the segment size; nil: one send a packet
+
+	machine  *transfer // nil: the file is being opened
+	file     bootfiles.File
+	progress time.Time // last ACK that moved the transfer
+	over     bool      // lingers only to swallow late ACKs
+	wakeAt   time.Time // its place in the heap, at or before the machine's deadline
+	index    int
+}
+
+// shard serves the transfers whose clients hash to it: one socket, one
+// goroutine. The lock is held for a batch of packets; requests take it to enter.
+type shard struct {
+	server *Server
+	socket udpSocket
+
+	mu       sync.Mutex
+	sessions map[netip.AddrPort]*session
+	timers   timerHeap
+	armed    time.Time // the socket's read deadline
+	out      outbox
+	finished []Transfer // told to OnDone after the lock is released
+	closed   bool
+}
+
+func newShard(s *Server, socket udpSocket) *shard {
+	return &shard{server: s, socket: socket, sessions: map[netip.AddrPort]*session{}, out: newOutbox(socket)}
+}
+
+// run reads packets until the socket is closed.
+func (h *shard) run() error {
+	in := make([]ipv4.Message, batchPackets)
+	for i := range in {
+		in[i].Buffers = [][]byte{make([]byte, replyBytesMax)}
+	}
+	for {
+		h.locked(func(now time.Time) { h.expire(now) })
+		n, err := h.socket.ReadBatch(in, 0)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			h.locked(func(time.Time) { h.armed = time.Time{} })
+			continue
+		case err != nil:
+			return fmt.Errorf("tftp: reading acknowledgements: %w", err)
+		}
+		h.locked(func(now time.Time) {
+			for i := range in[:n] {
+				h.take(now, &in[i])
+			}
+		})
+	}
+}
+
+// locked runs f under the lock, sends what it ordered, and then tells the
+// world about the transfers it ended.
+func (h *shard) locked(f func(now time.Time)) {
+	h.mu.Lock()
+	f(h.server.now())
+	h.out.send()
+	h.arm()
+	finished := h.finished
+	h.finished = nil
+	h.mu.Unlock()
+	for _, t := range finished {
+		h.server.report(t)
+	}
+}
+
+// arm moves the read deadline to the next timer, if that is earlier. A deadline
+// left too early costs one idle turn of the loop.
+func (h *shard) arm() {
+	if len(h.timers) == 0 || h.closed {
+		return
+	}
+	next := h.timers[0].wakeAt
+	if h.armed.IsZero() || next.Before(h.armed) {
+		h.armed = next
+		// It fails only on a closed socket, and then the reader knows.
+		_ = h.socket.SetReadDeadline(next)
+	}
+}
+
+func (h *shard) take(now time.Time, m *ipv4.Message) {
+	from, ok := m.Addr.(*net.UDPAddr)
+	if !ok {
+		return
+	}
+	client := unmap(from.AddrPort())
+	p, err := Parse(m.Buffers[0][:m.N])
+	s := h.sessions[client]
+	switch {
+	case err != nil:
+	case s == nil && (p.Op == OpAck || p.Op == OpData):
+		// RFC 1350 section 4. Never in answer to an ERROR: two servers would play on.
+		h.out.packet(from, nil, refusal{CodeUnknownTID, "unknown transfer"}.packet())
+	case s == nil || s.over || s.machine == nil:
+	case p.Op == OpAck:
+		acked := s.machine.acked
+		h.obey(now, s, s.machine.ack(now, p.Block))
+		if s.machine.acked > acked {
+			s.progress = now
+		}
+	case p.Op == OpError:
+		h.clientError(now, s, p)
+	}
+}
+
+func (h *shard) clientError(now time.Time, s *session, p Packet) {
+	if isProbe(s.machine.terms, s.machine.acked, p.Code) {
+		h.end(now, s, Transfer{Probe: true})
+		return
+	}
+	h.end(now, s, Transfer{Err: fmt.Errorf("%w with code %d: %s", ErrClientAborted, p.Code, bootfiles.LogName(p.Message))})
+}
+
+// expire wakes every session whose time has come.
+func (h *shard) expire(now time.Time) {
+	for len(h.timers) > 0 && !h.timers[0].wakeAt.After(now) {
+		s := h.timers[0]
+		switch {
+		case s.over:
+			h.forget(s)
+		case s.machine.deadline.After(now): // moved on since: ACKs do not touch the heap
+			h.wake(s, s.machine.deadline)
+		default:
+			before := s.machine.retransmits
+			h.obey(now, s, s.machine.expire(now))
+			h.server.counters.retransmits.Add(int64(s.machine.retransmits - before))
+		}
+	}
+}
+
+// obey carries out what the machine ordered.
+func (h *shard) obey(now time.Time, s *session, o order) {
+	switch {
+	case o.done:
+		if o.err != nil && s.machine.answered {
+			h.out.packet(s.addr, s.source, refusal{CodeUndefined, "transfer given up"}.packet())
+		}
+		h.end(now, s, Transfer{Err: o.err})
+		return
+	case o.oack:
+		h.out.packet(s.addr, s.source, Packet{Op: OpOack, Options: s.machine.accepted}.Append(nil))
+	case o.count > 0:
+		if err := h.sendBlocks(s, o.first, o.count); err != nil {
+			h.out.packet(s.addr, s.source, refusal{CodeUndefined, "server error"}.packet())
+			h.end(now, s, Transfer{Err: fmt.Errorf("reading the file: %w", err)})
+			return
+		}
+	}
+	if s.index < 0 || s.machine.deadline.Before(s.wakeAt) || !s.wakeAt.After(now) {
+		h.wake(s, s.machine.deadline)
+	}
+}
+
+func (h *shard) sendBlocks(s *session, first uint64, count int) error {
+	perBurst := 1
+	if s.segment != nil {
+		perBurst = max(1, min(burstPacketsMax, burstBytesMax/(s.machine.blockBytes+dataHeaderBytes)))
+	}
+	for count > 0 {
+		n := min(count, perBurst)
+		if err := h.out.blocks(s, first, n); err != nil {
+			return err
+		}
+		first += uint64(n)
+		count -= n
+	}
+	return nil
+}
+
+// admit enters a new request, or says that it is a copy of one in progress or
+// over a limit. A client that starts again from the same port replaces its
+// old transfer: ROMs count ports from the same start at each boot.
+func (h *shard) admit(s *session) (ok bool) {
+	h.locked(func(now time.Time) {
+		if old := h.sessions[s.client]; old != nil {
+			if isCopy(old, s, now) {
+				h.server.counters.repeated.Add(1)
+				return
+			}
+			if !old.over {
+				h.end(now, old, Transfer{Err: errReplaced})
+			}
+			h.forget(old)
+		}
+		if h.closed || !h.server.takeSlot(s.client.Addr()) {
+			h.server.counters.dropped.Add(1)
+			return
+		}
+		h.sessions[s.client] = s
+		ok = true
+	})
+	return ok
+}
+
+func isCopy(old, s *session, now time.Time) bool {
+	if old.over || old.request != s.request {
+		return false
+	}
+	isUnder := old.machine == nil || !old.machine.answered
+	return isUnder || now.Sub(old.progress) < repeatQuietTime
+}
+
+// start begins the transfer of an admitted session. It takes over the file.
+func (h *shard) start(s *session, f bootfiles.File, t terms) {
+	h.locked(func(now time.Time) {
+		if s.over { // replaced or shut down while the file was opened
+			f.Close()
+			return
+		}
+		s.file, s.machine, s.progress = f, newTransfer(t), now
+		if t.window > 1 {
+			s.segment = segmentControl(s.source, t.blockBytes+dataHeaderBytes)
+		}
+		h.obey(now, s, s.machine.start(now))
+	})
+}
+
+// refuse ends an admitted session before its transfer began.
+func (h *shard) refuse(s *session, r refusal, err error) {
+	h.locked(func(now time.Time) {
+		if s.over {
+			return
+		}
+		h.out.packet(s.addr, s.source, r.packet())
+		h.end(now, s, Transfer{Refused: true, Err: err})
+		h.forget(s)
+	})
+}
+
+// end closes a session's file and books it. Its TID lingers, so that a late
+// ACK is not answered with an error that would hit the client's next transfer.
+func (h *shard) end(now time.Time, s *session, t Transfer) {
+	t.Client, t.Name, t.Duration = s.client, s.name, now.Sub(s.began)
+	if s.machine != nil {
+		t.Bytes, t.Size, t.Retransmits = s.machine.bytesAcked(), s.machine.fileBytes, s.machine.retransmits
+	}
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+	s.over = true
+	h.server.releaseSlot(s.client.Addr())
+	h.finished = append(h.finished, t)
+	h.wake(s, now.Add(lingerTime))
+}
+
+// forget drops a session that is over.
+func (h *shard) forget(s *session) {
+	if s.index >= 0 {
+		heap.Remove(&h.timers, s.index)
+	}
+	if h.sessions[s.client] == s {
+		delete(h.sessions, s.client)
+	}
+}
+
+func (h *shard) wake(s *session, at time.Time) {
+	s.wakeAt = at
+	if s.index < 0 {
+		heap.Push(&h.timers, s)
+		return
+	}
+	heap.Fix(&h.timers, s.index)
+}
+
+// shutdown ends every transfer and then the reader.
+func (h *shard) shutdown() {
+	h.locked(func(now time.Time) {
+		h.closed = true
+		for _, s := range h.sessions {
+			if !s.over {
+				h.out.packet(s.addr, s.source, refusal{CodeUndefined, "server is shutting down"}.packet())
+				h.end(now, s, Transfer{Err: errShutdown})
+			}
+		}
+	})
+	h.socket.Close()
+}
+
+// timerHeap orders sessions by wakeAt (container/heap).
+type timerHeap []*session
+
+func (t timerHeap) Len() int           { return len(t) }
+func (t timerHeap) Less(i, j int) bool { return t[i].wakeAt.Before(t[j].wakeAt) }
+func (t timerHeap) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].index, t[j].index = i, j
+}
+func (t *timerHeap) Push(x any) {
+	s := x.(*session)
+	s.index = len(*t)
+	*t = append(*t, s)
+}
+func (t *timerHeap) Pop() any {
+	old := *t
+	s := old[len(old)-1]
+	old[len(old)-1] = nil
+	*t = old[:len(old)-1]
+	s.index = -1
+	return s
+}
