@@ -17,7 +17,7 @@ func (s *step) request(source Source, kind CommandKind, force Force) {
 			return
 		}
 	case CommandPowerOff, CommandPowerOn, CommandPowerCycle:
-		if kind == CommandPowerOff && s.softViolation(force) {
+		if kind == CommandPowerOff && s.softViolation(c) {
 			return
 		}
 	default:
@@ -44,11 +44,14 @@ func (s *step) gate(force Force) (Reason, bool) {
 // softViolation takes the power-off of a violating node under the soft
 // policy: the one-shot boot is cleared instead (stated.md section 5). An
 // operator's forced power-off is obeyed.
-func (s *step) softViolation(force Force) bool {
-	if s.n.State != StateSecViolation || !s.softPolicy() || force != ForceNone {
+func (s *step) softViolation(c Command) bool {
+	if s.n.State != StateSecViolation || !s.softPolicy() || c.Force != ForceNone {
 		return false
 	}
 	s.note(ReasonSoftViolation)
+	if c.Source != SourceTrigger {
+		s.emit(Effect{Kind: EffectRefuseCommand, Reason: ReasonSoftViolation, Command: c})
+	}
 	if s.n.Next.OSID != "" {
 		s.clearNextBoot()
 	}
@@ -106,9 +109,8 @@ func (s *step) commandExpired(generation uint64) {
 	s.n.TimedOut = countUp(s.n.TimedOut)
 	c.Attempts = countUp(c.Attempts)
 	if c.Attempts >= commandTimeoutsMax {
-		s.n.GaveUp = true
 		s.endCommand(OutcomeGaveUp)
-		s.notify(ReasonGaveUp)
+		s.giveUp()
 		return
 	}
 	c.Force = max(c.Force, ForceAny)
@@ -132,7 +134,7 @@ func (s *step) commandDone(ev Event) {
 	}
 }
 
-// settleCommand ends the pending command if the node's new state shows that
+// settleCommand ends the pending command if what the node reports shows that
 // it worked or was overtaken. Any other state leaves its retry alone: it may
 // be a late word of the life before (stated.md section 3, 5 has the fault).
 func (s *step) settleCommand(state State) {
@@ -147,6 +149,8 @@ func (s *step) settleCommand(state State) {
 		s.endCommand(OutcomeDone)
 	case off && c.Kind == CommandReboot:
 		s.endCommand(OutcomeSuperseded) // its retry would turn the node on again
+	case c.Source == SourceStated:
+		s.endCommand(OutcomeOvertaken) // it was for a node that was stuck
 	default:
 		s.note(ReasonStillPending)
 	}

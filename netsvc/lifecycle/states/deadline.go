@@ -47,8 +47,16 @@ func (s *step) fireDeadline() {
 		s.ignore(ReasonNoDeadline)
 		return
 	}
-	s.rearm()
+	fired := countUp(s.n.Deadline.Fired)
+	s.rearm(fired)
 	s.n.TimedOut = countUp(s.n.TimedOut)
+	s.act(limit)
+	if fired >= deadlineFiringsMax {
+		s.giveUp()
+	}
+}
+
+func (s *step) act(limit Timeout) {
 	switch {
 	case s.n.State == StatePXEWakeup:
 		s.wakeupLost()
@@ -65,15 +73,20 @@ func (s *step) fireDeadline() {
 // countUp adds one to a count of the record, whatever was stored there.
 func countUp(n int) int { return min(max(n, 0), 1<<20) + 1 }
 
-func (s *step) rearm() {
-	fired := countUp(s.n.Deadline.Fired)
+func (s *step) rearm(fired int) {
 	if fired >= deadlineFiringsMax {
 		s.n.Deadline = Deadline{}
-		s.n.GaveUp = true
-		s.notify(ReasonGaveUp)
 		return
 	}
 	s.setDeadline(s.now, fired)
+}
+
+// giveUp leaves the node to the operators, who are told once until RESET.
+func (s *step) giveUp() {
+	if !s.n.GaveUp {
+		s.n.GaveUp = true
+		s.notify(ReasonGaveUp)
+	}
 }
 
 func (s *step) wakeupLost() {
@@ -92,9 +105,8 @@ func (s *step) rebootStuck() {
 	case s.n.NoReboot:
 		s.ignore(ReasonNoRebootHeld)
 	case s.n.TimedOut > rebootTimeoutsMax:
-		s.n.GaveUp = true
 		s.n.Deadline = Deadline{}
-		s.note(ReasonGaveUp)
+		s.giveUp()
 	case s.n.Command.Kind == CommandReboot:
 		s.note(ReasonInProgress) // it has its own retries
 	case stuck:
@@ -104,8 +116,11 @@ func (s *step) rebootStuck() {
 	}
 }
 
-// resume sets a node's deadline right after the runner was down.
+// resume sets a node's deadline and command right after the runner was down.
 func (s *step) resume() {
+	if c := s.n.Command; !c.At.IsZero() && s.now.Sub(c.At) > deadlineAgeMax {
+		s.endCommand(OutcomeGaveUp)
+	}
 	d := s.n.Deadline
 	switch {
 	case d.Set() && s.now.Sub(d.At) > deadlineAgeMax:

@@ -159,6 +159,7 @@ const (
 	OutcomeDone       Outcome = "done"
 	OutcomeFailed     Outcome = "failed"     // a power command that its worker could not do
 	OutcomeGaveUp     Outcome = "gave-up"    // retries are exhausted
+	OutcomeOvertaken  Outcome = "overtaken"  // the stuck node it was for moved on by itself
 	OutcomeSuperseded Outcome = "superseded" // by another command, or by a power-off
 )
 

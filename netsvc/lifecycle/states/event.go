@@ -102,5 +102,7 @@ func CommandDone(source Source, generation uint64, ok bool) Event {
 }
 
 // Resume is fed once for each node when the runner starts: it drops a
-// deadline that passed long ago and arms one that is missing.
+// deadline or command whose time passed long ago and arms a deadline that is
+// missing. The runner then queues Node.Deadline and Node.Command.At, changed
+// or not.
 func Resume() Event { return Event{Kind: EventResume, Source: SourceStated} }

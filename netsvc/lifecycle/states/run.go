@@ -1,5 +1,15 @@
 package states
 
+// runTriggers runs what entering a state sets off. The list is that of the
+// op_mode at entry, whatever a trigger makes of the op_mode.
+func (s *step) runTriggers(mode Mode, from, to State) {
+	var buf [8]Trigger
+	for _, trigger := range s.t.Triggers(buf[:0], s.n.Triggers, mode, to) {
+		s.run(trigger, from, to)
+	}
+	s.dropTriggers(mode, to)
+}
+
 // run does one trigger (states.md, trigger vocabulary). from and to are the
 // reported transition's states; an earlier trigger of the list may have
 // changed the op_mode, and the state with it, since.
@@ -65,6 +75,8 @@ func (s *step) dropTriggers(mode Mode, state State) {
 // ISUP would end the load (stated.md section 3, CHECKGENISUP).
 func (s *step) checkGenISUP() {
 	switch features := s.n.Running.Features; {
+	case s.n.Running.OSID == "":
+		s.note(ReasonOSUnknown)
 	case features&FeatureISUP != 0:
 	case features&FeaturePing != 0:
 		s.emit(Effect{Kind: EffectPingUp, State: StateISUP, Life: s.n.Life})

@@ -203,7 +203,7 @@ func actionText(e Effect) string {
 		EffectClearNextBoot: "clear-next_boot_osid",
 		EffectClearReloads:  "clear-current_reloads",
 		EffectFreeNode:      "free-node",
-		EffectRefuseCommand: "reboot-refused",
+		EffectRefuseCommand: strings.ToLower(string(e.Command.Kind)) + "-refused",
 		EffectEmitState:     "emit:" + string(e.State),
 		EffectPingUp:        "spawn:pinger",
 	}[e.Kind]

@@ -112,15 +112,12 @@ func (s *step) transition(reported State, source Source) {
 	}
 	s.enter(Entry{FromMode: mode, ToMode: mode, From: from, To: to,
 		Reported: reported, Verdict: verdict, Source: source})
-	s.settleCommand(to)
+	s.settleCommand(reported)
 	s.armDeadline()
-
-	var buf [8]Trigger
-	for _, trigger := range s.t.Triggers(buf[:0], s.n.Triggers, mode, to) {
-		s.run(trigger, from, to)
+	if from == to && to == StateSecViolation && reported == StatePowerOff {
+		return // off, as the triggers of the violation asked: do not ask again
 	}
-	s.dropTriggers(mode, to)
-
+	s.runTriggers(mode, from, to)
 	if s.n.NextMode != "" && s.t.IsModeExit(s.n.Mode, to) {
 		s.changeMode(s.n.NextMode, false, SourceStated)
 	}
