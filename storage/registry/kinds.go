@@ -223,7 +223,7 @@ func (c *Command) install(n *Snapshot) { n.commands = n.commands.With(c.Node, c)
 func (c *Command) remove(n *Snapshot)  { n.commands = n.commands.Without(c.Node) }
 
 func (*Errand) kind() string          { return kindErrand }
-func (e *Errand) key() string         { return fmt.Sprintf("%s/%016x.%d", e.Node, e.Seq, e.Index) }
+func (e *Errand) key() string         { return fmt.Sprintf("%s/%016x.%d", e.Node, uint64(e.After), e.Index) }
 func (*Errand) claims() []string      { return nil }
 func (*Errand) check(*Tx) error       { return nil }
 func (e *Errand) install(n *Snapshot) { n.errands = n.errands.With(e.key(), e) }

@@ -149,17 +149,19 @@ type Command struct {
 // Errand is something to do outside the store that a transaction decided on.
 // It is kept until it was done, so that a crash forgets none.
 type Errand struct {
-	Node       string    `json:"node"`
-	Seq        uint64    `json:"seq"` // of the state log when it was decided
-	Index      int       `json:"index"`
-	Kind       string    `json:"kind"`
-	Method     string    `json:"method,omitzero"`
-	State      string    `json:"state,omitzero"`
-	Life       uint64    `json:"life,omitzero"`
-	Script     string    `json:"script,omitzero"`
-	Reason     string    `json:"reason,omitzero"`
-	Generation uint64    `json:"generation,omitzero"` // of the command it is for
-	Created    time.Time `json:"created"`
+	Node string `json:"node"`
+	// After is the revision before the transaction that decided it; with
+	// Index it names the errand.
+	After      kv.Revision `json:"after"`
+	Index      int         `json:"index"`
+	Kind       string      `json:"kind"`
+	Method     string      `json:"method,omitzero"`
+	State      string      `json:"state,omitzero"`
+	Life       uint64      `json:"life,omitzero"`
+	Script     string      `json:"script,omitzero"`
+	Reason     string      `json:"reason,omitzero"`
+	Generation uint64      `json:"generation,omitzero"` // of the command it is for
+	Created    time.Time   `json:"created"`
 }
 
 // NodeLoad is the load a node has been told to make (current_reloads).

@@ -221,3 +221,7 @@ func sorted[V any](m pmap[string, *V]) []*V {
 	}
 	return values
 }
+
+// SameTypes reports whether no node type changed between two snapshots, for
+// what is computed from all types.
+func (s *Snapshot) SameTypes(o *Snapshot) bool { return s.types == o.types }

@@ -50,6 +50,15 @@ func Find[T any, P recordPtr[T]](tx *Tx, key string) (rec *T, ok bool, err error
 	return rec, err == nil, err
 }
 
+// Lookup is Get that returns nil for an absent record.
+func Lookup[T any, P recordPtr[T]](tx *Tx, key string) (*T, error) {
+	rec, ok, err := Find[T, P](tx, key)
+	if !ok {
+		return nil, err
+	}
+	return rec, nil
+}
+
 // Put writes a record under its key.
 func Put[T any, P recordPtr[T]](tx *Tx, rec *T) error { return tx.put(P(rec)) }
 

@@ -137,11 +137,11 @@ func Selected(s *registry.Snapshot, b *registry.BootSelection) (registry.Ref, *r
 	if b == nil {
 		return registry.Ref{}, nil
 	}
-	return concrete(s, choose(b).ref)
+	return Concrete(s, choose(b).ref)
 }
 
-// concrete follows generic systems to the one that exists on disks.
-func concrete(s *registry.Snapshot, ref registry.Ref) (registry.Ref, *registry.OSVersion) {
+// Concrete follows generic systems to the one that exists on disks.
+func Concrete(s *registry.Snapshot, ref registry.Ref) (registry.Ref, *registry.OSVersion) {
 	for range nextOSHopsMax {
 		_, version := s.OSVersion(ref)
 		if version == nil || version.NextOS.IsZero() {
@@ -153,7 +153,7 @@ func concrete(s *registry.Snapshot, ref registry.Ref) (registry.Ref, *registry.O
 }
 
 func planFor(s *registry.Snapshot, node *registry.Node, c choice) Plan {
-	ref, version := concrete(s, c.ref)
+	ref, version := Concrete(s, c.ref)
 	plan := Plan{OS: ref, Cmdline: c.cmdline}
 	if version == nil {
 		plan.Reason = fmt.Sprintf("%s system %s does not exist", c.from, c.ref)
@@ -238,7 +238,7 @@ func newNode(s *registry.Snapshot) Plan {
 	if ref.IsZero() {
 		return Plan{Reason: "the machine is unknown and the site names no new_node_os"}
 	}
-	_, version := concrete(s, ref)
+	_, version := Concrete(s, ref)
 	if version == nil || version.Path == "" {
 		return Plan{Reason: "the machine is unknown and new_node_os " + ref.String() + " has no path"}
 	}
