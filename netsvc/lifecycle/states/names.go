@@ -1,5 +1,7 @@
 package states
 
+import "slices"
+
 // Mode is an op_mode: which state machine the node follows.
 type Mode string
 
@@ -75,10 +77,5 @@ func DefaultFailSet() FailSet {
 
 // Has reports whether state is in the set.
 func (f FailSet) Has(state State) bool {
-	for _, s := range f {
-		if s == state {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f, state)
 }

@@ -89,7 +89,7 @@ func (s *step) booting(from State) {
 
 // pendingMode computes next_op_mode anew after the boot selection changed.
 func (s *step) pendingMode() {
-	next := PendingMode(s.t, s.n)
+	next := PendingMode(s.t, &s.n)
 	if next == s.n.NextMode {
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -137,10 +139,7 @@ func (t *Tables) Override(data []byte) (*Tables, error) {
 		return nil, errors.New("states: overrides: only timeout_overrides may be given; use Parse for whole tables")
 	}
 	c := *t
-	c.timeouts = make(map[timeoutKey]Timeout, len(t.timeouts)+len(doc.TimeoutOverrides))
-	for k, v := range t.timeouts {
-		c.timeouts[k] = v
-	}
+	c.timeouts = maps.Clone(t.timeouts)
 	if err := c.override(doc.TimeoutOverrides); err != nil {
 		return nil, fmt.Errorf("states: overrides: %w", err)
 	}
@@ -198,7 +197,7 @@ func newModeRows(name Mode, doc *modeDoc) (*modeRows, error) {
 		if !validName(string(s)) {
 			return nil, fmt.Errorf("bad state name %q", s)
 		}
-		if contains(m.states, s) {
+		if slices.Contains(m.states, s) {
 			return nil, fmt.Errorf("state %q comes twice", s)
 		}
 		m.states = append(m.states, s)
@@ -227,7 +226,7 @@ func (t *Tables) loadMode(name Mode, doc *modeDoc) error {
 	return nil
 }
 
-func (m *modeRows) has(s State) bool { return contains(m.states, s) }
+func (m *modeRows) has(s State) bool { return slices.Contains(m.states, s) }
 
 func (t *Tables) knownState(s State) bool {
 	for _, m := range t.modes {
@@ -243,7 +242,7 @@ func (m *modeRows) loadTransitions(rows []transitionDoc) error {
 		if row.From != anyState && !m.has(row.From) || !m.has(row.To) {
 			return fmt.Errorf("transition %q -> %q: unknown state", row.From, row.To)
 		}
-		if contains(m.to[row.From], row.To) {
+		if slices.Contains(m.to[row.From], row.To) {
 			return fmt.Errorf("transition %q -> %q comes twice", row.From, row.To)
 		}
 		m.to[row.From] = append(m.to[row.From], row.To)
@@ -313,10 +312,8 @@ func (t *Tables) loadExit(m *modeRows, row exitDoc) error {
 		return errors.New("unknown state")
 	}
 	exit := exitRow{row.ToMode, row.ToState}
-	for _, known := range m.exits[row.State] {
-		if known == exit {
-			return errors.New("comes twice")
-		}
+	if slices.Contains(m.exits[row.State], exit) {
+		return errors.New("comes twice")
 	}
 	m.exits[row.State] = append(m.exits[row.State], exit)
 	return nil

@@ -89,7 +89,11 @@ func (s *step) checkGenISUP() {
 // was taken is used up (stated.md section 3, RESET). Windows loads always
 // clear it: their BOOTING is often lost, so that the running OS is stale.
 func (s *step) reset() {
-	s.n.TimedOut, s.n.GaveUp = 0, false
+	s.n.TimedOut = 0
+	if s.n.GaveUp && !s.n.Deadline.Set() {
+		s.armDeadline() // it was spent; the node is watched again
+	}
+	s.n.GaveUp = false
 	switch {
 	case s.n.Running.OSID == "" || s.n.Default.OSID == "":
 		s.note(ReasonOSUnknown)

@@ -2,10 +2,13 @@ package states
 
 import "time"
 
+// effectsUsual is how many effects most events have, at most.
+const effectsUsual = 4
+
 // Step applies one event to a node and returns the node's new record with
 // what has to be done, in order. It is pure and total.
 func Step(t *Tables, n Node, ev Event, now time.Time) (Node, []Effect) {
-	return AppendStep(nil, t, n, ev, now)
+	return AppendStep(make([]Effect, 0, effectsUsual), t, n, ev, now)
 }
 
 // AppendStep is Step with the effects appended to dst, so that a busy caller
@@ -14,23 +17,23 @@ func AppendStep(dst []Effect, t *Tables, n Node, ev Event, now time.Time) (Node,
 	if t == nil {
 		t = Stock()
 	}
-	before := n.Deadline
-	s := step{t: t, n: &n, now: now, out: dst}
+	s := step{t: t, n: n, now: now, out: dst}
 	s.dispatch(ev)
 	switch {
-	case n.Deadline == before:
-	case n.Deadline.Set():
+	case s.n.Deadline == n.Deadline:
+	case s.n.Deadline.Set():
 		s.emit(Effect{Kind: EffectSetDeadline})
-	case before.Set():
+	case n.Deadline.Set():
 		s.emit(Effect{Kind: EffectClearDeadline})
 	}
-	return n, s.out
+	return s.n, s.out
 }
 
-// step is one Step under way.
+// step is one Step under way. The node is held by value, which keeps it off
+// the heap.
 type step struct {
 	t   *Tables
-	n   *Node
+	n   Node
 	now time.Time
 	out []Effect
 }

@@ -2,6 +2,7 @@ package states
 
 import (
 	_ "embed"
+	"slices"
 	"sync"
 	"time"
 )
@@ -86,6 +87,28 @@ type Timeout struct {
 	Next   State // of ActionState
 }
 
+// Modes returns the op_modes a node may be in, sorted.
+func (t *Tables) Modes() []Mode {
+	var modes []Mode
+	for name, m := range t.modes {
+		if m.node {
+			modes = append(modes, name)
+		}
+	}
+	slices.Sort(modes)
+	return modes
+}
+
+// States returns the states of a mode in the tables' order, nil if the mode
+// is unknown.
+func (t *Tables) States(mode Mode) []State {
+	m := t.modes[mode]
+	if m == nil {
+		return nil
+	}
+	return slices.Clone(m.states)
+}
+
 // KnownMode reports whether mode is an op_mode a node may be in.
 func (t *Tables) KnownMode(mode Mode) bool {
 	m := t.modes[mode]
@@ -96,16 +119,7 @@ func (t *Tables) KnownMode(mode Mode) bool {
 // mode nothing is expected.
 func (t *Tables) Valid(mode Mode, from, to State) bool {
 	m := t.modes[mode]
-	return m != nil && (contains(m.to[from], to) || contains(m.to[anyState], to))
-}
-
-func contains(list []State, s State) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
+	return m != nil && (slices.Contains(m.to[from], to) || slices.Contains(m.to[anyState], to))
 }
 
 // Timeout returns the time limit of a state for nodes of a type. A row for
