@@ -1,0 +1,176 @@
+// Package gpt reads GUID partition tables, primary or backup (UEFI 5.3; spec
+// freemaps, section 1).
+package gpt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/partition"
+)
+
+const (
+	sectorBytes    = partition.SectorBytes
+	headerBytesMin = 92
+	magic          = "EFI PART"
+	entryBytesMin  = 128
+	entryBytesMax  = 4096
+	entriesMax     = 128 // more are allowed by UEFI, none are seen
+	guidBytes      = 16
+
+	offHeaderBytes = 12
+	offHeaderCRC   = 16
+	offMyLBA       = 24
+	offAltLBA      = 32
+	offFirstUsable = 40
+	offLastUsable  = 48
+	offTableLBA    = 72
+	offEntries     = 80
+	offEntryBytes  = 84
+	offTableCRC    = 88
+
+	offEntryFirst = 32
+	offEntryLast  = 40
+)
+
+// ErrNone is returned for a disk without a GUID partition table.
+var ErrNone = errors.New("no GPT partition table")
+
+// contents are the types that are treated differently, by the text of their
+// GUID.
+var contents = map[string]partition.Content{
+	"21686148-6449-6e6f-744e-656564454649": partition.Boot, // BIOS boot
+	"83bd6b9d-7f41-11dc-be0b-001560b84f0f": partition.Boot, // FreeBSD boot
+	"0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": partition.Swap,
+	"516e7cb5-6ecf-11d6-8ff8-00022d09712b": partition.BSDSwap,
+	"516e7cb4-6ecf-11d6-8ff8-00022d09712b": partition.BSDLabel,
+}
+
+type header struct {
+	first, last uint64 // usable sectors, both inclusive
+	tableLBA    uint64
+	entries     uint32
+	entryBytes  uint32
+	tableCRC    uint32
+	altLBA      uint64
+}
+
+// Read reads the table of a disk of so many sectors, from the backup if the
+// primary is damaged.
+func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
+	if sectors < 3 {
+		return nil, ErrNone
+	}
+	h, table, err := readCopy(r, 1)
+	if err == nil {
+		return build(h, table, sectors)
+	}
+	primary := err
+	if h, table, err = readCopy(r, sectors-1); err != nil {
+		if errors.Is(primary, ErrNone) && errors.Is(err, ErrNone) {
+			return nil, ErrNone
+		}
+		if errors.Is(primary, ErrNone) {
+			primary = err
+		}
+		return nil, fmt.Errorf("both copies are damaged: %w", primary)
+	}
+	t, err := build(h, table, sectors)
+	if err == nil {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: primary table is damaged (%v), used the backup", primary))
+	}
+	return t, err
+}
+
+func readCopy(r io.ReaderAt, lba uint64) (*header, []byte, error) {
+	b := make([]byte, sectorBytes)
+	if n, err := r.ReadAt(b, int64(lba)*sectorBytes); n < len(b) {
+		return nil, nil, fmt.Errorf("GPT header at sector %d: %w", lba, err)
+	}
+	h, err := parseHeader(b, lba)
+	if err != nil {
+		return nil, nil, err
+	}
+	table := make([]byte, int(h.entries)*int(h.entryBytes))
+	if n, err := r.ReadAt(table, int64(h.tableLBA)*sectorBytes); n < len(table) {
+		return nil, nil, fmt.Errorf("GPT table at sector %d: %w", h.tableLBA, err)
+	}
+	if crc32.ChecksumIEEE(table) != h.tableCRC {
+		return nil, nil, fmt.Errorf("GPT table at sector %d has a wrong checksum", h.tableLBA)
+	}
+	return h, table, nil
+}
+
+func parseHeader(b []byte, lba uint64) (*header, error) {
+	le := binary.LittleEndian
+	if string(b[:len(magic)]) != magic {
+		return nil, ErrNone
+	}
+	size := le.Uint32(b[offHeaderBytes:])
+	if size < headerBytesMin || size > uint32(len(b)) {
+		return nil, fmt.Errorf("GPT header at sector %d has %d bytes", lba, size)
+	}
+	sum := le.Uint32(b[offHeaderCRC:])
+	le.PutUint32(b[offHeaderCRC:], 0)
+	if crc32.ChecksumIEEE(b[:size]) != sum {
+		return nil, fmt.Errorf("GPT header at sector %d has a wrong checksum", lba)
+	}
+	h := &header{
+		first: le.Uint64(b[offFirstUsable:]), last: le.Uint64(b[offLastUsable:]),
+		tableLBA: le.Uint64(b[offTableLBA:]), altLBA: le.Uint64(b[offAltLBA:]),
+		entries: le.Uint32(b[offEntries:]), entryBytes: le.Uint32(b[offEntryBytes:]),
+		tableCRC: le.Uint32(b[offTableCRC:]),
+	}
+	const lbaMax = 1 << 54 // so that it is a file offset in bytes
+	switch {
+	case le.Uint64(b[offMyLBA:]) != lba:
+		return nil, fmt.Errorf("GPT header at sector %d says it is at %d", lba, le.Uint64(b[offMyLBA:]))
+	case h.entries > entriesMax || h.entryBytes < entryBytesMin || h.entryBytes > entryBytesMax || h.entryBytes&(h.entryBytes-1) != 0:
+		return nil, fmt.Errorf("GPT of %d entries of %d bytes", h.entries, h.entryBytes)
+	case h.first > h.last || h.last >= lbaMax || h.tableLBA >= lbaMax:
+		return nil, fmt.Errorf("GPT usable sectors %d to %d, table at %d", h.first, h.last, h.tableLBA)
+	}
+	return h, nil
+}
+
+func build(h *header, table []byte, sectors uint64) (*partition.Table, error) {
+	le := binary.LittleEndian
+	t := &partition.Table{Scheme: "GPT"}
+	for i := range int(h.entries) {
+		e := table[i*int(h.entryBytes):]
+		kind := guid(e[:guidBytes])
+		first, last := le.Uint64(e[offEntryFirst:]), le.Uint64(e[offEntryLast:])
+		if kind == guid(make([]byte, guidBytes)) {
+			continue
+		}
+		if last < first || first < h.first || last > h.last {
+			return nil, fmt.Errorf("GPT partition %d has sectors %d to %d, usable are %d to %d", i+1, first, last, h.first, h.last)
+		}
+		t.Entries = append(t.Entries, partition.Entry{
+			Number: i + 1, Start: first, Sectors: last - first + 1, Content: contents[kind], Type: kind,
+		})
+	}
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	low, high := t.Hull()
+	if len(t.Entries) == 0 {
+		low, high = h.first, h.first
+	}
+	t.Free = freemap.Append(t.Free, h.first, low)
+	t.Free = freemap.Append(t.Free, high, h.last+1)
+	if h.last >= sectors {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: usable up to sector %d of a disk of %d", h.last, sectors))
+	}
+	return t, nil
+}
+
+// guid is the text of a GUID in its mixed byte order.
+func guid(b []byte) string {
+	le, be := binary.LittleEndian, binary.BigEndian
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), be.Uint16(b[8:]), b[10:16])
+}

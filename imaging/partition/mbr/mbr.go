@@ -1,0 +1,201 @@
+// Package mbr reads DOS partition tables, with extended partitions (spec
+// freemaps, section 1).
+package mbr
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/partition"
+)
+
+const (
+	sectorBytes  = partition.SectorBytes
+	offTable     = 446
+	entryBytes   = 16
+	entries      = 4
+	offSignature = 510
+	signature    = 0xaa55
+	// logicalTablesMax bounds the chain of extended tables, which a broken
+	// disk can close to a ring.
+	logicalTablesMax = 124
+	// embeddingSectors before the first partition may hold a boot loader.
+	embeddingSectors = 2048
+)
+
+// Types that are treated differently.
+const (
+	typeUnused     = 0
+	typeExtended   = 5
+	typeExtLBA     = 0xf
+	typeExtLinux   = 0x85
+	typeSwap       = 0x82
+	typeFreeBSD    = 0xa5
+	typeOpenBSD    = 0xa6
+	typeProtective = 0xee
+	flagActive     = 0x80
+)
+
+// ErrNone is returned for a disk without a DOS partition table.
+var ErrNone = errors.New("no MBR partition table")
+
+// raw is one entry as it is on disk.
+type raw struct {
+	flag, kind     byte
+	start, sectors uint64
+}
+
+func (r raw) extended() bool {
+	return r.kind == typeExtended || r.kind == typeExtLBA || r.kind == typeExtLinux
+}
+
+// Read reads the table of a disk of so many sectors. A protective table is
+// ErrNone: the disk has a GPT.
+func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
+	table, err := readSector(r, 0)
+	if err != nil {
+		return nil, err
+	}
+	if !plausible(table) {
+		return nil, ErrNone
+	}
+	t := &partition.Table{Scheme: "MBR"}
+	used := []freemap.Range{{Start: 0, End: 1}}
+	for i, e := range table {
+		switch {
+		case e.extended() && e.sectors > 0:
+			used = freemap.Append(used, e.start, e.start+1)
+			if err := readExtended(r, t, e, &used); err != nil {
+				return nil, err
+			}
+		case e.kind != typeUnused && e.sectors > 0:
+			t.Entries = append(t.Entries, entry(i+1, e, 0))
+		}
+	}
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	return t, findFree(t, table, sectors)
+}
+
+// plausible tells a partition table from a boot sector that has the signature
+// too, as a FAT file system does.
+func plausible(table []raw) bool {
+	if table == nil || table[0].kind == typeProtective {
+		return false
+	}
+	used := false
+	for _, e := range table {
+		if e.flag&^flagActive != 0 {
+			return false
+		}
+		if e.kind != typeUnused && e.sectors > 0 {
+			if e.start == 0 {
+				return false // also the bogus table FreeBSD once wrote
+			}
+			used = true
+		}
+	}
+	return used
+}
+
+func entry(number int, e raw, base uint64) partition.Entry {
+	p := partition.Entry{
+		Number: number, Start: base + e.start, Sectors: e.sectors,
+		MBRType: e.kind, Type: fmt.Sprintf("%#02x", e.kind),
+	}
+	switch e.kind {
+	case typeSwap:
+		p.Content = partition.Swap
+	case typeFreeBSD, typeOpenBSD:
+		p.Content = partition.BSDLabel
+	}
+	return p
+}
+
+// readExtended follows the chain of tables in an extended partition. Each has
+// one logical partition, relative to the table, and a link, relative to the
+// extended partition. Numbers go up in fours, as old images count them: the
+// n-th logical partition is 5+4(n-1) if it is the first of its table.
+func readExtended(r io.ReaderAt, t *partition.Table, ext raw, used *[]freemap.Range) error {
+	at := ext.start
+	number := entries + 1
+	for n := 0; ; n++ {
+		if n == logicalTablesMax {
+			return fmt.Errorf("MBR: more than %d extended tables, or a ring of them", logicalTablesMax)
+		}
+		table, err := readSector(r, at)
+		if err != nil {
+			return err
+		}
+		if table == nil {
+			t.Warnings = append(t.Warnings, fmt.Sprintf("MBR: no extended table at sector %d", at))
+			return nil
+		}
+		next := uint64(0)
+		for i, e := range table {
+			switch {
+			case e.extended() && e.sectors > 0 && next == 0:
+				next = ext.start + e.start
+			case !e.extended() && e.kind != typeUnused && e.sectors > 0:
+				t.Entries = append(t.Entries, entry(number+i, e, at))
+			}
+		}
+		if next == 0 {
+			return nil
+		}
+		if next <= at || next >= ext.start+ext.sectors {
+			return fmt.Errorf("MBR: extended table at sector %d links to sector %d", at, next)
+		}
+		at, number = next, number+entries
+	}
+}
+
+// findFree lists what lies before the first and after the last partition,
+// keeping the room boot loaders use, and primary entries that are unused.
+func findFree(t *partition.Table, table []raw, sectors uint64) error {
+	low, high := hull(table)
+	t.Free = freemap.Append(t.Free, min(low, embeddingSectors), low)
+	t.Free = freemap.Append(t.Free, high, max(high, sectors))
+	if high > sectors {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("MBR: partitions end at sector %d of a disk of %d", high, sectors))
+	}
+	return nil
+}
+
+func hull(table []raw) (low, high uint64) {
+	for _, e := range table {
+		if e.kind == typeUnused || e.sectors == 0 {
+			continue
+		}
+		if high == 0 || e.start < low {
+			low = e.start
+		}
+		high = max(high, e.start+e.sectors)
+	}
+	return low, high
+}
+
+// readSector decodes the table in a sector, nil if it has no signature.
+func readSector(r io.ReaderAt, sector uint64) ([]raw, error) {
+	b := make([]byte, sectorBytes)
+	if n, err := r.ReadAt(b, int64(sector)*sectorBytes); n < len(b) {
+		if sector == 0 && errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("MBR table at sector %d: %w", sector, err)
+	}
+	le := binary.LittleEndian
+	if le.Uint16(b[offSignature:]) != signature {
+		return nil, nil
+	}
+	table := make([]raw, entries)
+	for i := range table {
+		e := b[offTable+i*entryBytes:]
+		table[i] = raw{e[0], e[4], uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))}
+	}
+	return table, nil
+}

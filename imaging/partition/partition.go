@@ -1,0 +1,83 @@
+package partition
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"hyzer/imaging/freemap"
+)
+
+// SectorBytes is the unit of partition tables of disks that say nothing else.
+const SectorBytes = 512
+
+// Content is what the table says is in a partition. It is a hint: the content
+// itself is looked at before the table is believed.
+type Content int
+
+// The kinds of content that are treated differently.
+const (
+	Unknown  Content = iota // stored whole unless a file system is found
+	Unused                  // not saved
+	Swap                    // Linux swap: the header is kept
+	BSDSwap                 // FreeBSD swap: nothing is kept
+	BSDLabel                // a BSD slice with a disklabel
+	Boot                    // boot code without a file system: stored whole
+)
+
+// Entry is one partition.
+type Entry struct {
+	Number  int // as imagezip -s takes it, from 1
+	Start   uint64
+	Sectors uint64
+	Content Content
+	Type    string // of the table, for people
+	MBRType byte   // 0 in other schemes
+}
+
+// End is the first sector after the partition.
+func (e Entry) End() uint64 { return e.Start + e.Sectors }
+
+// Table is a partition table, with what of the disk outside the partitions
+// need not be imaged.
+type Table struct {
+	Scheme   string
+	Entries  []Entry // in table order
+	Free     []freemap.Range
+	Warnings []string
+}
+
+// Entry returns partition number n.
+func (t *Table) Entry(n int) (Entry, error) {
+	for _, e := range t.Entries {
+		if e.Number == n {
+			return e, nil
+		}
+	}
+	return Entry{}, fmt.Errorf("%s table has no partition %d", t.Scheme, n)
+}
+
+// Check refuses partitions that overlap. Ones that end beyond the disk, of
+// sectors sectors, are left to whoever reads them.
+func (t *Table) Check() error {
+	sorted := slices.Clone(t.Entries)
+	slices.SortFunc(sorted, func(a, b Entry) int { return cmp.Compare(a.Start, b.Start) })
+	for i := 1; i < len(sorted); i++ {
+		if a, b := sorted[i-1], sorted[i]; a.End() > b.Start {
+			return fmt.Errorf("%s table: partitions %d [%d,%d) and %d [%d,%d) overlap",
+				t.Scheme, a.Number, a.Start, a.End(), b.Number, b.Start, b.End())
+		}
+	}
+	return nil
+}
+
+// Hull is the lowest start and the highest end of all partitions.
+func (t *Table) Hull() (low, high uint64) {
+	for i, e := range t.Entries {
+		if i == 0 || e.Start < low {
+			low = e.Start
+		}
+		high = max(high, e.End())
+	}
+	return low, high
+}
