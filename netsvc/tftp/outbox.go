@@ -2,10 +2,9 @@ package tftp
 
 import (
 	"encoding/binary"
-	"errors"
-	"net"
+	"syscall"
+	"unsafe"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,38 +16,46 @@ const (
 // outbox gathers what a shard sends and hands it to the kernel in batches. Its
 // memory is fixed. Guarded by shard.mu.
 type outbox struct {
-	socket   udpSocket
-	messages []ipv4.Message
-	owners   []*session // of a DATA burst, to fall back to single packets; else nil
-	used     int        // messages
-	arena    []byte
-	fill     int // bytes of arena in use
+	socket  udpSocket
+	raw     syscall.RawConn
+	headers [outboxPackets]mmsghdr
+	iovecs  [outboxPackets]unix.Iovec
+	names   [outboxPackets]socketName
+	owners  [outboxPackets]*session // of a DATA burst, to fall back to single packets; else nil
+	used    int                     // sends gathered
+	done    int                     // of them, handed over
+	arena   []byte
+	fill    int // bytes of arena in use
+	errno   syscall.Errno
+	try     func(fd uintptr) bool
 }
 
-func newOutbox(socket udpSocket) outbox {
-	o := outbox{
-		socket:   socket,
-		messages: make([]ipv4.Message, outboxPackets),
-		owners:   make([]*session, outboxPackets),
-		arena:    make([]byte, outboxBytes),
+func newOutbox(socket udpSocket, raw syscall.RawConn) *outbox {
+	o := &outbox{socket: socket, raw: raw, arena: make([]byte, outboxBytes)}
+	for i := range o.headers {
+		h := &o.headers[i].hdr
+		h.Iov, h.Name = &o.iovecs[i], (*byte)(unsafe.Pointer(&o.names[i].raw))
+		h.SetIovlen(1)
 	}
-	for i := range o.messages {
-		o.messages[i].Buffers = make([][]byte, 1)
-	}
+	o.try = o.sendmmsg
 	return o
 }
 
-// packet adds one datagram. The bytes must stay untouched until the flush.
-func (o *outbox) packet(to *net.UDPAddr, oob, b []byte) {
-	if o.used == len(o.messages) {
+// packet adds one datagram. The bytes must stay untouched until it is sent.
+func (o *outbox) packet(to *socketName, oob, b []byte) {
+	if o.used == outboxPackets {
 		o.send()
 	}
 	o.add(to, oob, b, nil)
 }
 
-func (o *outbox) add(to *net.UDPAddr, oob, b []byte, owner *session) {
-	m := &o.messages[o.used]
-	m.Addr, m.OOB, m.Buffers[0] = to, oob, b
+func (o *outbox) add(to *socketName, oob, b []byte, owner *session) {
+	h := &o.headers[o.used].hdr
+	o.names[o.used], h.Namelen = *to, to.len
+	o.iovecs[o.used].Base = unsafe.SliceData(b)
+	o.iovecs[o.used].SetLen(len(b))
+	h.Control = unsafe.SliceData(oob)
+	h.SetControllen(len(oob))
 	o.owners[o.used] = owner
 	o.used++
 }
@@ -56,8 +63,7 @@ func (o *outbox) add(to *net.UDPAddr, oob, b []byte, owner *session) {
 // blocks adds count DATA packets of s as one send.
 func (o *outbox) blocks(s *session, first uint64, count int) error {
 	size := s.machine.blockBytes
-	room := count * (size + dataHeaderBytes)
-	if o.used == len(o.messages) || len(o.arena)-o.fill < room {
+	if o.used == outboxPackets || len(o.arena)-o.fill < count*(size+dataHeaderBytes) {
 		o.send()
 	}
 	off, n := s.machine.span(first, count)
@@ -81,45 +87,58 @@ func (o *outbox) blocks(s *session, first uint64, count int) error {
 	if count > 1 {
 		oob = s.segment
 	}
-	o.add(s.addr, oob, buf, s)
+	o.add(&s.to, oob, buf, s)
 	return nil
 }
 
-// send hands everything gathered to the kernel.
+// send hands everything gathered to the kernel. What the kernel refuses is
+// left to the retransmit timer.
 func (o *outbox) send() {
-	for done := 0; done < o.used; {
-		n, err := o.socket.WriteBatch(o.messages[done:o.used], 0)
-		if n > 0 {
-			done += n
-			continue
+	for o.done = 0; o.done < o.used; {
+		if err := o.raw.Write(o.try); err != nil {
+			break // closed
 		}
-		if err == nil || errors.Is(err, net.ErrClosed) {
-			break
+		if o.errno != 0 {
+			o.single(o.done, o.errno)
+			o.done++
 		}
-		o.single(&o.messages[done], o.owners[done], err)
-		done++
 	}
 	clear(o.owners[:o.used])
 	o.used, o.fill = 0, 0
 }
 
+func (o *outbox) sendmmsg(fd uintptr) (done bool) {
+	n, _, errno := syscall.Syscall6(unix.SYS_SENDMMSG, fd,
+		uintptr(unsafe.Pointer(&o.headers[o.done])), uintptr(o.used-o.done), unix.MSG_DONTWAIT, 0, 0)
+	o.errno = 0
+	switch errno {
+	case 0:
+		o.done += int(n)
+	case syscall.EAGAIN:
+		return false
+	case syscall.EINTR:
+	default:
+		o.errno = errno
+	}
+	return true
+}
+
 // single deals with a send that the kernel refused. A window may be more than
 // the interface can cut (packets beyond its MTU, no checksum offload): it goes
-// out packet by packet, now and from then on. Anything else is left to the
-// retransmit timer.
-func (o *outbox) single(m *ipv4.Message, owner *session, err error) {
-	if owner == nil || owner.segment == nil {
+// out packet by packet, now and from then on.
+func (o *outbox) single(i int, errno syscall.Errno) {
+	s := o.owners[i]
+	isUncut := errno == syscall.EINVAL || errno == syscall.EIO || errno == syscall.EMSGSIZE
+	if s == nil || s.segment == nil || !isUncut {
 		return
 	}
-	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EMSGSIZE) {
-		return
-	}
-	owner.segment = nil
-	packetBytes := owner.machine.blockBytes + dataHeaderBytes
-	for b := m.Buffers[0]; len(b) > 0; {
+	s.segment = nil
+	packetBytes := s.machine.blockBytes + dataHeaderBytes
+	b := unsafe.Slice(o.iovecs[i].Base, int(o.iovecs[i].Len))
+	for len(b) > 0 {
 		n := min(len(b), packetBytes)
 		// Lost packets are the timer's business.
-		_, _, _ = o.socket.WriteMsgUDP(b[:n], owner.source, owner.addr)
+		_, _, _ = o.socket.WriteMsgUDPAddrPort(b[:n], s.source, s.client)
 		b = b[n:]
 	}
 }

@@ -115,12 +115,14 @@ func (r *receiver) data(block uint16, payload []byte) receipt {
 	return out
 }
 
-// unexpected answers the first block after a gap, and the last block of a
-// window that came again because our ACK was lost.
+// unexpected answers the first block after a gap, and the block acknowledged
+// last when it comes again with nothing newer: our ACK was lost. In the middle
+// of a window a copy is no question, and an ACK would make the sender go back
+// and send more copies, each with its answer, to the end of the file.
 func (r *receiver) unexpected(block uint16) receipt {
 	ahead := block - uint16(r.got)
 	isAhead := ahead > 0 && int(ahead) <= 2*r.window
-	resent := ahead == 0
+	resent := ahead == 0 && r.unacked == 0
 	if (isAhead && r.gap) || (!isAhead && !resent) {
 		return receipt{}
 	}

@@ -172,16 +172,28 @@ func (s *Server) listen() (udpSocket, error) {
 
 func (s *Server) openShards(main udpSocket) error {
 	for range min(runtime.GOMAXPROCS(0), shardsMax) {
-		socket, err := main.sibling()
+		h, err := s.openShard(main)
 		if err != nil {
 			for _, h := range s.shards {
 				h.socket.Close()
 			}
 			return err
 		}
-		s.shards = append(s.shards, newShard(s, socket))
+		s.shards = append(s.shards, h)
 	}
 	return nil
+}
+
+func (s *Server) openShard(main udpSocket) (*shard, error) {
+	socket, err := main.sibling()
+	if err != nil {
+		return nil, err
+	}
+	h, err := newShard(s, socket)
+	if err != nil {
+		socket.Close()
+	}
+	return h, err
 }
 
 // receive reads requests until the socket is closed. Opening a file may wait
@@ -220,7 +232,7 @@ func (s *Server) request(client netip.AddrPort, b []byte, a arrival) (*shard, *s
 	}
 	h := s.shards[maphash.Comparable(s.seed, client)%uint64(len(s.shards))]
 	session := &session{
-		client: client, addr: net.UDPAddrFromAddrPort(client), request: string(b), name: p.Name,
+		client: client, to: h.socket.name(client, a.ifindex), request: string(b), name: p.Name,
 		arrival: a, source: h.socket.sourceControl(a), began: now, index: -1,
 		offer: offer{blockBytesMax: s.blockBytesMax(a), windowMax: s.cfg.WindowMax},
 	}
@@ -246,7 +258,7 @@ func (s *Server) blockBytesMax(a arrival) int {
 func (s *Server) refuse(h *shard, session *session, r refusal) {
 	s.counters.refused.Add(1)
 	s.log.Warn("request refused", "client", session.client, "name", bootfiles.LogName(session.name), "err", r.text)
-	h.locked(func(time.Time) { h.out.packet(session.addr, session.source, r.packet()) })
+	h.locked(func(time.Time) { h.out.packet(&session.to, session.source, r.packet()) })
 }
 
 // open finds the file and starts the transfer.
@@ -256,7 +268,7 @@ func (s *Server) open(ctx context.Context, h *shard, session *session) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	p, _ := Parse([]byte(session.request)) // screened
-	f, err := s.cfg.Files.Open(ctx, session.client.Addr().WithZone(""), p.Name)
+	f, err := s.cfg.Files.Open(ctx, session.client.Addr(), p.Name)
 	if err == nil && isNetascii(p.Mode) {
 		f, err = netascii(f)
 	}
@@ -279,6 +291,7 @@ func (s *Server) releaseSlot(client netip.Addr) {
 	s.slots.release(client)
 }
 
+// unmap gives the form in which clients are compared: no IPv4 mapping, no zone.
 func unmap(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

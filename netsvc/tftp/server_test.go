@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	pin "github.com/pin/tftp/v3"
 
@@ -152,12 +151,12 @@ func TestPinClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if size, ok := from.(pin.IncomingTransfer).Size(); !ok || size != int64(len(want)) {
+			t.Errorf("tsize %d %v", size, ok)
+		}
 		var got bytes.Buffer
 		if _, err := from.WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), want) {
 			t.Errorf("block %d: %d bytes, %v", block, got.Len(), err)
-		}
-		if size, ok := from.(pin.IncomingTransfer).Size(); !ok || size != int64(len(want)) {
-			t.Errorf("tsize %d %v", size, ok)
 		}
 		if _, err := c.Receive("absent", "octet"); err == nil {
 			t.Error("an absent file was received")
@@ -208,5 +207,3 @@ func startPin(tb testing.TB, files map[string][]byte) netip.AddrPort {
 	})
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
-
-var _ = time.Second

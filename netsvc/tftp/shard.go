@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/ipv4"
-
 	"hyzer/netsvc/bootfiles"
 )
 
@@ -26,8 +24,8 @@ const (
 // forgotten. Guarded by shard.mu but for the fields set at birth.
 type session struct {
 	client  netip.AddrPort
-	addr    *net.UDPAddr
-	request string // the packet, to know a repeated one
+	to      socketName // the same for the kernel
+	request string     // the packet, to know a repeated one
 	name    string
 	arrival arrival
 	offer   offer
@@ -53,24 +51,28 @@ type shard struct {
 	sessions map[netip.AddrPort]*session
 	timers   timerHeap
 	armed    time.Time // the socket's read deadline
-	out      outbox
+	in       *inbox
+	out      *outbox
 	finished []Transfer // told to OnDone after the lock is released
 	closed   bool
 }
 
-func newShard(s *Server, socket udpSocket) *shard {
-	return &shard{server: s, socket: socket, sessions: map[netip.AddrPort]*session{}, out: newOutbox(socket)}
+func newShard(s *Server, socket udpSocket) (*shard, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("tftp: socket for transfers: %w", err)
+	}
+	return &shard{
+		server: s, socket: socket, sessions: map[netip.AddrPort]*session{},
+		in: newInbox(raw), out: newOutbox(socket, raw),
+	}, nil
 }
 
 // run reads packets until the socket is closed.
 func (h *shard) run() error {
-	in := make([]ipv4.Message, batchPackets)
-	for i := range in {
-		in[i].Buffers = [][]byte{make([]byte, replyBytesMax)}
-	}
 	for {
 		h.locked(func(now time.Time) { h.expire(now) })
-		n, err := h.socket.ReadBatch(in, 0)
+		n, err := h.in.read()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
@@ -81,8 +83,8 @@ func (h *shard) run() error {
 			return fmt.Errorf("tftp: reading acknowledgements: %w", err)
 		}
 		h.locked(func(now time.Time) {
-			for i := range in[:n] {
-				h.take(now, &in[i])
+			for i := range n {
+				h.take(now, i)
 			}
 		})
 	}
@@ -117,13 +119,11 @@ func (h *shard) arm() {
 	}
 }
 
-func (h *shard) take(now time.Time, m *ipv4.Message) {
-	from, ok := m.Addr.(*net.UDPAddr)
-	if !ok {
-		return
-	}
-	client := unmap(from.AddrPort())
-	p, err := Parse(m.Buffers[0][:m.N])
+// take deals with the i-th packet of the last read.
+func (h *shard) take(now time.Time, i int) {
+	b, from := h.in.packet(i)
+	client := from.addrPort()
+	p, err := Parse(b)
 	s := h.sessions[client]
 	switch {
 	case err != nil:
@@ -172,15 +172,15 @@ func (h *shard) obey(now time.Time, s *session, o order) {
 	switch {
 	case o.done:
 		if o.err != nil && s.machine.answered {
-			h.out.packet(s.addr, s.source, refusal{CodeUndefined, "transfer given up"}.packet())
+			h.out.packet(&s.to, s.source, refusal{CodeUndefined, "transfer given up"}.packet())
 		}
 		h.end(now, s, Transfer{Err: o.err})
 		return
 	case o.oack:
-		h.out.packet(s.addr, s.source, Packet{Op: OpOack, Options: s.machine.accepted}.Append(nil))
+		h.out.packet(&s.to, s.source, Packet{Op: OpOack, Options: s.machine.accepted}.Append(nil))
 	case o.count > 0:
 		if err := h.sendBlocks(s, o.first, o.count); err != nil {
-			h.out.packet(s.addr, s.source, refusal{CodeUndefined, "server error"}.packet())
+			h.out.packet(&s.to, s.source, refusal{CodeUndefined, "server error"}.packet())
 			h.end(now, s, Transfer{Err: fmt.Errorf("reading the file: %w", err)})
 			return
 		}
@@ -260,7 +260,7 @@ func (h *shard) refuse(s *session, r refusal, err error) {
 		if s.over {
 			return
 		}
-		h.out.packet(s.addr, s.source, r.packet())
+		h.out.packet(&s.to, s.source, r.packet())
 		h.end(now, s, Transfer{Refused: true, Err: err})
 		h.forget(s)
 	})
@@ -308,7 +308,7 @@ func (h *shard) shutdown() {
 		h.closed = true
 		for _, s := range h.sessions {
 			if !s.over {
-				h.out.packet(s.addr, s.source, refusal{CodeUndefined, "server is shutting down"}.packet())
+				h.out.packet(&s.to, s.source, refusal{CodeUndefined, "server is shutting down"}.packet())
 				h.end(now, s, Transfer{Err: errShutdown})
 			}
 		}

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"unsafe"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,18 +26,10 @@ const (
 	segmentValueBytes = 2
 )
 
-// batchConn reads and writes many datagrams with one system call. The ipv4
-// and ipv6 packages share the message type.
-type batchConn interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
-}
-
 // udpSocket is a UDP socket and its address family, which LocalAddr does not
 // tell: a socket on 0.0.0.0 may be a dual-stack one.
 type udpSocket struct {
 	*net.UDPConn
-	batchConn
 	isIPv6 bool
 }
 
@@ -52,13 +42,7 @@ func newSocket(conn *net.UDPConn) (udpSocket, error) {
 	if err != nil {
 		return udpSocket{}, fmt.Errorf("tftp: address family of the socket: %w", err)
 	}
-	s := udpSocket{UDPConn: conn, isIPv6: domain == unix.AF_INET6}
-	if s.isIPv6 {
-		s.batchConn = ipv6.NewPacketConn(conn)
-	} else {
-		s.batchConn = ipv4.NewPacketConn(conn)
-	}
-	return s, nil
+	return udpSocket{UDPConn: conn, isIPv6: domain == unix.AF_INET6}, nil
 }
 
 // sibling opens a socket on the same address and a port of the kernel's choice:
