@@ -29,6 +29,15 @@ func (s *step) setDeadline(since time.Time, fired int) {
 	s.n.Deadline = Deadline{At: since.Add(limit.After << fired), Generation: s.nextGen(), Fired: fired}
 }
 
+// progress starts the time of the node's state again.
+func (s *step) progress() {
+	if !s.n.Deadline.Set() {
+		s.ignore(ReasonNoDeadline)
+		return
+	}
+	s.armDeadline()
+}
+
 func (s *step) deadlineExpired(generation uint64) {
 	if !s.n.Deadline.Set() || s.n.Deadline.Generation != generation {
 		s.ignore(ReasonStale)

@@ -30,6 +30,7 @@ const (
 	EventCommandTimeout EventKind = "command-timeout"
 	EventCommandDone    EventKind = "command-done"
 	EventResume         EventKind = "resume"
+	EventProgress       EventKind = "progress"
 )
 
 // Event is one input of the machine.
@@ -100,6 +101,10 @@ func CommandExpired(generation uint64) Event {
 func CommandDone(source Source, generation uint64, ok bool) Event {
 	return Event{Kind: EventCommandDone, Source: source, Generation: generation, OK: ok}
 }
+
+// Progress says that the node gets on with what its state is about, as a
+// loader's heartbeat does: the state's time starts again (pitfalls.md, rule 3).
+func Progress(source Source) Event { return Event{Kind: EventProgress, Source: source} }
 
 // Resume is fed once for each node when the runner starts: it drops a
 // deadline or command whose time passed long ago and arms a deadline that is

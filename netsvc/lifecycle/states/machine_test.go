@@ -16,7 +16,7 @@ import (
 //	override mode/state type seconds [action]
 //	wait 90s               let time pass
 //	report STATE [source] [life=N]
-//	control ORDER | opmode MODE | resume
+//	control ORDER | opmode MODE | resume | progress
 //	deadline [stale]       the state's deadline passes
 //	request COMMAND [force=N]
 //	retry [stale]          the command's time-out passes
@@ -177,6 +177,8 @@ func (m *script) event(verb string, args []string) (Event, error) {
 		return CommandDone(SourceReboot, m.node.Command.Generation-stale, args[0] == "ok"), nil
 	case "resume":
 		return Resume(), nil
+	case "progress":
+		return Progress(SourceLoad), nil
 	}
 	return Event{}, fmt.Errorf("unknown verb %q", verb)
 }

@@ -1,111 +1,12 @@
 package states
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 )
-
-// Limits of a table document.
-const (
-	tablesBytesMax    = 1 << 20
-	timeoutSecondsMax = 30 * 24 * 3600
-)
-
-// document is the JSON form of the tables (states.md, data/states.json). The
-// raw fields are notes for people.
-type document struct {
-	Meta             json.RawMessage `json:"_meta"`
-	ValueHistory     json.RawMessage `json:"value_history"`
-	AnyModeTriggers  []triggerDoc    `json:"any_mode_triggers"`
-	Modes            modesDoc        `json:"modes"`
-	TimeoutOverrides []overrideDoc   `json:"timeout_overrides"`
-}
-
-type modeDoc struct {
-	Kind            string          `json:"kind"` // "node", or "other" for machines that are not a node's
-	Description     string          `json:"description"`
-	States          []State         `json:"states"`
-	Transitions     []transitionDoc `json:"transitions"`
-	Timeouts        []timeoutDoc    `json:"timeouts"`
-	Triggers        []triggerDoc    `json:"triggers"`
-	ModeTransitions []exitDoc       `json:"mode_transitions"`
-}
-
-type transitionDoc struct {
-	From  State  `json:"from"`
-	To    State  `json:"to"`
-	Label string `json:"label"`
-	Since string `json:"since"`
-}
-
-type timeoutDoc struct {
-	State   State  `json:"state"`
-	Seconds int64  `json:"seconds"`
-	Action  string `json:"action"`
-	Since   string `json:"since"`
-}
-
-type triggerDoc struct {
-	Node     string    `json:"node"`
-	State    State     `json:"state"`
-	Triggers []Trigger `json:"triggers"`
-	Since    string    `json:"since"`
-}
-
-type exitDoc struct {
-	State   State  `json:"state"`
-	ToMode  Mode   `json:"to_mode"`
-	ToState State  `json:"to_state"`
-	Label   string `json:"label"`
-	Since   string `json:"since"`
-}
-
-// overrideDoc is a site's own time limit: for one node type, or for all of
-// them if Type is empty.
-type overrideDoc struct {
-	Mode    Mode    `json:"mode"`
-	State   State   `json:"state"`
-	Type    string  `json:"type"`
-	Seconds *int64  `json:"seconds"`
-	Action  *string `json:"action"` // absent: as for all types, or NOTIFY
-}
-
-// modesDoc decodes the object of op_modes and, unlike a map, refuses a name
-// that comes twice.
-type modesDoc map[Mode]*modeDoc
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (m *modesDoc) UnmarshalJSON(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
-		return errors.Join(errors.New("modes must be an object"), err)
-	}
-	*m = modesDoc{}
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := tok.(string) // keys are strings
-		if _, twice := (*m)[Mode(name)]; twice {
-			return fmt.Errorf("mode %q comes twice", name)
-		}
-		var mode modeDoc
-		if err := dec.Decode(&mode); err != nil {
-			return fmt.Errorf("mode %q: %w", name, err)
-		}
-		(*m)[Mode(name)] = &mode
-	}
-	return nil
-}
 
 // Parse reads a complete table document. It refuses unknown fields, names
 // that are not known in the document, unknown triggers and actions, rows that
@@ -124,42 +25,6 @@ func Parse(data []byte) (*Tables, error) {
 		return nil, fmt.Errorf("states: tables: %w", err)
 	}
 	return t, nil
-}
-
-// Override returns the tables with a site's own time limits, a document of
-// the form {"timeout_overrides": [{"mode", "state", "type", "seconds",
-// "action"}]}. Without "type" a row stands for every type that has none of
-// its own; without "action" the table's is kept; 0 seconds is no limit.
-func (t *Tables) Override(data []byte) (*Tables, error) {
-	doc, err := decode(data)
-	if err != nil {
-		return nil, err
-	}
-	if doc.Modes != nil || doc.AnyModeTriggers != nil {
-		return nil, errors.New("states: overrides: only timeout_overrides may be given; use Parse for whole tables")
-	}
-	c := *t
-	c.timeouts = maps.Clone(t.timeouts)
-	if err := c.override(doc.TimeoutOverrides); err != nil {
-		return nil, fmt.Errorf("states: overrides: %w", err)
-	}
-	return &c, nil
-}
-
-func decode(data []byte) (*document, error) {
-	if len(data) > tablesBytesMax {
-		return nil, fmt.Errorf("states: table document of %d bytes, the limit is %d", len(data), tablesBytesMax)
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	var doc document
-	if err := dec.Decode(&doc); err != nil {
-		return nil, fmt.Errorf("states: table document, near offset %d: %w", dec.InputOffset(), err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("states: table document: text after its end at offset %d", dec.InputOffset())
-	}
-	return &doc, nil
 }
 
 func (t *Tables) load(doc *document) error {
@@ -317,61 +182,4 @@ func (t *Tables) loadExit(m *modeRows, row exitDoc) error {
 	}
 	m.exits[row.State] = append(m.exits[row.State], exit)
 	return nil
-}
-
-func (t *Tables) override(rows []overrideDoc) error {
-	seen := make(map[timeoutKey]bool, len(rows))
-	// Rows for all types first: they are what a type's row falls back to.
-	for _, typed := range [...]bool{false, true} {
-		for _, row := range rows {
-			if (row.Type != "") != typed {
-				continue
-			}
-			if err := t.overrideRow(row, seen); err != nil {
-				return fmt.Errorf("timeout override %q/%q type %q: %w", row.Mode, row.State, row.Type, err)
-			}
-		}
-	}
-	return nil
-}
-
-func (t *Tables) overrideRow(row overrideDoc, seen map[timeoutKey]bool) error {
-	m := t.modes[row.Mode]
-	switch {
-	case m == nil:
-		return errors.New("unknown mode")
-	case !m.has(row.State):
-		return errors.New("unknown state")
-	case row.Type != "" && !validName(row.Type):
-		return errors.New("bad node type")
-	case row.Seconds == nil:
-		return errors.New("seconds is missing")
-	}
-	key := timeoutKey{row.Mode, row.State, row.Type}
-	if seen[key] {
-		return errors.New("comes twice")
-	}
-	seen[key] = true
-	action := t.inheritedAction(row)
-	limit, err := t.newTimeout(row.Mode, *row.Seconds, action)
-	if err != nil {
-		return err
-	}
-	t.timeouts[key] = limit
-	return nil
-}
-
-func (t *Tables) inheritedAction(row overrideDoc) string {
-	if row.Action != nil {
-		return *row.Action
-	}
-	switch base := t.timeouts[timeoutKey{mode: row.Mode, state: row.State}]; {
-	case base.Action == ActionState:
-		return string(ActionState) + ":" + string(base.Next)
-	case base.Action != ActionNone:
-		return string(base.Action)
-	case row.Mode == modeCommand:
-		return string(ActionRetry)
-	}
-	return string(ActionNotify)
 }

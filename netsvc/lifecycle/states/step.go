@@ -63,6 +63,8 @@ func (s *step) dispatch(ev Event) {
 		s.commandDone(ev)
 	case EventResume:
 		s.resume()
+	case EventProgress:
+		s.progress()
 	default:
 		s.ignore(ReasonBadEvent)
 	}

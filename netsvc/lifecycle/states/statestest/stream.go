@@ -112,7 +112,7 @@ func (s *Stream) Event(n *states.Node) states.Event {
 	case 7:
 		return states.CommandDone(s.source(), n.Command.Generation+wrong, s.next()&1 != 0)
 	case 8:
-		return states.Resume()
+		return pick(s, []states.Event{states.Resume(), states.Progress(states.SourceLoad)})
 	case 9:
 		return states.Event{Kind: states.EventKind(pick(s, s.states))}
 	case 10:
