@@ -252,3 +252,13 @@ func (*LoadJob) claims() []string      { return nil }
 func (j *LoadJob) check(tx *Tx) error  { return CheckName(j.ID) }
 func (j *LoadJob) install(n *Snapshot) { n.jobs = n.jobs.With(j.ID, j) }
 func (j *LoadJob) remove(n *Snapshot)  { n.jobs = n.jobs.Without(j.ID) }
+
+func (*LoadNode) kind() string          { return kindLoadNode }
+func (l *LoadNode) key() string         { return LoadNodeKey(l.Job, l.Node) }
+func (*LoadNode) claims() []string      { return nil }
+func (l *LoadNode) check(tx *Tx) error  { return need[LoadJob](tx, l.Job) }
+func (l *LoadNode) install(n *Snapshot) { n.loadNodes = n.loadNodes.With(l.key(), l) }
+func (l *LoadNode) remove(n *Snapshot)  { n.loadNodes = n.loadNodes.Without(l.key()) }
+
+// LoadNodeKey names a LoadNode.
+func LoadNodeKey(job, node string) string { return job + "/" + node }

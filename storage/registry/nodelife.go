@@ -179,21 +179,23 @@ type LoadImage struct {
 	Prepare  bool `json:"prepare,omitzero"`
 }
 
-// LoadJob is one request to load images onto nodes, with each node's fate.
+// LoadJob is one request to load images onto nodes. Each node's fate is a
+// LoadNode of its own.
 type LoadJob struct {
-	ID       string              `json:"id"`
-	By       string              `json:"by,omitzero"`
-	Images   []Ref               `json:"images"`
-	WaitBoot bool                `json:"wait_boot,omitzero"` // done only when booted
-	Created  time.Time           `json:"created"`
-	Finished time.Time           `json:"finished,omitzero"`
-	Start    kv.Revision         `json:"start"` // waits begin after it
-	Nodes    map[string]LoadNode `json:"nodes"`
+	ID       string      `json:"id"`
+	By       string      `json:"by,omitzero"`
+	Images   []Ref       `json:"images"`
+	Nodes    []string    `json:"nodes"`
+	WaitBoot bool        `json:"wait_boot,omitzero"` // done only when booted
+	Created  time.Time   `json:"created"`
+	Finished time.Time   `json:"finished,omitzero"`
+	Start    kv.Revision `json:"start"` // waits begin after it
 }
 
 // Results of a node in a job.
 const (
 	LoadWaiting   = "waiting"
+	LoadLoaded    = "loaded" // waiting for the boot
 	LoadDone      = "done"
 	LoadFailed    = "failed"
 	LoadTimedOut  = "timeout"
@@ -202,9 +204,18 @@ const (
 
 // LoadNode is one node's place in a LoadJob.
 type LoadNode struct {
-	Result   string    `json:"result"`
-	Reason   string    `json:"reason,omitzero"`
-	Attempt  int       `json:"attempt,omitzero"`
-	Deadline time.Time `json:"deadline,omitzero"`
-	Ended    time.Time `json:"ended,omitzero"`
+	Job      string      `json:"job"`
+	Node     string      `json:"node"`
+	Result   string      `json:"result"`
+	State    string      `json:"state,omitzero"` // that ended it
+	Reason   string      `json:"reason,omitzero"`
+	Errno    int         `json:"errno,omitzero"`
+	Attempt  int         `json:"attempt"`           // 1 and up
+	After    kv.Revision `json:"after"`             // this attempt's waits begin after it
+	Deadline time.Time   `json:"deadline,omitzero"` // of this attempt
+	Loaded   time.Time   `json:"loaded,omitzero"`
+	Ended    time.Time   `json:"ended,omitzero"`
 }
+
+// Open reports whether the node's fate is still to be decided.
+func (n *LoadNode) Open() bool { return n.Result == LoadWaiting || n.Result == LoadLoaded }

@@ -68,6 +68,8 @@ func newRecord(kind string) record {
 		return &NodeLoad{}
 	case kindJob:
 		return &LoadJob{}
+	case kindLoadNode:
+		return &LoadNode{}
 	}
 	return nil
 }
@@ -93,6 +95,7 @@ const (
 	kindErrand      = "errand"
 	kindLoad        = "load"
 	kindJob         = "job"
+	kindLoadNode    = "loadnode"
 )
 
 func decodeRecord(kind, key string, value []byte) (record, error) {

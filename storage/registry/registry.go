@@ -233,6 +233,8 @@ func (s *Snapshot) lookup(kind, id string) record {
 		return some(s.Load(id))
 	case kindJob:
 		return some(s.Job(id))
+	case kindLoadNode:
+		return some(find(s.loadNodes, id))
 	}
 	return nil
 }

@@ -150,6 +150,9 @@ type Power struct {
 	User    string `json:"user,omitzero"`
 	// SecretFile holds the password; secrets do not live in the registry.
 	SecretFile string `json:"secret_file,omitzero"`
+	// Insecure accepts any certificate: management controllers come with
+	// certificates of their own making.
+	Insecure bool `json:"insecure,omitzero"`
 }
 
 // OS is an operating system's versions, oldest first; the last is the head.

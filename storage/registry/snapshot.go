@@ -30,6 +30,7 @@ type Snapshot struct {
 	errands       pmap[string, *Errand]
 	loads         pmap[string, *NodeLoad]
 	jobs          pmap[string, *LoadJob]
+	loadNodes     pmap[string, *LoadNode]
 	cells         pmap[string, *cell]
 	byMAC         pmap[MAC, Port]
 	byIP          pmap[netip.Addr, Port]
@@ -118,6 +119,10 @@ func (s *Snapshot) Runtime(node string) *Runtime               { return find(s.r
 func (s *Snapshot) Command(node string) *Command               { return find(s.commands, node) }
 func (s *Snapshot) Load(node string) *NodeLoad                 { return find(s.loads, node) }
 func (s *Snapshot) Job(id string) *LoadJob                     { return find(s.jobs, id) }
+
+func (s *Snapshot) LoadNode(job, node string) *LoadNode {
+	return find(s.loadNodes, LoadNodeKey(job, node))
+}
 
 // Guests lists the virtual nodes on a host, Members the nodes reserved to an
 // experiment, ProjectGroups the group ids of a project, all sorted.

@@ -145,6 +145,9 @@ func (w *Waiter) Cancel(id string) bool {
 		return false
 	}
 	w.end(id, result(n, Cancelled, ""))
+	if len(w.open) == 0 {
+		w.stop()
+	}
 	return true
 }
 

@@ -1,0 +1,137 @@
+package reboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os/exec"
+	"path/filepath"
+
+	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/registry"
+)
+
+// Reporter records states, durably and in order.
+type Reporter interface {
+	Report(ctx context.Context, node, source string, reached ...string) error
+}
+
+// Config is what a Ladder needs.
+type Config struct {
+	Snapshot func() *registry.Snapshot
+	Reports  Reporter
+	Drivers  map[string]Driver
+	// Wake sends "ask again" to a boot loader that waits.
+	Wake      func(ctx context.Context, server, node netip.Addr) error
+	ScriptDir string // for SCRIPT triggers; "" runs none
+	Log       *slog.Logger
+}
+
+// Ladder reboots nodes.
+type Ladder struct{ cfg Config }
+
+// New makes a Ladder. Its Reporter may be set later by SetReporter, since the
+// runner that reports is made with the Ladder.
+func New(cfg Config) *Ladder { return &Ladder{cfg} }
+
+// SetReporter completes a Ladder before its first use.
+func (l *Ladder) SetReporter(r Reporter) { l.cfg.Reports = r }
+
+const source = "reboot"
+
+// Reboot implements stated.Actor.
+func (l *Ladder) Reboot(ctx context.Context, id string, method states.Method) error {
+	snapshot := l.cfg.Snapshot()
+	node := snapshot.Node(id)
+	if node == nil {
+		return fmt.Errorf("node %s: %w", id, registry.ErrNotFound)
+	}
+	err := l.reboot(ctx, snapshot, node, method)
+	if err != nil {
+		return fmt.Errorf("node %s: %s: %w", id, method, err)
+	}
+	l.cfg.Log.Info("node rebooted", "node", id, "method", string(method))
+	return nil
+}
+
+func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registry.Node, method states.Method) error {
+	switch method {
+	case states.MethodPowerOff:
+		return l.powerOff(ctx, s, node, "POWEROFF")
+	case states.MethodPowerOn:
+		return l.powerOn(ctx, s, node)
+	case states.MethodWakeup:
+		return l.wake(ctx, s, node)
+	case states.MethodLadder:
+		if waits(s.State(node.ID).State) {
+			err := l.wake(ctx, s, node)
+			if err == nil {
+				return nil
+			}
+			l.cfg.Log.Warn("wakeup failed; switching power", "node", node.ID, "error", err)
+		}
+	}
+	return l.powerCycle(ctx, s, node)
+}
+
+// waits reports whether a node in a state listens for orders.
+func waits(state string) bool {
+	return state == "PXEWAIT" || state == "PXEWAKEUP" || state == "PXELIMBO"
+}
+
+// wake reports before it sends: the loader's next question must find
+// PXEWAKEUP recorded.
+func (l *Ladder) wake(ctx context.Context, s *registry.Snapshot, node *registry.Node) error {
+	ip, server := node.ControlIP(), s.Site().BossIP
+	if !ip.IsValid() || !server.IsValid() {
+		return errors.New("wakeup needs the node's control address and the site's boss_ip")
+	}
+	if err := l.cfg.Reports.Report(ctx, node.ID, source, "PXEWAKEUP"); err != nil {
+		return err
+	}
+	return l.cfg.Wake(ctx, server, ip)
+}
+
+// powerCycle turns off, reports, and turns on.
+func (l *Ladder) powerCycle(ctx context.Context, s *registry.Snapshot, node *registry.Node) error {
+	if err := l.powerOff(ctx, s, node, "SHUTDOWN"); err != nil {
+		return err
+	}
+	return l.setPower(ctx, node, true)
+}
+
+func (l *Ladder) powerOff(ctx context.Context, s *registry.Snapshot, node *registry.Node, state string) error {
+	if err := l.setPower(ctx, node, false); err != nil {
+		return err
+	}
+	if s.State(node.ID).State == state {
+		return nil
+	}
+	return l.cfg.Reports.Report(ctx, node.ID, "power", state)
+}
+
+func (l *Ladder) powerOn(ctx context.Context, s *registry.Snapshot, node *registry.Node) error {
+	if s.State(node.ID).State == "POWEROFF" {
+		if err := l.cfg.Reports.Report(ctx, node.ID, "power", "SHUTDOWN"); err != nil {
+			return err
+		}
+	}
+	return l.setPower(ctx, node, true)
+}
+
+// RunScript implements stated.Actor. Names were checked when the tables were
+// read; a script outside ScriptDir must be absolute.
+func (l *Ladder) RunScript(ctx context.Context, node, script string) error {
+	if l.cfg.ScriptDir == "" {
+		return fmt.Errorf("node %s: script %s: no script folder is configured", node, script)
+	}
+	if !filepath.IsAbs(script) {
+		script = filepath.Join(l.cfg.ScriptDir, script)
+	}
+	if out, err := exec.CommandContext(ctx, script).CombinedOutput(); err != nil {
+		return fmt.Errorf("node %s: script %s: %w: %.200s", node, script, err, out)
+	}
+	return nil
+}
