@@ -49,10 +49,10 @@ type timeoutDoc struct {
 }
 
 type triggerDoc struct {
-	Node     string    `json:"node"`
-	State    State     `json:"state"`
-	Triggers []Trigger `json:"triggers"`
-	Since    string    `json:"since"`
+	Node     string   `json:"node"`
+	State    State    `json:"state"`
+	Triggers []string `json:"triggers"`
+	Since    string   `json:"since"`
 }
 
 type exitDoc struct {

@@ -126,7 +126,14 @@ func loadTriggers(dst map[State][]Trigger, rows []triggerDoc, known func(State) 
 		if _, twice := dst[row.State]; twice {
 			return fmt.Errorf("trigger of %q comes twice", row.State)
 		}
-		dst[row.State] = row.Triggers // kept when empty: it hides the any-mode row
+		list := make([]Trigger, len(row.Triggers)) // kept when empty: it hides the any-mode row
+		for i, text := range row.Triggers {
+			var err error
+			if list[i], err = ParseTrigger(text); err != nil {
+				return fmt.Errorf("trigger of %q: %w", row.State, err)
+			}
+		}
+		dst[row.State] = list
 	}
 	return nil
 }

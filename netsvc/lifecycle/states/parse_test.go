@@ -1,10 +1,14 @@
 package states
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"hyzer/bench/shared"
 )
 
 // TestStockCounts checks that no row of the embedded document was lost
@@ -219,5 +223,24 @@ func TestTriggerText(t *testing.T) {
 	var back NodeTrigger
 	if err := json.Unmarshal(data, &back); err != nil || triggerNames(back.Triggers) != triggerNames(row.Triggers) {
 		t.Errorf("%s read back as %v, %v", data, back, err)
+	}
+	var unknown Trigger
+	if err := unknown.UnmarshalText([]byte("NEWER")); err != nil || unknown.String() != "NEWER" {
+		t.Errorf("an unknown trigger read as %v, %v", unknown, err)
+	}
+}
+
+// TestCopiesAreFresh compares the embedded and golden copies with the shared
+// specs.
+func TestCopiesAreFresh(t *testing.T) {
+	t.Parallel()
+	scenarios, err := os.ReadFile("testdata/state-scenarios.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, own := range map[string][]byte{"data/states.json": stockJSON, "data/state-scenarios.json": scenarios} {
+		if !bytes.Equal(own, shared.ReadFile(t, name)) {
+			t.Errorf("%s has changed: copy it again", name)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *step) run(trigger Trigger, from, to State) {
 		s.emit(Effect{Kind: EffectNotify, Reason: ReasonStateEntered, State: to})
 	case TriggerReloadOldMFS:
 		s.notify(ReasonLoaderTooOld)
-	default: // only a node's own row can hold one; Parse refuses it
+	default: // of a node's own row; Parse refuses it in the tables
 		s.note(ReasonUnknownTrigger)
 	}
 }

@@ -86,10 +86,16 @@ func (t Trigger) String() string {
 // MarshalText writes the form that ParseTrigger reads.
 func (t Trigger) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText is ParseTrigger.
-func (t *Trigger) UnmarshalText(text []byte) (err error) {
-	*t, err = ParseTrigger(string(text))
-	return err
+// UnmarshalText reads what MarshalText wrote. It keeps a trigger it does not
+// know, which Step notes when it is due: one bad row must not make a node's
+// stored record unreadable.
+func (t *Trigger) UnmarshalText(text []byte) error {
+	trigger, err := ParseTrigger(string(text))
+	if err != nil {
+		trigger = Trigger{Kind: TriggerKind(text)}
+	}
+	*t = trigger
+	return nil
 }
 
 // NodeTrigger is a one-shot trigger row of one node: it runs before the
