@@ -1,0 +1,100 @@
+package pebblekv
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// fatalError is what pebble reported through Fatalf, carried as a panic to the
+// call of ours that made pebble do it.
+type fatalError struct{ text string }
+
+func (e *fatalError) Error() string { return e.text }
+
+// logger passes pebble's messages to slog. pebble expects Fatalf not to
+// return, and would corrupt the store if it did; its own logger exits the
+// process. Ours puts the store into the failed state and ends what called it.
+type logger struct {
+	log  *slog.Logger
+	fail *failure
+}
+
+var _ pebble.Logger = logger{}
+
+func (l logger) Infof(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("pebble: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l logger) Errorf(format string, args ...any) {
+	l.log.Error("pebble: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf unwinds to the public method that called pebble if there is one on
+// the stack (see catchFatal). A goroutine of pebble's own has nothing to
+// unwind to: it ends, its deferred unlocks run, and what waits for its result
+// waits until Close, which then leaves pebble as it is.
+func (l logger) Fatalf(format string, args ...any) {
+	err := &fatalError{text: fmt.Sprintf(format, args...)}
+	l.fail.stuck.Store(true)
+	if l.fail.set(err) {
+		l.log.Error("store failed: pebble cannot go on", "err", err)
+	}
+	if calledByUs() {
+		panic(err)
+	}
+	runtime.Goexit()
+}
+
+// calledByUs tells whether a function of this package, other than the logger,
+// is on the calling goroutine's stack.
+func calledByUs() bool {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasPrefix(frame.Function, "hyzer/storage/kv/pebblekv.") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// catchFatal, deferred, turns a panic made by Fatalf into the failed state's
+// error. Panics of callbacks pass through.
+func (s *Store) catchFatal(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case *fatalError:
+		*err = s.fail.err()
+	default:
+		panic(r)
+	}
+}
+
+func (s *Store) eventListener() *pebble.EventListener {
+	log := s.log
+	l := &pebble.EventListener{
+		BackgroundError: func(err error) { log.Error("pebble: background work failed and will be retried", "err", err) },
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			log.Error("pebble: data corruption: restore a backup", "path", info.Path, "err", info.Details)
+		},
+		DiskSlow: func(info pebble.DiskSlowInfo) {
+			log.Warn("pebble: the disk is slow", "path", info.Path, "op", info.OpType.String(), "duration", info.Duration)
+		},
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			log.Warn("pebble: writes wait for flushes", "reason", info.Reason)
+		},
+		WriteStallEnd: func() { log.Info("pebble: writes go on") },
+	}
+	l.EnsureDefaults(nil)
+	return l
+}

@@ -1,0 +1,291 @@
+package pebblekv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"hyzer/storage/kv"
+	"hyzer/storage/kv/pebblekv/record"
+)
+
+// Errors of Open.
+var (
+	// ErrLocked says that the store is open already.
+	ErrLocked = errors.New("pebblekv: store is in use")
+	// ErrFormat says that the directory is not a store this program reads.
+	ErrFormat = errors.New("pebblekv: format not supported")
+)
+
+// formatMajorVersion is pebble's own on-disk format. Raising it is one-way:
+// older programs then refuse the store.
+const formatMajorVersion = pebble.FormatValueSeparation
+
+// diskSlow is how long one file operation may take before it is logged.
+const diskSlow = 5 * time.Second
+
+// Store is a kv.Store in one directory. See the package comment.
+type Store struct {
+	dir    string
+	fs     vfs.FS // as given, not guarded
+	db     *pebble.DB
+	lock   *pebble.Lock
+	guard  *guardFS
+	health io.Closer // nil unless on the default file system
+	log    *slog.Logger
+	clock  Clock
+	fail   *failure
+	gate   *gate
+	view   atomic.Pointer[view]
+
+	turn    chan struct{} // capacity 1: full while a transaction runs
+	applied floorMark     // newest applied revision and its total; under turn
+	space   *space        // under turn
+
+	hub        hub
+	history    atomic.Pointer[floorMark]
+	forgetting sync.Mutex
+	upkeep     upkeep
+
+	quit     chan struct{} // closed by Close when no call is inside
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	closing  sync.Once
+	closeErr error
+}
+
+var _ kv.Store = (*Store)(nil)
+
+// Open opens the store in dir, and makes one if dir is absent or empty.
+func Open(dir string, opts Options) (_ *Store, err error) {
+	opts = opts.withDefaults()
+	s := &Store{
+		dir: dir, fs: opts.FS, log: opts.Logger, clock: opts.Clock,
+		fail: newFailure(), gate: newGate(),
+		turn: make(chan struct{}, 1), quit: make(chan struct{}),
+		space: newSpace(dir, opts), hub: hub{index: newPrefixIndex()},
+	}
+	defer s.catchFatal(&err)
+	if err := makeDir(opts.FS, dir); err != nil {
+		return nil, err
+	}
+	if s.lock, err = lockDir(opts.FS, dir); err != nil {
+		return nil, err
+	}
+	if err := s.openPebble(opts); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.db.Close(), s.closeHealth(), s.lock.Close())
+	}
+	s.start(opts)
+	return s, nil
+}
+
+func makeDir(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("pebblekv: create %s: %w", dir, err)
+	}
+	return syncDir(fs, fs.PathDir(dir))
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	f, err := fs.OpenDir(dir)
+	if err != nil {
+		return fmt.Errorf("pebblekv: sync %s: %w", dir, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("pebblekv: sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+func lockDir(fs vfs.FS, dir string) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, fs)
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.Is(err, iofs.ErrPermission), errors.Is(err, iofs.ErrNotExist):
+		return nil, fmt.Errorf("pebblekv: lock %s: %w", dir, err)
+	}
+	return nil, fmt.Errorf("%w: %s is locked, most likely by a running hyzerd; stop that first: %w", ErrLocked, dir, err)
+}
+
+func (s *Store) openPebble(opts Options) (err error) {
+	defer s.catchFatal(&err)
+	if err := checkPebble(opts.FS, s.dir); err != nil {
+		return err
+	}
+	events := s.eventListener()
+	watched, watch := opts.FS, io.Closer(nil)
+	if opts.FS == vfs.Default {
+		watched, watch = vfs.WithDiskHealthChecks(opts.FS, diskSlow, nil, events.DiskSlow)
+	}
+	s.guard = newGuardFS(watched, s.dir, s.fail, s.quit)
+	o := pebbleOptions(opts, events, logger{log: opts.Logger, fail: s.fail})
+	o.FS, o.Lock = s.guard, s.lock
+	s.health = watch
+	if s.db, err = pebble.Open(s.dir, o); err != nil {
+		return fmt.Errorf("pebblekv: open %s: %w", s.dir, errors.Join(err, s.closeHealth()))
+	}
+	return nil
+}
+
+// closeHealth ends the watch over slow disks.
+func (s *Store) closeHealth() error {
+	if s.health == nil {
+		return nil
+	}
+	return s.health.Close()
+}
+
+// checkPebble refuses what pebble would upgrade or misread.
+func checkPebble(fs vfs.FS, dir string) error {
+	desc, err := pebble.Peek(dir, fs)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrFormat, dir, err)
+	}
+	if desc.Exists && desc.FormatMajorVersion > formatMajorVersion {
+		return fmt.Errorf("%w: %s has pebble format %d, this program knows up to %d: use the program that wrote it", ErrFormat, dir, desc.FormatMajorVersion, formatMajorVersion)
+	}
+	return nil
+}
+
+func pebbleOptions(opts Options, events *pebble.EventListener, log pebble.Logger) *pebble.Options {
+	o := &pebble.Options{
+		CacheSize:                   opts.CacheBytes,
+		EventListener:               events,
+		FormatMajorVersion:          formatMajorVersion,
+		Logger:                      log,
+		MemTableSize:                opts.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// load checks the format and finds the newest revision.
+func (s *Store) load() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	floor, newest, err := loadMarks(s.db)
+	if err != nil {
+		return fmt.Errorf("pebblekv: open %s: %w", s.dir, err)
+	}
+	s.history.Store(&floor)
+	s.applied = newest
+	s.view.Store(newView(newest.rev, newest.total, s.db.NewSnapshot(), s.fail))
+	return nil
+}
+
+// checkFormat accepts this format, and makes a store of an empty database.
+func (s *Store) checkFormat() error {
+	found, err := readFormat(s.db)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrFormat, s.dir, err)
+	case !found:
+		return s.db.Set(record.FormatKey(), record.Format(record.FormatVersion), pebble.Sync)
+	}
+	return nil
+}
+
+// readFormat reports whether there is a store, and an error if there is
+// something else.
+func readFormat(src source) (found bool, err error) {
+	b, closer, err := src.Get(record.FormatKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, iterate(src, nil, []byte{0xff}, false, func(k, _ []byte) error {
+			return fmt.Errorf("a pebble database of something else (key %.40q)", k)
+		})
+	}
+	if err != nil {
+		return false, err
+	}
+	defer closer.Close()
+	version, err := record.DecodeFormat(b)
+	if err == nil && version != record.FormatVersion {
+		err = fmt.Errorf("format version %d, this program knows %d: use the program that wrote it", version, record.FormatVersion)
+	}
+	return true, err
+}
+
+// loadMarks reads the floor of the history and its newest revision.
+func loadMarks(src source) (floor, newest floorMark, err error) {
+	b, closer, err := src.Get(record.FloorKey())
+	switch {
+	case err == nil:
+		floor.rev, floor.total, err = record.DecodeFloor(b)
+		closer.Close()
+	case errors.Is(err, pebble.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
+		return floor, newest, err
+	}
+	newest = floor
+	err = iterate(src, []byte{record.SpaceHistory}, []byte{record.SpaceHistory + 1}, true, func(k, v []byte) error {
+		rev, err := record.DecodeHistoryKey(k)
+		if err != nil {
+			return err
+		}
+		newest.rev = rev
+		if newest.total, _, err = record.DecodeHistory(rev, v); err != nil {
+			return err
+		}
+		return kv.ErrStop
+	})
+	return floor, newest, err
+}
+
+func (s *Store) start(opts Options) {
+	s.guard.armed.Store(true)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.upkeep = upkeep{
+		s: s, kick: make(chan struct{}, 1),
+		limits: retention{revisions: opts.HistoryRevisions, bytes: opts.HistoryBytes},
+	}
+	s.running.Go(func() { s.upkeep.run(ctx) })
+}
+
+// Close waits for running calls, refuses new ones, and closes the directory.
+// Watchers end with kv.ErrClosed. Further calls return what the first did.
+func (s *Store) Close() error {
+	s.closing.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Store) close() (err error) {
+	s.gate.shut()
+	s.stop()
+	<-s.gate.drained
+	close(s.quit)
+	s.running.Wait()
+	if s.fail.stuck.Load() {
+		return fmt.Errorf("%w: pebble is stuck in %s, end the process before opening it again", s.fail.err(), s.dir)
+	}
+	defer s.catchFatal(&err)
+	s.view.Load().release()
+	for _, c := range s.hub.unsynced { // only of a failed store
+		c.snap.Close()
+	}
+	err = s.db.Close()
+	if ferr := s.fail.err(); ferr != nil {
+		err = ferr
+	}
+	return errors.Join(err, s.closeHealth(), s.lock.Close())
+}
