@@ -35,10 +35,16 @@ func (s *step) gate(force Force) (Reason, bool) {
 		return "", true
 	case s.n.State != StateISUP && s.n.State != StateTBFailed && !s.n.GaveUp:
 		return ReasonGate, false
-	case s.n.Command.Kind == CommandReboot:
+	case s.rebooting():
 		return ReasonInProgress, false
 	}
 	return "", true
+}
+
+// rebooting reports whether a reboot is pending that will end by itself. One
+// without time limit does not count: it might bar the node for ever.
+func (s *step) rebooting() bool {
+	return s.n.Command.Kind == CommandReboot && !s.n.Command.At.IsZero()
 }
 
 // softViolation takes the power-off of a violating node under the soft
@@ -109,8 +115,9 @@ func (s *step) commandExpired(generation uint64) {
 	s.n.TimedOut = countUp(s.n.TimedOut)
 	c.Attempts = countUp(c.Attempts)
 	if c.Attempts >= commandTimeoutsMax {
+		s.n.GaveUp = true
 		s.endCommand(OutcomeGaveUp)
-		s.giveUp()
+		s.notify(ReasonGaveUp) // each time: someone asked for this command
 		return
 	}
 	c.Force = max(c.Force, ForceAny)

@@ -116,7 +116,7 @@ func (s *step) rebootStuck() {
 	case s.n.TimedOut > rebootTimeoutsMax:
 		s.n.Deadline = Deadline{}
 		s.giveUp()
-	case s.n.Command.Kind == CommandReboot:
+	case s.rebooting():
 		s.note(ReasonInProgress) // it has its own retries
 	case stuck:
 		s.start(Command{Kind: CommandReboot, Force: ForceAny, Source: SourceStated, Attempts: s.n.TimedOut})

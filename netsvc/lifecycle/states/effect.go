@@ -75,7 +75,8 @@ const (
 	// states.md, ISUP).
 	EffectEmitState EffectKind = "emit-state"
 	// EffectPingUp probes the node each second for up to PingUpFor, and
-	// reports State with Life when it answers (section 3, CHECKGENISUP).
+	// reports State with Life when it answers (section 3, CHECKGENISUP). It
+	// takes the place of a probe that still runs for the node.
 	EffectPingUp EffectKind = "ping-up"
 	// EffectNotify tells the operators, by Reason. Digest and throttle.
 	EffectNotify EffectKind = "notify"

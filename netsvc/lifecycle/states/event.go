@@ -1,6 +1,8 @@
 package states
 
-// Source is who an event comes from.
+// Source is who an event comes from. The runner's callers say it by what they
+// are; it is never read from the wire, for an operator's word overrules a
+// violation.
 type Source string
 
 // The sources in practice (stated.md section 1).

@@ -58,7 +58,8 @@ type Node struct {
 	// Triggers are the node's own one-shot rows. Also input.
 	Triggers []NodeTrigger
 
-	// NoReboot is the attribute stated_noreboot: no time-out reboots it.
+	// NoReboot is the attribute stated_noreboot: a time-out with the action
+	// REBOOT leaves it alone.
 	NoReboot bool // input
 	// PowerCycleAfterReload is the attribute of that name: the node does
 	// not heed the ping of death (stated.md section 3, RELOADDONEV2).

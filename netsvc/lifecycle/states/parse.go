@@ -3,6 +3,7 @@ package states
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,15 +32,16 @@ func (t *Tables) load(doc *document) error {
 	if len(doc.Modes) == 0 {
 		return errors.New("no modes")
 	}
-	for name, mode := range doc.Modes {
-		rows, err := newModeRows(name, mode)
+	names := slices.Sorted(maps.Keys(doc.Modes)) // so that the same fault gives the same error
+	for _, name := range names {
+		rows, err := newModeRows(name, doc.Modes[name])
 		if err != nil {
 			return fmt.Errorf("mode %q: %w", name, err)
 		}
 		t.modes[name] = rows
 	}
-	for name, mode := range doc.Modes { // exits name other modes' states
-		if err := t.loadMode(name, mode); err != nil {
+	for _, name := range names { // after all: exits name other modes' states
+		if err := t.loadMode(name, doc.Modes[name]); err != nil {
 			return fmt.Errorf("mode %q: %w", name, err)
 		}
 	}
@@ -179,6 +181,9 @@ func (t *Tables) loadExit(m *modeRows, row exitDoc) error {
 	to := t.modes[row.ToMode]
 	if to == nil {
 		return errors.New("unknown mode")
+	}
+	if to.node != m.node {
+		return errors.New("leads from a node's modes to another machine's, or back")
 	}
 	if !m.has(row.State) || !to.has(row.ToState) {
 		return errors.New("unknown state")

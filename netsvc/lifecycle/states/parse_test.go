@@ -144,6 +144,7 @@ func TestParseErrors(t *testing.T) {
 		{"trigger of a node", `"node": "*", "state": "UP", "triggers": ["R`, `"node": "pc1", "state": "UP", "triggers": ["R`, `trigger of node "pc1"`},
 		{"any-mode trigger of unknown state", `"state": "UP", "triggers": []`, `"state": "NO", "triggers": []`, "any_mode_triggers: trigger of \"NO\": unknown state"},
 		{"exit to unknown mode", `"to_mode": "B"`, `"to_mode": "C"`, "unknown mode"},
+		{"exit to another machine", `"kind": "node", "states": ["UP"]`, `"kind": "other", "states": ["UP"]`, "another machine"},
 		{"exit to unknown state", `"to_mode": "B", "to_state": "UP"`, `"to_mode": "B", "to_state": "DOWN"`, "unknown state"},
 		{"override of unknown mode", `"mode": "B"`, `"mode": "C"`, "unknown mode"},
 		{"override of unknown state", `"mode": "B", "state": "UP"`, `"mode": "B", "state": "DOWN"`, "unknown state"},
