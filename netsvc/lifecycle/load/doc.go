@@ -1,0 +1,13 @@
+// Package load puts disk images on nodes: it plans a load in one transaction,
+// reboots the nodes into the disk loader, and follows each to its end (shared
+// specs, page load).
+//
+// A load is a LoadJob record and a LoadNode record for each node, written with
+// everything that the load changes (what the node boots, its partition table,
+// its NodeLoad). So a crash in the middle loses nothing: Run takes up every
+// open job where its records say it is, waiting from the revision that the
+// attempt began at.
+//
+// A node ends early, without a retry, when its loaded system fails to boot; it
+// is tried once more when the load itself fails or takes too long.
+package load
