@@ -117,7 +117,7 @@ func (d *Decoder) open(chunk []byte, h *Header) error {
 // this chunk has nothing to change, as has one of an unknown type.
 func (d *Decoder) place(h *Header) error {
 	d.fixups = d.fixups[:0]
-	table := h.Version.headerBytes() + len(h.Regions)*regionBytes
+	table := h.Version.headerBytes() + len(h.Regions)*RegionBytes
 	for i, r := range h.Relocs {
 		from, to := r.extent()
 		at := table + i*relocBytes

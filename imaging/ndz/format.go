@@ -36,8 +36,9 @@ const (
 )
 
 const (
-	magicV1       = 0x69696969
-	regionBytes   = 8
+	magicV1 = 0x69696969
+	// RegionBytes is the size of a region in the table.
+	RegionBytes   = 8
 	relocBytes    = 16
 	headerBytesV1 = 24
 	headerBytesV2 = 36

@@ -101,10 +101,10 @@ func (h *Header) parseTables(chunk []byte) error {
 		relocs = int64(int32(u32(chunk, offRelocCount)))
 	}
 	table := int64(h.Version.headerBytes())
-	if regions < 1 || table+regions*regionBytes > HeaderAreaBytes {
-		return faultf(offRegionCount, "%d regions, want 1 to %d", regions, (HeaderAreaBytes-table)/regionBytes)
+	if regions < 1 || table+regions*RegionBytes > HeaderAreaBytes {
+		return faultf(offRegionCount, "%d regions, want 1 to %d", regions, (HeaderAreaBytes-table)/RegionBytes)
 	}
-	table += regions * regionBytes
+	table += regions * RegionBytes
 	if relocs < 0 || table+relocs*relocBytes > HeaderAreaBytes {
 		return faultf(offRelocCount, "%d relocations, room for %d", relocs, (HeaderAreaBytes-table)/relocBytes)
 	}
@@ -117,7 +117,7 @@ func (h *Header) parseTables(chunk []byte) error {
 func parseRegions(b []byte, n int) []Region {
 	regions := make([]Region, n)
 	for i := range regions {
-		regions[i] = Region{uint64(u32(b, i*regionBytes)), uint64(u32(b, i*regionBytes+4))}
+		regions[i] = Region{uint64(u32(b, i*RegionBytes)), uint64(u32(b, i*RegionBytes+4))}
 	}
 	return regions
 }
@@ -165,7 +165,7 @@ func (h *Header) check() error {
 func (h *Header) checkRegions() error {
 	end := h.First
 	for i, r := range h.Regions {
-		at := h.Version.headerBytes() + i*regionBytes
+		at := h.Version.headerBytes() + i*RegionBytes
 		switch {
 		case r.Size == 0:
 			return faultf(at, "region %d is empty", i)
@@ -196,7 +196,7 @@ func (h *Header) DataEnd() uint64 { return h.Regions[len(h.Regions)-1].End() }
 // TableBytesLeft is how many bytes of regions (8 each) and relocations (16
 // each) still fit beside n regions and m relocations in any version.
 func TableBytesLeft(n, m int) int {
-	return HeaderAreaBytes - headerBytesV4 - n*regionBytes - m*relocBytes
+	return HeaderAreaBytes - headerBytesV4 - n*RegionBytes - m*relocBytes
 }
 
 // AppendTo writes the header area of the chunk, HeaderAreaBytes long, to b.
@@ -205,7 +205,7 @@ func (h *Header) AppendTo(b []byte) ([]byte, error) {
 	if h.Version < V1 || h.Version > V4 {
 		return b, fmt.Errorf("chunk %d: cannot write version %d", h.Index, h.Version)
 	}
-	table := h.Version.headerBytes() + len(h.Regions)*regionBytes + len(h.Relocs)*relocBytes
+	table := h.Version.headerBytes() + len(h.Regions)*RegionBytes + len(h.Relocs)*relocBytes
 	if table > HeaderAreaBytes || len(h.Regions) == 0 || h.PayloadBytes > PayloadBytesMax {
 		return b, fmt.Errorf("chunk %d: %d regions, %d relocations and %d compressed bytes do not make a chunk",
 			h.Index, len(h.Regions), len(h.Relocs), h.PayloadBytes)
@@ -244,10 +244,10 @@ func (h *Header) put(b []byte) {
 	}
 	t := b[h.Version.headerBytes():]
 	for i, r := range h.Regions {
-		le.PutUint32(t[i*regionBytes:], uint32(r.Start))
-		le.PutUint32(t[i*regionBytes+4:], uint32(r.Size))
+		le.PutUint32(t[i*RegionBytes:], uint32(r.Start))
+		le.PutUint32(t[i*RegionBytes+4:], uint32(r.Size))
 	}
-	t = t[len(h.Regions)*regionBytes:]
+	t = t[len(h.Regions)*RegionBytes:]
 	for i, r := range h.Relocs {
 		r.put(t[i*relocBytes:])
 	}

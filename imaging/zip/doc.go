@@ -1,0 +1,13 @@
+// Package zip makes disk images.
+//
+// Free space comes from partition tables and file systems (Analyze); what is
+// left is read, hashed and compressed in parallel and packed into chunks in
+// order. Compression does not know where chunks end: it makes pieces that end
+// on a byte, and the packer joins as many as fit. Only a piece that a chunk
+// border cuts is compressed again, as is one whose matches would reach back
+// over a border.
+//
+// Invariants: the same input and options give the same image, whatever the
+// number of workers; memory is bounded by the workers times unitBytesMax; and
+// CreateFile leaves either a whole image under the final name or nothing.
+package zip

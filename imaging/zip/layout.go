@@ -1,0 +1,216 @@
+package zip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/freemap/ext"
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/partition"
+	"hyzer/imaging/partition/gpt"
+	"hyzer/imaging/partition/mbr"
+)
+
+// Layout is what of a source goes into an image. Ranges are relative to Base.
+type Layout struct {
+	Scheme   string // GPT, MBR, "bare" or "raw"
+	Base     uint64 // first sector of the image in the source
+	Sectors  uint64 // covered
+	Data     []freemap.Range
+	Wipe     []freemap.Range // parts of Data that are free and read as zeros
+	Relocs   []ndz.Reloc
+	Parts    []Part
+	Warnings []string
+}
+
+// Part is what was found in one partition, or in all of the source.
+type Part struct {
+	Number      int // 0 if there is no partition table
+	Start       uint64
+	Sectors     uint64
+	Type        string // of the table
+	FileSystem  string // found, or "" if everything is kept
+	FreeSectors uint64
+}
+
+// probe is one kind of file system.
+type probe struct {
+	is   func(io.ReaderAt) bool
+	free func(io.ReaderAt, int64) (*freemap.Map, error)
+}
+
+// probes are tried in this order.
+func probes() []probe {
+	return []probe{
+		{ext.Is, ext.Free},
+	}
+}
+
+// errNothing is the answer to a source in which nothing is in use.
+var errNothing = errors.New("nothing of the source is in use: there is no image to make")
+
+// Analyze finds out what of src is in use.
+func Analyze(src Source, opts Options) (*Layout, error) {
+	l := &Layout{Sectors: uint64(src.Bytes+sectorBytes-1) / sectorBytes}
+	if opts.MaxSectors > 0 {
+		l.Sectors = min(l.Sectors, opts.MaxSectors)
+	}
+	free, err := l.find(src, opts)
+	if err != nil {
+		return nil, err
+	}
+	if l.Sectors > ndz.SectorsMax-1 {
+		return nil, fmt.Errorf("source of %d sectors: images of %s end below %d (2 TiB)", l.Sectors, opts.version(), uint64(ndz.SectorsMax))
+	}
+	l.divide(freemap.Normalize(free), opts)
+	if len(l.Data) == 0 {
+		return nil, errNothing
+	}
+	if short := src.Bytes % sectorBytes; short != 0 && opts.Slice == 0 && opts.MaxSectors == 0 {
+		l.Relocs = append(l.Relocs, ndz.Reloc{Type: ndz.RelocShortSector, Sector: l.Sectors - 1, Size: int(short)})
+	}
+	return l, nil
+}
+
+// divide sorts the free ranges into those left out and those too short.
+func (l *Layout) divide(free []freemap.Range, opts Options) {
+	shortest := uint64(MinFreeSectorsDefault)
+	if opts.MinFreeSectors != 0 {
+		shortest = uint64(max(0, opts.MinFreeSectors))
+	}
+	free = clip(free, l.Sectors)
+	long, short := freemap.Split(free, shortest)
+	l.Data = freemap.Invert(long, 0, l.Sectors)
+	if !opts.KeepDeleted {
+		l.Wipe = short
+	}
+}
+
+func clip(list []freemap.Range, end uint64) []freemap.Range {
+	var out []freemap.Range
+	for _, r := range list {
+		out = freemap.Append(out, min(r.Start, end), min(r.End, end))
+	}
+	return out
+}
+
+// find returns the free space of the image, and fills in the rest of l.
+func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
+	if opts.Raw {
+		l.Scheme = "raw"
+		return nil, nil
+	}
+	if opts.Bare {
+		return l.bare(src, opts)
+	}
+	table, err := readTable(src, l.Sectors)
+	if err != nil {
+		return nil, err
+	}
+	if table == nil && opts.Slice > 0 {
+		return nil, errors.New("no GPT or MBR partition table found to take a partition from")
+	}
+	if table == nil {
+		return l.bare(src, opts)
+	}
+	l.Scheme = table.Scheme
+	l.Warnings = append(l.Warnings, table.Warnings...)
+	if opts.Slice > 0 {
+		return l.slice(src, table, opts)
+	}
+	return l.disk(src, table, opts)
+}
+
+// readTable returns nil if there is no partition table.
+func readTable(src Source, sectors uint64) (*partition.Table, error) {
+	t, err := gpt.Read(src, sectors)
+	if !errors.Is(err, gpt.ErrNone) {
+		return t, err
+	}
+	t, err = mbr.Read(src, sectors)
+	if errors.Is(err, mbr.ErrNone) {
+		return nil, nil
+	}
+	return t, err
+}
+
+func (l *Layout) bare(src Source, opts Options) ([]freemap.Range, error) {
+	l.Scheme = "bare"
+	e := partition.Entry{Sectors: l.Sectors}
+	free, err := l.content(src, e, opts)
+	if err == nil && l.Parts[0].FileSystem == "" {
+		return nil, errors.New("no partition table and no known file system found; image it raw")
+	}
+	return free, err
+}
+
+func (l *Layout) slice(src Source, table *partition.Table, opts Options) ([]freemap.Range, error) {
+	e, err := table.Entry(opts.Slice)
+	if err != nil {
+		return nil, err
+	}
+	if e.End() > l.Sectors {
+		return nil, fmt.Errorf("partition %d ends at sector %d of a disk of %d", e.Number, e.End(), l.Sectors)
+	}
+	l.Base, l.Sectors = e.Start, e.Sectors
+	return l.content(src, e, opts)
+}
+
+func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freemap.Range, error) {
+	free := slices.Clone(table.Free)
+	for _, e := range table.Entries {
+		if e.End() > l.Sectors && opts.MaxSectors == 0 {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d ends at sector %d of a disk of %d, all of it is kept", e.Number, e.End(), l.Sectors))
+			continue
+		}
+		f, err := l.content(src, e, opts)
+		if err != nil {
+			return nil, err
+		}
+		free = append(free, freemap.Shift(f, e.Start)...)
+	}
+	return free, nil
+}
+
+// content returns the free space in a partition, relative to it.
+func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap.Range, error) {
+	l.Parts = append(l.Parts, Part{Number: e.Number, Start: e.Start, Sectors: e.Sectors, Type: e.Type})
+	part := &l.Parts[len(l.Parts)-1]
+	var free []freemap.Range
+	switch {
+	case slices.Contains(opts.Ignore, e.Number):
+		free = []freemap.Range{{Start: 0, End: e.Sectors}}
+	case slices.Contains(opts.KeepRaw, e.Number), e.Content == partition.Boot:
+	default:
+		m, err := fileSystem(io.NewSectionReader(src, int64(e.Start)*sectorBytes, int64(e.Sectors)*sectorBytes), e)
+		if err != nil {
+			return nil, fmt.Errorf("partition %d: %w; repair it, or keep it raw", e.Number, err)
+		}
+		if m == nil {
+			break
+		}
+		part.FileSystem, free = m.Type, m.Free
+		if opts.SkipTail {
+			free = freemap.Append(free, m.Sectors, max(m.Sectors, e.Sectors))
+		}
+		for _, w := range m.Warnings {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d: %s", e.Number, w))
+		}
+	}
+	part.FreeSectors = freemap.Total(free)
+	return free, nil
+}
+
+// fileSystem asks every reader whether it knows the content of a partition. It
+// returns nil if none does.
+func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
+	for _, p := range probes() {
+		if p.is(r) {
+			return p.free(r, r.Size())
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,95 @@
+package zip
+
+import (
+	"io"
+	"runtime"
+
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
+)
+
+const (
+	sectorBytes = ndz.SectorBytes
+	// MinFreeSectorsDefault is the shortest run of free sectors left out.
+	MinFreeSectorsDefault = 64
+	// LevelDefault is the zlib level of old images.
+	LevelDefault = 4
+	// workersMax bounds the memory on a machine of many cores.
+	workersMax = 32
+)
+
+// Source is a disk, partition or file to make an image of.
+type Source struct {
+	io.ReaderAt
+	Bytes int64
+}
+
+// Options of an image. The zero value makes a V3 image of everything in use.
+type Options struct {
+	Raw            bool  // keep all bytes, look for nothing
+	Slice          int   // image only this partition; 0: the whole disk
+	Bare           bool  // a file system without a partition table
+	Ignore         []int // partitions of which nothing is kept
+	KeepRaw        []int // partitions of which everything is kept
+	MaxSectors     uint64
+	MinFreeSectors int  // 0: MinFreeSectorsDefault; -1: leave out all free space
+	KeepDeleted    bool // keep the content of free runs too short to be left out
+	SkipTail       bool // leave out what is after a file system in its partition
+
+	Version  ndz.Version // 0: V3
+	Level    *int        // zlib level 0 to 9; nil: LevelDefault
+	Checksum bool        // SHA-1 in every chunk (V4)
+	ImageID  *ndz.ImageID
+	Key      []byte // encrypt (V4)
+
+	// Signature, if set, gets the hashes of everything in the image.
+	Signature *sig.File
+
+	Workers  int
+	Progress func(Stats)
+	Warn     func(text string)
+}
+
+// Stats are the totals of an image.
+type Stats struct {
+	Chunks       int
+	InputBytes   int64 // where in the input the last chunk ends
+	DataBytes    int64 // allocated
+	FreeBytes    int64 // left out
+	PayloadBytes int64 // compressed
+	ImageBytes   int64
+}
+
+func (o Options) workers() int {
+	n := o.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return min(n, workersMax)
+}
+
+func (o Options) level() int {
+	if o.Level == nil {
+		return LevelDefault
+	}
+	return *o.Level
+}
+
+func (o Options) version() ndz.Version {
+	switch {
+	case o.Version != 0:
+		return o.Version
+	case o.Checksum || o.ImageID != nil || o.Key != nil:
+		return ndz.V4
+	}
+	return ndz.V3
+}
+
+func (o Options) warn(texts []string) {
+	if o.Warn == nil {
+		return
+	}
+	for _, t := range texts {
+		o.Warn(t)
+	}
+}

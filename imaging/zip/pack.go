@@ -1,0 +1,280 @@
+package zip
+
+import (
+	"bytes"
+	"fmt"
+	"hash/adler32"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
+)
+
+const (
+	// splitBytesMin is the room at the end of a chunk that is worth
+	// compressing a part of a piece for.
+	splitBytesMin = 1024
+	splitTries    = 3
+	trailerBytes  = 2 + 4 // an empty last block, and the Adler-32
+	cipherBytes   = 8     // of padding
+)
+
+// packer joins pieces to chunks and writes them. It runs on one goroutine.
+type packer struct {
+	out    io.Writer
+	opts   Options
+	layout *Layout
+	sealer *ndz.Sealer
+	z      *flate.Writer
+	again  bytes.Buffer // a piece compressed once more
+
+	chunk   []byte // payload of the open chunk
+	head    ndz.Header
+	input   int // bytes in the open chunk
+	adler   uint32
+	first   uint64 // where the coverage of the open chunk begins
+	stats   Stats
+	pending []sig.Record // of the open chunk
+}
+
+// unitPart is the bytes [from, to) of a unit, and where they lie.
+type unitPart struct {
+	u        *unit
+	from, to int
+}
+
+func (p *packer) unit(u *unit) error {
+	for _, x := range u.pieces {
+		if err := p.piece(u, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece adds a piece as it was compressed, if its matches stay in this chunk
+// and it fits, and else in parts that are compressed again.
+func (p *packer) piece(u *unit, x piece) error {
+	reach := min(windowBytes, x.from)
+	part := unitPart{u, x.from, x.to}
+	if p.input >= reach && p.room() >= x.end-x.start && p.regionRoom(part) == x.to {
+		p.add(part, u.packed.Bytes()[x.start:x.end], x.adler)
+		return nil
+	}
+	ratio := float64(x.end-x.start) / float64(x.to-x.from)
+	for part.from < part.to {
+		n, err := p.fill(part, ratio)
+		if err != nil {
+			return err
+		}
+		part.from = n
+		if part.from < part.to {
+			if err := p.close(part.start()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fill adds as much of part as goes into the open chunk, and returns where
+// the rest begins. ratio is the expected compression.
+func (p *packer) fill(part unitPart, ratio float64) (rest int, err error) {
+	part.to = p.regionRoom(part)
+	for range splitTries {
+		room := p.room()
+		if part.to == part.from || p.input > 0 && room < splitBytesMin {
+			return part.from, nil
+		}
+		if err := p.recompress(part); err != nil {
+			return 0, err
+		}
+		packed := p.again.Bytes()
+		if len(packed) <= room {
+			p.add(part, packed, adler32.Checksum(part.data()))
+			return part.to, nil
+		}
+		ratio = max(ratio, float64(len(packed))/float64(part.to-part.from))
+		n := int(float64(room) / ratio * 0.97)
+		part.to = part.from + min(n, part.to-part.from-sectorBytes)/sectorBytes*sectorBytes
+	}
+	return part.from, nil
+}
+
+func (p *packer) recompress(part unitPart) error {
+	p.again.Reset()
+	p.z.Reset(&p.again)
+	if _, err := p.z.Write(part.data()); err != nil {
+		return err
+	}
+	return p.z.Flush()
+}
+
+func (x unitPart) data() []byte { return x.u.data[x.from:x.to] }
+
+// start is the sector of the first byte.
+func (x unitPart) start() uint64 {
+	var s uint64
+	x.each(func(r freemap.Range) bool { s = r.Start; return false })
+	return s
+}
+
+// each calls fn for the ranges of sectors of x, until it returns false.
+func (x unitPart) each(fn func(freemap.Range) bool) {
+	at := 0
+	for _, r := range x.u.ranges {
+		size := int(r.Sectors()) * sectorBytes
+		from, to := max(x.from-at, 0), min(x.to-at, size)
+		if from < to && !fn(freemap.Range{Start: r.Start + uint64(from/sectorBytes), End: r.Start + uint64(to/sectorBytes)}) {
+			return
+		}
+		if at += size; at >= x.to {
+			return
+		}
+	}
+}
+
+// room is how many compressed bytes the open chunk still takes.
+func (p *packer) room() int {
+	n := ndz.PayloadBytesMax - trailerBytes - len(p.chunk)
+	if p.opts.Key != nil {
+		n -= cipherBytes
+	}
+	return n
+}
+
+// regionRoom is how far into part the region table of the open chunk reaches.
+func (p *packer) regionRoom(part unitPart) int {
+	left := ndz.TableBytesLeft(len(p.head.Regions), len(p.layout.Relocs)) / ndz.RegionBytes
+	end := part.from
+	last := p.dataEnd()
+	part.each(func(r freemap.Range) bool {
+		if len(p.head.Regions) == 0 && end == part.from || r.Start != last {
+			left--
+		}
+		if left < 0 {
+			return false
+		}
+		end += int(r.Sectors()) * sectorBytes
+		last = r.End
+		return true
+	})
+	return end
+}
+
+func (p *packer) dataEnd() uint64 {
+	if n := len(p.head.Regions); n > 0 {
+		return p.head.Regions[n-1].End()
+	}
+	return 0
+}
+
+func (p *packer) add(part unitPart, packed []byte, adler uint32) {
+	n := part.to - part.from
+	p.chunk = append(p.chunk, packed...)
+	p.adler = combineAdler(p.adler, adler, n)
+	p.input += n
+	part.each(func(r freemap.Range) bool {
+		if k := len(p.head.Regions); k > 0 && p.head.Regions[k-1].End() == r.Start {
+			p.head.Regions[k-1].Size += r.Sectors()
+		} else {
+			p.head.Regions = append(p.head.Regions, ndz.Region{Start: r.Start, Size: r.Sectors()})
+		}
+		return true
+	})
+}
+
+// open begins an empty chunk.
+func (p *packer) open() {
+	p.chunk = append(p.chunk[:0], zlibHeader(p.opts.level())...)
+	p.input, p.adler = 0, 1
+	p.head.Regions = p.head.Regions[:0]
+}
+
+// close writes the open chunk; next is the sector of the data after it, up to
+// which it covers the disk.
+func (p *packer) close(next uint64) error {
+	if p.input == 0 {
+		return fmt.Errorf("chunk %d: not a single sector fits", p.stats.Chunks)
+	}
+	p.chunk = append(p.chunk, 3, 0) // last block, fixed codes, no data
+	p.chunk = append(p.chunk, byte(p.adler>>24), byte(p.adler>>16), byte(p.adler>>8), byte(p.adler))
+	p.stats.PayloadBytes += int64(len(p.chunk))
+	h := p.head
+	h.Index, h.First, h.Last = p.stats.Chunks, p.first, next
+	h.Relocs = relocsIn(p.layout.Relocs, h.Regions)
+	chunk, err := p.sealer.Seal(h, p.chunk)
+	if err != nil {
+		return err
+	}
+	if _, err := p.out.Write(chunk); err != nil {
+		return fmt.Errorf("writing chunk %d: %w", h.Index, err)
+	}
+	p.stats.Chunks++
+	p.stats.ImageBytes += int64(len(chunk))
+	p.stats.DataBytes += int64(p.input)
+	p.stats.InputBytes = int64(p.dataEnd()) * sectorBytes
+	p.number(h)
+	p.first = next
+	p.open()
+	if p.opts.Progress != nil {
+		p.opts.Progress(p.stats)
+	}
+	return nil
+}
+
+// number gives the signature's records of a written chunk their chunk.
+func (p *packer) number(h ndz.Header) {
+	if p.opts.Signature == nil {
+		return
+	}
+	end := p.dataEnd()
+	i := 0
+	for ; i < len(p.pending) && p.pending[i].Start < end; i++ {
+		r := p.pending[i]
+		r.Chunk = h.Index
+		r.Spans = r.End() > end
+		p.opts.Signature.Records = append(p.opts.Signature.Records, r)
+	}
+	p.pending = append(p.pending[:0], p.pending[i:]...)
+}
+
+func relocsIn(relocs []ndz.Reloc, regions []ndz.Region) []ndz.Reloc {
+	var in []ndz.Reloc
+	for _, x := range relocs {
+		for _, r := range regions {
+			if x.Sector >= r.Start && x.Sector < r.End() {
+				in = append(in, x)
+			}
+		}
+	}
+	return in
+}
+
+// zlibHeader is the two bytes before a stream of a level (RFC 1950).
+func zlibHeader(level int) []byte {
+	switch {
+	case level <= 1:
+		return []byte{0x78, 0x01}
+	case level <= 5:
+		return []byte{0x78, 0x5e}
+	case level == 6:
+		return []byte{0x78, 0x9c}
+	}
+	return []byte{0x78, 0xda}
+}
+
+// combineAdler is the Adler-32 of two strings put together, from theirs and
+// the length of the second (RFC 1950, section 8.2).
+func combineAdler(a, b uint32, bytes int) uint32 {
+	const mod = 65521
+	n := uint64(bytes) % mod
+	a1, a2 := uint64(a&0xffff), uint64(a>>16)
+	b1, b2 := uint64(b&0xffff), uint64(b>>16)
+	s1 := (a1 + b1 + mod - 1) % mod
+	s2 := (a2 + b2 + n*(a1+mod-1)) % mod
+	return uint32(s2<<16 | s1)
+}

@@ -1,0 +1,165 @@
+package zip
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"fmt"
+	"hash/adler32"
+	"io"
+	"sort"
+
+	"github.com/klauspost/compress/flate"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/sig"
+)
+
+const (
+	// unitBytesMax is what one worker reads and compresses at a time, with
+	// an empty window at its start.
+	unitBytesMax = 4 << 20
+	// pieceBytes is what is compressed between two flushes: the largest
+	// number of sectors that the compressor makes one block of.
+	pieceBytes = 127 * sectorBytes
+	// windowBytes is how far back a match can reach.
+	windowBytes = 32 << 10
+)
+
+// unit is a part of the data that one worker deals with.
+type unit struct {
+	ranges []freemap.Range // image-relative
+	size   int             // bytes in ranges
+
+	data    []byte // of ranges, one after the other
+	packed  bytes.Buffer
+	pieces  []piece
+	records []sig.Record // without chunk numbers
+	err     error
+	done    chan struct{}
+}
+
+// piece is a part of a unit, compressed on from the one before it and ended on
+// a byte.
+type piece struct {
+	from, to   int // in unit.data
+	start, end int // in unit.packed
+	adler      uint32
+}
+
+// planner cuts the data of a layout into units, on borders of hash blocks so
+// that no block is in two.
+type planner struct {
+	data  []freemap.Range
+	align uint64 // sectors
+}
+
+// next fills u, and returns false if nothing is left.
+func (p *planner) next(u *unit) bool {
+	u.ranges, u.size = u.ranges[:0], 0
+	for len(p.data) > 0 && u.size < unitBytesMax {
+		r := &p.data[0]
+		room := uint64(unitBytesMax-u.size) / sectorBytes
+		if len(u.ranges) > 0 && room < p.align {
+			break
+		}
+		end := r.End
+		if r.Sectors() > room {
+			end = max((r.Start+room)/p.align, r.Start/p.align+1) * p.align
+			end = min(end, r.End)
+		}
+		u.ranges = append(u.ranges, freemap.Range{Start: r.Start, End: end})
+		u.size += int(end-r.Start) * sectorBytes
+		if r.Start = end; r.Start == r.End {
+			p.data = p.data[1:]
+		}
+	}
+	return len(u.ranges) > 0
+}
+
+// worker reads, hashes and compresses units.
+type worker struct {
+	src    Source
+	layout *Layout
+	sign   *sig.File // nil: do not hash
+	z      *flate.Writer
+}
+
+func (w *worker) run(u *unit) {
+	if u.err = w.read(u); u.err == nil {
+		w.hash(u)
+		u.err = w.compress(u)
+	}
+	close(u.done)
+}
+
+func (w *worker) read(u *unit) error {
+	if cap(u.data) < u.size {
+		u.data = make([]byte, max(u.size, min(2*cap(u.data), unitBytesMax)))
+	}
+	u.data = u.data[:u.size]
+	at := 0
+	for _, r := range u.ranges {
+		p := u.data[at:][:int(r.Sectors())*sectorBytes]
+		offset := int64(w.layout.Base+r.Start) * sectorBytes
+		n, err := w.src.ReadAt(p, offset)
+		if n < len(p) && (err != io.EOF || offset+int64(n) != w.src.Bytes) {
+			return fmt.Errorf("reading the source at sector %d: %w", w.layout.Base+r.Start+uint64(n/sectorBytes), err)
+		}
+		clear(p[n:]) // of the last sector of a file
+		w.wipe(p, r)
+		at += len(p)
+	}
+	return nil
+}
+
+// wipe zeroes the free parts of the data of r.
+func (w *worker) wipe(p []byte, r freemap.Range) {
+	wipe := w.layout.Wipe
+	i := sort.Search(len(wipe), func(i int) bool { return wipe[i].End > r.Start })
+	for ; i < len(wipe) && wipe[i].Start < r.End; i++ {
+		from, to := max(wipe[i].Start, r.Start), min(wipe[i].End, r.End)
+		clear(p[(from-r.Start)*sectorBytes : (to-r.Start)*sectorBytes])
+	}
+}
+
+func (w *worker) hash(u *unit) {
+	u.records = u.records[:0]
+	if w.sign == nil {
+		return
+	}
+	h := w.sign.Type.New()
+	at := 0
+	for _, r := range u.ranges {
+		for s := r.Start; s < r.End; {
+			end := min(r.End, w.sign.BlockEnd(s))
+			n := int(end-s) * sectorBytes
+			h.Reset()
+			h.Write(u.data[at:][:n])
+			rec := sig.Record{Start: s, Size: end - s}
+			var sum [sha1.Size]byte
+			copy(rec.Hash[:], h.Sum(sum[:0]))
+			u.records = append(u.records, rec)
+			s, at = end, at+n
+		}
+	}
+}
+
+func (w *worker) compress(u *unit) error {
+	u.packed.Reset()
+	u.pieces = u.pieces[:0]
+	w.z.Reset(&u.packed)
+	for from := 0; from < u.size; {
+		p := piece{from: from, to: min(from+pieceBytes, u.size), start: u.packed.Len()}
+		data := u.data[p.from:p.to]
+		if _, err := w.z.Write(data); err != nil {
+			return err
+		}
+		if err := w.z.Flush(); err != nil {
+			return err
+		}
+		p.end, p.adler = u.packed.Len(), adler32.Checksum(data)
+		u.pieces = append(u.pieces, p)
+		from = p.to
+	}
+	return nil
+}
