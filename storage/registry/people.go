@@ -60,21 +60,22 @@ type User struct {
 
 // Experiment is what nodes are reserved to, with its virtual topology.
 type Experiment struct {
-	Project    string `json:"project"`
-	ID         string `json:"id"` // eid
-	Index      int    `json:"index,omitzero"`
-	UUID       string `json:"uuid,omitzero"`
-	Group      string `json:"group,omitzero"` // empty: same as Project
-	Creator    string `json:"creator,omitzero"`
-	Swapper    string `json:"swapper,omitzero"`
-	State      string `json:"state,omitzero"`
-	SyncServer string `json:"sync_server,omitzero"`
-	KeyHash    string `json:"key_hash,omitzero"`
-	EventKey   string `json:"event_key,omitzero"`
-	NFSMounts  string `json:"nfs_mounts,omitzero"`
-	GeniFlags  int    `json:"geni_flags,omitzero"`
-	Lans       []Lan  `json:"lans,omitzero"`
-	VLANs      []VLAN `json:"vlans,omitzero"`
+	Project    string  `json:"project"`
+	ID         string  `json:"id"` // eid
+	Index      int     `json:"index,omitzero"`
+	UUID       string  `json:"uuid,omitzero"`
+	Group      string  `json:"group,omitzero"` // empty: same as Project
+	Creator    string  `json:"creator,omitzero"`
+	Swapper    string  `json:"swapper,omitzero"`
+	State      string  `json:"state,omitzero"`
+	SyncServer string  `json:"sync_server,omitzero"`
+	KeyHash    string  `json:"key_hash,omitzero"`
+	EventKey   string  `json:"event_key,omitzero"`
+	NFSMounts  string  `json:"nfs_mounts,omitzero"`
+	GeniFlags  int     `json:"geni_flags,omitzero"`
+	Lans       []Lan   `json:"lans,omitzero"`
+	VLANs      []VLAN  `json:"vlans,omitzero"`
+	Routes     []Route `json:"routes,omitzero"`
 }
 
 // Key is "project/id".
@@ -112,4 +113,15 @@ type VLAN struct {
 	ID  int    `json:"id"`
 	Lan string `json:"lan"`
 	Tag int    `json:"tag"`
+}
+
+// Route is one of a virtual node's routes (virt_routes), in stored order.
+type Route struct {
+	VNode    string     `json:"vnode"`
+	Src      netip.Addr `json:"src,omitzero"`
+	Dest     netip.Addr `json:"dest"`
+	DestType string     `json:"dest_type"` // host or net
+	Mask     netip.Addr `json:"mask,omitzero"`
+	NextHop  netip.Addr `json:"next_hop"`
+	Cost     int        `json:"cost,omitzero"`
 }

@@ -97,6 +97,9 @@ type Node struct {
 	JailIP     netip.Addr        `json:"jail_ip,omitzero"`
 	Jailed     bool              `json:"jailed,omitzero"`
 	SSHDPort   int               `json:"sshd_port,omitzero"`
+	// Subbosses names the node that serves this one in the appliance's
+	// place, by service: "tftp", "dhcp", "frisbee".
+	Subbosses map[string]string `json:"subbosses,omitzero"`
 	// WideAreaKey identifies a node that has no fixed address (PRIVKEY).
 	WideAreaKey string `json:"widearea_key,omitzero"`
 	// BootPath overrides the boot file of DHCP; NextBootPath once.
