@@ -1,0 +1,253 @@
+package client
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hyzer/multicast/wire"
+)
+
+// Receive takes a datagram.
+func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
+	h, body, err := wire.Split(datagram)
+	if err != nil || from.Port() != r.cfg.Address.Port() || h.SrcIP == r.src && h.Subtype != wire.SubBlock && !r.serverIsSelf() {
+		return
+	}
+	told := from.Addr() == h.Source()
+	switch {
+	case h.Subtype == wire.SubBlock:
+		if told && r.joined && h.Type == wire.Request && from.Addr() == r.server {
+			r.block(now, body)
+		}
+	case h.Type == wire.Reply && (h.Subtype == wire.SubJoin || h.Subtype == wire.SubJoin2):
+		if told && (!r.server.IsValid() || from.Addr() == r.server) {
+			r.joinReply(now, from.Addr(), h.Subtype, body)
+		}
+	case h.Type == wire.Request && h.Subtype == wire.SubProgress:
+		if told && from.Addr() == r.server {
+			r.silentFrom = now
+			r.beatRequest(now, body)
+		}
+	case h.Type == wire.Request && (told || from.Addr() == r.cfg.Address.Addr()) && h.SrcIP != r.src:
+		r.overhear(now, h.Subtype, body)
+	}
+}
+
+// serverIsSelf: server and client may share an address on one machine.
+func (r *Reception) serverIsSelf() bool { return r.server == r.cfg.Self }
+
+// joinReply takes the size of the file, or checks that it is still the same.
+func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, body []byte) {
+	var size int64
+	if sub == wire.SubJoin2 {
+		m, err := wire.ParseJoin2(body)
+		if err != nil && m.ClientID == r.cfg.ID {
+			r.fail(fmt.Errorf("%w: %v: %w", ErrWrongPeer, from, err))
+		}
+		if err != nil || !r.joined && m.ClientID != r.cfg.ID {
+			return
+		}
+		size = int64(m.FileBytes)
+	} else {
+		m, err := wire.ParseJoin(body)
+		if err != nil || !r.joined && !r.sentV1 {
+			return
+		}
+		size = int64(m.Value) * wire.BlockBytes
+	}
+	if !r.joined {
+		r.server = from
+		r.begin(now, size)
+		return
+	}
+	r.silentFrom = now
+	if !r.sameSize(sub, size) {
+		r.fail(fmt.Errorf("%w: %v at %v had %d bytes, now has %d; start the load again",
+			ErrImageChanged, from, r.cfg.Address, r.geo.FileBytes(), size))
+	}
+}
+
+// sameSize compares in blocks where one of the two is only known in blocks.
+func (r *Reception) sameSize(sub wire.Subtype, size int64) bool {
+	blocks := (size + wire.BlockBytes - 1) / wire.BlockBytes
+	if sub == wire.SubJoin || r.sentV1 {
+		return blocks == r.geo.Blocks()
+	}
+	return size == r.geo.FileBytes()
+}
+
+// block takes a block of the file.
+func (r *Reception) block(now time.Time, body []byte) {
+	b, err := wire.ParseBlock(body)
+	if err != nil || !r.geo.HasChunk(b.Chunk) {
+		return
+	}
+	chunk, n := int(b.Chunk), int(b.Block)
+	if n >= r.geo.ChunkBlocks(chunk) {
+		return
+	}
+	r.noteGap(now)
+	if chunk != r.curIdx {
+		r.turnTo(now, chunk)
+	}
+	if r.done.has(chunk) {
+		r.stats.DupChunk++
+		return
+	}
+	f := r.passing(chunk)
+	if f == nil {
+		r.stats.NoFreeChunks++
+		return
+	}
+	f.inPass, f.at = true, n
+	r.store(now, f, n, b.Data)
+}
+
+// passing returns the fill of the chunk whose blocks pass, opening one if
+// there is room.
+func (r *Reception) passing(chunk int) *fill {
+	if r.cur == nil {
+		r.cur = r.fills[chunk]
+	}
+	if r.cur == nil {
+		if r.cur = r.open(chunk); r.cur != nil {
+			r.seq++
+			r.cur.expect(r.seq)
+		}
+	}
+	return r.cur
+}
+
+// store puts a block in its place.
+func (r *Reception) store(now time.Time, f *fill, n int, data []byte) {
+	if !f.missing.Has(n) {
+		r.stats.DupBlock++
+		return
+	}
+	if f.data == nil {
+		f.data = r.buffer(r.geo.ChunkLen(f.chunk))
+	}
+	copy(f.data[n*wire.BlockBytes:], data)
+	f.missing.Remove(n)
+	f.left--
+	r.lastUsefulAt, r.stallFrom, r.stalls = now, now, 0
+	switch {
+	case f.left == 0:
+		r.complete(now, f)
+	case n >= f.until:
+		r.passOver(now, f)
+	}
+}
+
+// noteGap keeps the server's usual pause between bursts, so that a slow server
+// is not taken for a silent one.
+func (r *Reception) noteGap(now time.Time) {
+	if d := now.Sub(r.lastBlockAt); d > 0 && d < stallMax {
+		r.gap += (d - r.gap) / 8
+	}
+	r.lastBlockAt, r.silentFrom = now, now
+	r.rejoinAt = now.Add(rejoinAfter)
+}
+
+// turnTo is called when blocks of another chunk begin to pass: the pass before
+// is over, and so is whatever was asked for before this one.
+func (r *Reception) turnTo(now time.Time, chunk int) {
+	before := r.cur
+	r.curIdx, r.cur = chunk, r.fills[chunk]
+	if before != nil && before.inPass {
+		r.passOver(now, before)
+	}
+	if r.cur == nil {
+		return
+	}
+	for _, f := range r.fills {
+		if f.seq < r.cur.seq && f.dueAt.IsZero() && f != before {
+			r.passOver(now, f)
+		}
+	}
+}
+
+// passOver decides when to ask for what the pass did not bring.
+func (r *Reception) passOver(now time.Time, f *fill) {
+	f.inPass = false
+	if f.dueAt.IsZero() {
+		f.dueAt = now.Add(r.jitter(now))
+	}
+}
+
+func (r *Reception) complete(now time.Time, f *fill) {
+	delete(r.fills, f.chunk)
+	if r.cur == f {
+		r.cur = nil
+	}
+	r.done.add(f.chunk)
+	r.busy++
+	r.ready = append(r.ready, Chunk{f.chunk, f.data})
+	r.refill(now)
+}
+
+// open makes room for a chunk, or returns nil if all buffers are in use.
+func (r *Reception) open(chunk int) *fill {
+	if len(r.fills)+r.busy >= r.cfg.Buffers {
+		return nil
+	}
+	f := &fill{chunk: chunk, missing: r.geo.Whole(chunk), left: r.geo.ChunkBlocks(chunk)}
+	r.fills[chunk] = f
+	r.taken.add(chunk)
+	if !r.begun {
+		r.begun = true
+		if !r.cfg.InOrder {
+			r.cursor = chunk // go on from where the others are
+		}
+	}
+	return f
+}
+
+// buffer returns a buffer of n bytes.
+func (r *Reception) buffer(n int) []byte {
+	if len(r.idle) == 0 {
+		r.made++
+		return make([]byte, n, wire.ChunkBytes)
+	}
+	b := r.idle[len(r.idle)-1]
+	r.idle = r.idle[:len(r.idle)-1]
+	return b[:n]
+}
+
+// overhear uses what other clients ask for: it is on its way to us too.
+func (r *Reception) overhear(now time.Time, sub wire.Subtype, body []byte) {
+	p := &r.partial
+	switch sub {
+	case wire.SubRequest:
+		q, err := wire.ParseRequest(body)
+		if err != nil {
+			return
+		}
+		p.Chunk, p.Wanted = q.Chunk, wire.BlockMap{}
+		p.Wanted.AddRange(int(q.Block), int(q.Count))
+	case wire.SubPRequest:
+		if wire.ParsePartialRequest(p, body) != nil {
+			return
+		}
+	default:
+		return
+	}
+	r.crowdAt = now
+	if !r.joined || !r.geo.HasChunk(p.Chunk) || r.done.has(int(p.Chunk)) {
+		return
+	}
+	f := r.fills[int(p.Chunk)]
+	if f == nil {
+		if sub != wire.SubRequest || len(r.fills) >= r.cfg.Window {
+			return
+		}
+		if f = r.open(int(p.Chunk)); f == nil {
+			return
+		}
+	}
+	if !f.inPass && p.Wanted.Covers(&f.missing) {
+		r.seq++
+		f.expect(r.seq)
+	}
+}

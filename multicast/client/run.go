@@ -1,0 +1,302 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"hyzer/multicast/internal/sock"
+	"hyzer/multicast/wire"
+)
+
+// Limits of the shell.
+const (
+	// leaveCopies is how often the LEAVE2 is sent: it is not acknowledged, and
+	// servers ignore one from a client they do not know any more.
+	leaveCopies = 3
+	leavePause  = 20 * time.Millisecond
+	// badChunksMax is how many damaged chunks are fetched again in one load.
+	badChunksMax         = 16
+	progressEveryDefault = time.Second
+	sendErrorsMax        = 1000 // in a row
+)
+
+// Config is what Run needs.
+type Config struct {
+	// Address is the session: group, broadcast address or, for unicast, the
+	// server; and the port, which may not be 0.
+	Address netip.AddrPort
+	// Server is the only one listened to; not valid: whoever answers first.
+	Server netip.Addr
+	// Iface is the address of the interface; not valid: by the routes.
+	Iface     netip.Addr
+	Broadcast bool
+	// ShareHost lets the server run on the same machine, see package sock.
+	ShareHost         bool
+	SocketBufferBytes int
+
+	// Sink gets the chunks.
+	Sink Sink
+	// SinkWorkers is how many calls of Sink run at once; 0: one.
+	SinkWorkers int
+
+	Raw         bool // as in ReceptionConfig, like the following
+	Buffers     int
+	Window      int
+	InOrder     bool
+	JoinTimeout time.Duration
+	IdleTimeout time.Duration
+	Heartbeat   bool
+	ReportFor   netip.Addr
+	// Keepalive joins the group again after so long without a datagram, for
+	// switches that forget; 0: never.
+	Keepalive time.Duration
+
+	// OnProgress is told how far the load is, every ProgressEvery (0: one
+	// second) and at the end; nil: nobody.
+	OnProgress    func(Progress)
+	ProgressEvery time.Duration
+	Log           *slog.Logger // nil: slog.Default()
+
+	// Conn takes the place of the sockets in tests.
+	Conn sock.Conn
+	// Rand makes tests repeatable; nil: random.
+	Rand *rand.Rand
+}
+
+// Progress is how far a load is.
+type Progress struct {
+	ChunksReceived, ChunksWritten, Chunks int
+	BytesReceived, FileBytes              int64
+	Elapsed                               time.Duration
+	BytesPerSec                           float64 // received, since the last Progress
+}
+
+// Result is how a load went.
+type Result struct {
+	Server    netip.Addr
+	FileBytes int64
+	Elapsed   time.Duration
+	Stats     wire.Stats
+}
+
+// shell is one Run.
+type shell struct {
+	cfg     Config
+	conn    sock.Conn
+	address netip.AddrPort
+	log     *slog.Logger
+	r       *Reception
+	pool    *pool
+	bad     int
+	meter   meter
+	failing int // sends in a row
+}
+
+// Run joins the session and returns when every chunk has been written, or with
+// an error that says why not: ctx's, the sink's, or one that wraps ErrNoServer,
+// ErrServerSilent, ErrImageChanged or ErrWrongPeer.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	s := &shell{cfg: cfg, conn: cfg.Conn, address: cfg.Address, log: cfg.Log}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if err := s.open(); err != nil {
+		return Result{}, err
+	}
+	defer s.conn.Close()
+	stopWaking := context.AfterFunc(ctx, s.conn.Wake)
+	defer stopWaking()
+
+	start := time.Now()
+	s.meter = meter{start: start, last: start, every: cfg.ProgressEvery, tell: cfg.OnProgress}
+	s.r = NewReception(s.receptionConfig(), start)
+	s.pool = newPool(ctx, cfg.Sink, cfg.SinkWorkers, max(s.r.cfg.Buffers, 1), s.conn.Wake)
+	err := s.loop(ctx)
+	s.pool.close()
+	s.leave()
+	geo, _ := s.r.Joined()
+	now := time.Now()
+	s.meter.report(s.r, now)
+	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now)}, err
+}
+
+func (s *shell) open() error {
+	if s.cfg.Address.Port() == 0 || !s.cfg.Address.Addr().Is4() {
+		return fmt.Errorf("session address %v: want an IPv4 address and a port", s.cfg.Address)
+	}
+	if s.conn != nil {
+		return nil
+	}
+	var err error
+	s.conn, s.address, err = sock.Open(sock.Config{
+		Session: s.cfg.Address, Iface: s.cfg.Iface, Peer: s.cfg.Server, Broadcast: s.cfg.Broadcast, Client: true,
+		ShareHost: s.cfg.ShareHost, BufferBytes: s.cfg.SocketBufferBytes,
+	})
+	return err
+}
+
+func (s *shell) receptionConfig() ReceptionConfig {
+	c := s.cfg
+	rng := c.Rand
+	if rng == nil {
+		rng = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	server := c.Server
+	if !server.IsValid() && !c.Address.Addr().IsMulticast() && !c.Broadcast {
+		server = c.Address.Addr() // unicast: the peer
+	}
+	return ReceptionConfig{
+		Self: s.conn.Local().Addr(), Address: s.address, Server: server, ID: rng.Uint32() >> 1,
+		Raw: c.Raw, Buffers: c.Buffers, Window: c.Window, InOrder: c.InOrder, JoinTimeout: c.JoinTimeout,
+		IdleTimeout: c.IdleTimeout, Heartbeat: c.Heartbeat, ReportFor: c.ReportFor, Rand: rng,
+	}
+}
+
+// loop runs the machine until all is written.
+func (s *shell) loop(ctx context.Context) error {
+	batch := sock.NewBatch()
+	keepaliveAt := time.Now()
+	for {
+		now := time.Now()
+		s.r.Tick(now)
+		if err := s.flush(ctx, now); err != nil {
+			return err
+		}
+		if s.r.Finished() {
+			return nil
+		}
+		n, err := s.conn.ReadBatch(batch, s.r.Due(now))
+		now = time.Now()
+		switch {
+		case err == nil:
+			keepaliveAt = now
+			s.feed(now, batch[:n])
+		case errors.Is(err, sock.ErrWoken):
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.readOwn(now, batch)
+			keepaliveAt = s.keepalive(now, keepaliveAt)
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			return fmt.Errorf("receiving on %v: %w", s.address, err)
+		}
+	}
+}
+
+func (s *shell) feed(now time.Time, batch []sock.Datagram) {
+	for i := range batch {
+		s.r.Receive(now, batch[i].From, batch[i].Buf[:batch[i].N])
+	}
+}
+
+// readOwn hears old servers, which answer a JOIN to the client's own address.
+func (s *shell) readOwn(now time.Time, batch []sock.Datagram) {
+	if _, joined := s.r.Joined(); joined {
+		return
+	}
+	if n, err := s.conn.ReadOwn(batch); err == nil {
+		s.feed(now, batch[:n])
+	}
+}
+
+func (s *shell) keepalive(now, last time.Time) time.Time {
+	if s.cfg.Keepalive <= 0 || now.Sub(last) < s.cfg.Keepalive {
+		return last
+	}
+	if err := s.conn.Rejoin(); err != nil {
+		s.log.Warn("group membership could not be announced", "service", "frisbee", "err", err)
+		s.cfg.Keepalive = 0
+	}
+	return now
+}
+
+// flush carries out what the machine wants and takes back what the sink is
+// done with.
+func (s *shell) flush(ctx context.Context, now time.Time) error {
+	if err := s.takeWritten(now); err != nil {
+		return err
+	}
+	for _, c := range s.r.TakeReady() {
+		s.pool.work <- c // has room for all buffers
+	}
+	for _, o := range s.r.TakeSends() {
+		if err := s.write(o); err != nil {
+			return err
+		}
+	}
+	s.meter.tick(s.r, now)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.r.Err()
+}
+
+// takeWritten gives buffers back to the machine.
+func (s *shell) takeWritten(now time.Time) error {
+	for {
+		select {
+		case w := <-s.pool.done:
+			if err := s.written(now, w); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+func (s *shell) written(now time.Time, w written) error {
+	switch {
+	case w.err == nil:
+		s.meter.written += int64(len(w.chunk.Data))
+		s.r.SetWritten(uint64(s.meter.written), uint64(s.meter.written))
+		s.r.Release(now, w.chunk)
+		return nil
+	case errors.Is(w.err, ErrBadChunk) && s.bad < badChunksMax:
+		s.bad++
+		s.log.Warn("chunk is damaged, asking for it again", "service", "frisbee", "chunk", w.chunk.Index, "err", w.err)
+		s.r.Reject(now, w.chunk)
+		return nil
+	}
+	return fmt.Errorf("chunk %d: %w", w.chunk.Index, w.err)
+}
+
+// write sends a datagram. A send that fails is like a loss, unless all do.
+func (s *shell) write(o Outgoing) error {
+	to := s.address
+	if o.ToServer {
+		to = netip.AddrPortFrom(s.r.Server(), s.address.Port())
+	}
+	err := s.conn.Write(o.Datagram, to)
+	if err == nil {
+		s.failing = 0
+		return nil
+	}
+	if s.failing++; s.failing > sendErrorsMax {
+		return fmt.Errorf("sending to %v, check interface %v: %w", to, s.conn.Local().Addr(), err)
+	}
+	return nil
+}
+
+// leave tells the server, which keeps count. It is of no importance to the
+// load, so errors are not reported.
+func (s *shell) leave() {
+	if _, joined := s.r.Joined(); !joined {
+		return
+	}
+	for i := range leaveCopies {
+		if i > 0 {
+			time.Sleep(leavePause)
+		}
+		if s.conn.Write(s.r.Leave(time.Now()), s.address) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package sock
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is a Conn on one socket, or on two: clients receive on a socket bound
+// to the group and send from one bound to the interface.
+type conn struct {
+	rx, tx       *net.UDPConn
+	rxBatch      *batchReader
+	txBatch      *batchReader // nil if rx == tx
+	local        netip.AddrPort
+	group        [4]byte
+	iface        [4]byte
+	segments     bool // the kernel cuts what WriteSegments sends
+	segmentBytes int  // what the socket option is set to
+	woken        atomic.Bool
+	joinLock     sync.Mutex
+}
+
+func newConn(rx, tx *net.UDPConn, local netip.AddrPort) (*conn, error) {
+	c := &conn{rx: rx, tx: tx, local: local, segments: true}
+	var err error
+	if c.rxBatch, err = newBatchReader(rx); err != nil {
+		return c, err
+	}
+	if tx != rx {
+		c.txBatch, err = newBatchReader(tx)
+	}
+	return c, err
+}
+
+func (c *conn) Local() netip.AddrPort { return c.local }
+
+func (c *conn) Close() error {
+	err := c.rx.Close()
+	if c.tx != c.rx {
+		err = errors.Join(err, c.tx.Close())
+	}
+	return err
+}
+
+// Wake stores the flag before it moves the deadline, and ReadBatch looks at
+// the flag after it has set its own: one of them always sees the other.
+func (c *conn) Wake() {
+	c.woken.Store(true)
+	c.rx.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (c *conn) ReadBatch(ms []Datagram, deadline time.Time) (int, error) {
+	if err := c.rx.SetReadDeadline(deadline); err != nil {
+		return 0, err
+	}
+	if c.woken.Swap(false) {
+		return 0, ErrWoken
+	}
+	n, err := c.rxBatch.read(ms, true)
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.woken.Swap(false) {
+		return 0, ErrWoken
+	}
+	return n, err
+}
+
+func (c *conn) ReadOwn(ms []Datagram) (int, error) {
+	if c.txBatch == nil {
+		return 0, nil
+	}
+	return c.txBatch.read(ms, false)
+}
+
+func (c *conn) Write(b []byte, to netip.AddrPort) error {
+	_, err := c.tx.WriteToUDPAddrPort(b, to)
+	return err
+}
+
+func (c *conn) WriteSegments(b []byte, segmentBytes int, to netip.AddrPort) error {
+	if c.segments && len(b) > segmentBytes {
+		err := c.writeCut(b, segmentBytes, to)
+		if !cannotCut(err) {
+			return err
+		}
+		c.stopCutting()
+	}
+	for len(b) > 0 {
+		n := min(segmentBytes, len(b))
+		if err := c.Write(b[:n], to); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func (c *conn) writeCut(b []byte, segmentBytes int, to netip.AddrPort) error {
+	if err := c.segmentOption(segmentBytes); err != nil {
+		return err
+	}
+	return c.Write(b, to)
+}
+
+// cannotCut says whether the kernel or the interface lacks UDP_SEGMENT.
+func cannotCut(err error) bool {
+	return errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EINVAL) ||
+		errors.Is(err, unix.EIO) || errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+func (c *conn) stopCutting() {
+	c.segments = false
+	c.setSegment(0)
+}

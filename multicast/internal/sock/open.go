@@ -1,0 +1,147 @@
+package sock
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open opens the sockets that c describes. The returned address is the session
+// address with the port that was bound and a broadcast address narrowed.
+func Open(c Config) (Conn, netip.AddrPort, error) {
+	iface, err := c.ifaceAddr()
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	session := c.Session
+	if c.Broadcast {
+		session = netip.AddrPortFrom(NarrowBroadcast(session.Addr(), iface), session.Port())
+	}
+	o := opener{Config: c, session: session, iface: iface}
+	conn, err := o.open()
+	if err != nil {
+		return nil, netip.AddrPort{}, fmt.Errorf("opening session %v on interface %v: %w", c.Session, iface, err)
+	}
+	return conn, netip.AddrPortFrom(session.Addr(), conn.Local().Port()), nil
+}
+
+type opener struct {
+	Config
+	session netip.AddrPort
+	iface   netip.Addr
+}
+
+func (o opener) open() (*conn, error) {
+	rx, err := o.socket(netip.AddrPortFrom(o.receiveAddr(), o.session.Port()))
+	if err != nil {
+		return nil, err
+	}
+	port := rx.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	tx := rx
+	if o.Multicast() && o.Client {
+		if tx, err = o.socket(netip.AddrPortFrom(o.iface, port)); err != nil {
+			rx.Close()
+			return nil, err
+		}
+	}
+	c, err := newConn(rx, tx, netip.AddrPortFrom(o.iface, port))
+	if err == nil && o.Multicast() {
+		c.group, c.iface = o.session.Addr().As4(), o.iface.As4()
+		err = c.join()
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// receiveAddr is what the receiving socket binds (A1.6). On a shared host a
+// unicast peer has its own address, so that both can have the port.
+func (o opener) receiveAddr() netip.Addr {
+	switch {
+	case o.Multicast() && o.Client:
+		return o.session.Addr()
+	case o.ShareHost && !o.Multicast() && !o.Broadcast:
+		return o.iface
+	}
+	return netip.IPv4Unspecified()
+}
+
+// socket opens by hand: package net binds the wildcard address when it is
+// asked for a group.
+func (o opener) socket(bind netip.AddrPort) (*net.UDPConn, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := o.configure(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(bind.Port()), Addr: bind.Addr().As4()}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("%v: %w", bind, os.NewSyscallError("bind", err))
+	}
+	f := os.NewFile(uintptr(fd), "frisbee")
+	defer f.Close()
+	pc, err := net.FilePacketConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return pc.(*net.UDPConn), nil
+}
+
+func (o opener) configure(fd int) error {
+	o.setBuffers(fd)
+	loop := 0
+	if o.ShareHost {
+		loop = 1
+	}
+	type option struct {
+		name       string
+		wanted     bool
+		level, opt int
+		value      int
+	}
+	for _, s := range []option{
+		{"SO_REUSEADDR", o.Client || o.ShareHost, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
+		{"SO_BROADCAST", o.Broadcast, unix.SOL_SOCKET, unix.SO_BROADCAST, 1},
+		{"IP_MULTICAST_TTL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, ttlHops},
+		{"IP_MULTICAST_LOOP", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, loop},
+		{"IP_MULTICAST_ALL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
+		// Without it a full interface queue drops what was sent and says nothing.
+		{"IP_RECVERR", !o.Client, unix.IPPROTO_IP, unix.IP_RECVERR, 1},
+	} {
+		if !s.wanted {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, s.level, s.opt, s.value); err != nil {
+			return fmt.Errorf("socket option %s: %w", s.name, err)
+		}
+	}
+	if o.Multicast() {
+		if err := unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, o.iface.As4()); err != nil {
+			return fmt.Errorf("sending to groups through %v: %w", o.iface, err)
+		}
+	}
+	return nil
+}
+
+// setBuffers steps down until the kernel agrees, as the C peers do (A1.7).
+func (o opener) setBuffers(fd int) {
+	want := o.BufferBytes
+	if want <= 0 {
+		want = BufferBytesDefault
+	}
+	for _, opt := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
+		for n := want; n > 0; n -= bufferBytesStep {
+			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, n) == nil {
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package sock
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// control runs f on the sending or receiving socket's descriptor.
+func (c *conn) control(onSend bool, f func(fd int) error) error {
+	u := c.rx
+	if onSend {
+		u = c.tx
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// segmentOption makes the kernel cut what is written at segmentBytes. It is
+// sticky, and harmless to shorter datagrams, so it is set only once.
+func (c *conn) segmentOption(segmentBytes int) error {
+	if c.segmentBytes == segmentBytes {
+		return nil
+	}
+	if err := c.setSegment(segmentBytes); err != nil {
+		return err
+	}
+	c.segmentBytes = segmentBytes
+	return nil
+}
+
+func (c *conn) setSegment(segmentBytes int) error {
+	return c.control(true, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, segmentBytes)
+	})
+}
+
+func (c *conn) join() error {
+	mreq := &unix.IPMreq{Multiaddr: c.group, Interface: c.iface}
+	err := c.control(false, func(fd int) error {
+		return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)
+	})
+	if err != nil {
+		return fmt.Errorf("joining the group: %w", err)
+	}
+	return nil
+}
+
+func (c *conn) Rejoin() error {
+	if c.group == ([4]byte{}) {
+		return nil
+	}
+	c.joinLock.Lock()
+	defer c.joinLock.Unlock()
+	mreq := &unix.IPMreq{Multiaddr: c.group, Interface: c.iface}
+	err := c.control(false, func(fd int) error {
+		return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, unix.IP_DROP_MEMBERSHIP, mreq)
+	})
+	if err != nil {
+		return fmt.Errorf("leaving the group to join it again: %w", err)
+	}
+	return c.join()
+}

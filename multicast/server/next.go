@@ -1,0 +1,137 @@
+package server
+
+import (
+	"time"
+
+	"hyzer/multicast/wire"
+)
+
+// Next returns what to do now. An ActBlocks or ActSend counts as done.
+func (s *Session) Next(now time.Time) Action {
+	s.pace.adjust(now)
+	if s.inRow < repliesInRowMax || !s.working(now) {
+		if reply := s.reply(); reply != nil {
+			s.inRow++
+			s.stats.DatagramsOut++
+			return Action{Kind: ActSend, Datagram: reply}
+		}
+	}
+	if !s.working(now) {
+		return s.rest(now)
+	}
+	n, until := s.pace.budget(now)
+	if n == 0 {
+		return Action{Kind: ActSleep, Until: until}
+	}
+	return s.advance(now, n)
+}
+
+// Busy says whether somebody waits for something.
+func (s *Session) Busy() bool { return s.cur.active || s.queue.len > 0 || len(s.replies) > 0 }
+
+// reply encodes the next waiting answer: a JOIN reply, and after it the
+// request for reports.
+func (s *Session) reply() []byte {
+	if s.heartbeat {
+		s.heartbeat = false
+		m := wire.Progress{ClientID: s.beatID, When: s.cfg.HeartbeatSeconds, What: wire.WhatSummary, Seq: 1}
+		return m.Append(s.out[:0], wire.Request, s.src)
+	}
+	if len(s.replies) == 0 {
+		return nil
+	}
+	r := s.replies[0]
+	s.replies = append(s.replies[:0], s.replies[1:]...)
+	s.heartbeat, s.beatID = s.cfg.HeartbeatSeconds > 0, r.id
+	if r.v2 {
+		return wire.NewJoin2Reply(r.id, s.geo.FileBytes()).Append(s.out[:0], wire.Reply, s.src)
+	}
+	return wire.Join{Value: uint32(s.geo.Blocks())}.Append(s.out[:0], wire.Reply, s.src)
+}
+
+// working makes sure that a range is being sent if one is wanted.
+func (s *Session) working(now time.Time) bool {
+	if s.cur.active {
+		return true
+	}
+	e, _ := s.queue.ready(now)
+	if e == nil {
+		return false
+	}
+	s.start(e, now)
+	return true
+}
+
+// start begins the next range of e: the whole chunk, or its first run.
+func (s *Session) start(e *element, now time.Time) {
+	if s.cur.chunk != e.chunk || s.cur.element != e {
+		s.cur = sending{chunk: e.chunk, element: e, since: now}
+	}
+	whole := e.whole
+	left := e.count
+	first, count := s.queue.takeRun(e)
+	s.cur.active, s.cur.whole, s.cur.next, s.cur.end = true, whole, first, first+count
+	if left == count {
+		s.cur.element = nil
+	}
+}
+
+// advance sends up to n blocks of the range.
+func (s *Session) advance(now time.Time, n int) Action {
+	n = min(n, BlocksPerActionMax, s.cur.end-s.cur.next)
+	a := Action{Kind: ActBlocks, Chunk: int(s.cur.chunk), First: s.cur.next, Count: n}
+	s.pace.spend(n)
+	s.inRow, s.activeAt = 0, now
+	s.cur.sent.AddRange(s.cur.next, n)
+	s.cur.next += n
+	s.cur.active = s.cur.next < s.cur.end
+	s.stats.DatagramsOut += uint64(n)
+	s.stats.BlocksSent += uint64(n)
+	s.stats.BlocksRepeated += uint64(s.countRepeated(a))
+	return a
+}
+
+// countRepeated notes a range as sent and returns how much of it was sent
+// before.
+func (s *Session) countRepeated(a Action) int {
+	seen := s.sentOnce[a.Chunk]
+	if seen == s.allBlocks {
+		return a.Count
+	}
+	if seen == nil {
+		seen = new(wire.BlockMap)
+		s.sentOnce[a.Chunk] = seen
+	}
+	before := seen.Count()
+	seen.AddRange(a.First, a.Count)
+	after := seen.Count()
+	if after == s.geo.ChunkBlocks(a.Chunk) {
+		s.sentOnce[a.Chunk] = s.allBlocks
+	}
+	return a.Count - (after - before)
+}
+
+// rest is what to do when nothing is wanted, or nothing yet.
+func (s *Session) rest(now time.Time) Action {
+	if _, held := s.queue.ready(now); !held.IsZero() {
+		return Action{Kind: ActSleep, Until: held}
+	}
+	end, reason := s.endsAt()
+	if reason != ReasonNone && !now.Before(end) {
+		return Action{Kind: ActFinish, Reason: reason}
+	}
+	return Action{Kind: ActSleep, Until: end}
+}
+
+// endsAt returns when the session is over if nothing more is heard.
+func (s *Session) endsAt() (time.Time, Reason) {
+	switch {
+	case s.cfg.Linger == 0:
+		return time.Time{}, ReasonNone
+	case s.cfg.Linger > 0:
+		return s.activeAt.Add(s.cfg.Linger), ReasonIdle
+	case !s.lastLeftAt.IsZero():
+		return s.lastLeftAt.Add(lastLeftGrace), ReasonLastLeft
+	}
+	return s.activeAt.Add(silenceMax), ReasonSilence
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"math"
+	"time"
+)
+
+// Rates and their arithmetic (A5, Pacing).
+const (
+	// WireBitsPerBlock is what a block costs on Ethernet, preamble and gap
+	// included, in the arithmetic of -W.
+	WireBitsPerBlock = 9168
+
+	burstDefault       = 16
+	intervalDefault    = 2 * time.Millisecond
+	intervalMin        = time.Millisecond
+	dynamicPeriod      = 500 * time.Millisecond
+	dynamicCutNum      = 9 // burst *= 9/10 on loss
+	dynamicCutDen      = 10
+	dynamicBurstMin    = 5
+	dynamicUnpacedBits = 10_000_000_000
+	// lagIntervalsMax is how many bursts a late sender may make up for at
+	// once; what is later than that is forgone.
+	lagIntervalsMax = 4
+	blocksPerSecMax = 10_000_000
+)
+
+// Pace says how fast blocks leave. The zero value is the C server's default of
+// 16 blocks every 2 ms.
+type Pace struct {
+	// BitsPerSec is the cap on the wire (-W); 0: use Burst and Gap.
+	BitsPerSec int64
+	// Burst blocks leave back to back (-B), then the next burst Gap after the
+	// start of this one (-G). Gap < 0 (-G 0): unpaced.
+	Burst int
+	Gap   time.Duration
+	// Dynamic lowers the rate when clients ask again for what was sent, and
+	// raises it slowly when they do not (-D).
+	Dynamic bool
+}
+
+// pacer turns a Pace into budgets by absolute deadlines, so that a late wake
+// up does not lower the rate.
+type pacer struct {
+	burst    int // 0: unpaced
+	cap      int
+	interval time.Duration
+	left     int
+	deadline time.Time // of the next burst
+
+	dynamic   bool
+	lossy     bool
+	adjustAt  time.Time
+	intervals uint64
+	missed    uint64
+}
+
+func newPacer(p Pace, now time.Time) pacer {
+	burst, interval := p.burst()
+	pc := pacer{burst: burst, interval: interval, deadline: now}
+	if p.Dynamic {
+		pc.dynamic, pc.adjustAt = true, now.Add(dynamicPeriod)
+		if pc.burst == 0 {
+			pc.burst, pc.interval = burstOf(dynamicUnpacedBits)
+		}
+		if pc.burst < dynamicBurstMin { // too coarse to cut by a tenth
+			pc.interval = pc.interval * dynamicBurstMin / time.Duration(pc.burst)
+			pc.burst = dynamicBurstMin
+		}
+	}
+	pc.cap = pc.burst
+	return pc
+}
+
+func (p Pace) burst() (int, time.Duration) {
+	switch {
+	case p.BitsPerSec > 0:
+		return burstOf(p.BitsPerSec)
+	case p.Gap < 0:
+		return 0, 0
+	case p.Burst <= 0 || p.Gap == 0:
+		return burstDefault, intervalDefault
+	}
+	return p.Burst, max(p.Gap, intervalMin)
+}
+
+// burstOf returns the smallest burst that lasts intervalMin or longer. Unlike
+// the C server it does not round the rate down to whole blocks.
+func burstOf(bitsPerSec int64) (int, time.Duration) {
+	perSec := min(float64(bitsPerSec)/WireBitsPerBlock, blocksPerSecMax)
+	burst := int(math.Ceil(perSec * intervalMin.Seconds()))
+	return burst, time.Duration(float64(burst) / perSec * float64(time.Second))
+}
+
+// budget returns how many blocks may leave now, or when some may.
+func (p *pacer) budget(now time.Time) (int, time.Time) {
+	if p.burst == 0 {
+		return math.MaxInt, time.Time{}
+	}
+	if p.left > 0 {
+		return p.left, time.Time{}
+	}
+	if now.Before(p.deadline) {
+		return 0, p.deadline
+	}
+	if oldest := now.Add(-lagIntervalsMax * p.interval); p.deadline.Before(oldest) {
+		p.deadline = oldest
+		p.missed++
+	}
+	p.deadline = p.deadline.Add(p.interval)
+	p.left = p.burst
+	p.intervals++
+	return p.left, time.Time{}
+}
+
+func (p *pacer) spend(n int) {
+	if p.burst != 0 {
+		p.left -= n
+	}
+}
+
+// adjust applies the dynamic rate rule when its period is over.
+func (p *pacer) adjust(now time.Time) {
+	if !p.dynamic || now.Before(p.adjustAt) {
+		return
+	}
+	if p.lossy {
+		p.burst = max(1, min(p.burst-1, p.burst*dynamicCutNum/dynamicCutDen))
+	} else {
+		p.burst = min(p.burst+1, p.cap)
+	}
+	p.lossy = false
+	p.adjustAt = now.Add(dynamicPeriod)
+}
+
+// bitsPerSec returns the present cap on the wire, 0 if there is none.
+func (p *pacer) bitsPerSec() int64 {
+	if p.burst == 0 {
+		return 0
+	}
+	return int64(float64(p.burst) * WireBitsPerBlock / p.interval.Seconds())
+}

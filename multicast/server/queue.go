@@ -1,0 +1,128 @@
+package server
+
+import (
+	"time"
+
+	"hyzer/multicast/wire"
+)
+
+// queueElementsMax bounds the work queue. Clients merge into what is queued,
+// so honest ones never come near it: it is 4 GiB of wanted chunks.
+const queueElementsMax = 4096
+
+// element is what is wanted of one chunk.
+type element struct {
+	chunk     uint32
+	blocks    wire.BlockMap
+	count     int       // of blocks
+	whole     bool      // blocks is the complete chunk
+	notBefore time.Time // held back so that other clients' repairs can merge in
+	prev      *element
+	next      *element
+}
+
+// queue is the FIFO of wanted chunks with its merge rules (A5). The element in
+// service stays at the head until it is empty; at most one more element of the
+// same chunk may follow it.
+type queue struct {
+	head, tail *element
+	latest     map[uint32]*element // the element nearest to the tail, by chunk
+	len        int
+	blocks     int // wanted in all elements
+	free       *element
+	elementMax int // high-water mark
+	blocksMax  int
+}
+
+func newQueue() queue { return queue{latest: make(map[uint32]*element)} }
+
+// find returns the element of the chunk that is nearest to the tail.
+func (q *queue) find(chunk uint32) *element { return q.latest[chunk] }
+
+// merge adds blocks to an element that is queued.
+func (q *queue) merge(e *element, m *wire.BlockMap, whole int) {
+	before := e.count
+	e.blocks.Union(m)
+	e.count = e.blocks.Count()
+	e.whole = e.count == whole
+	q.grow(e.count - before)
+}
+
+// push appends an element; false means that the queue is full.
+func (q *queue) push(chunk uint32, m *wire.BlockMap, whole int, notBefore time.Time) bool {
+	if q.len >= queueElementsMax {
+		return false
+	}
+	e := q.free
+	if e != nil {
+		q.free = e.next
+	} else {
+		e = new(element)
+	}
+	*e = element{chunk: chunk, blocks: *m, count: m.Count(), notBefore: notBefore, prev: q.tail}
+	e.whole = e.count == whole
+	if q.tail == nil {
+		q.head = e
+	} else {
+		q.tail.next = e
+	}
+	q.tail = e
+	q.latest[chunk] = e
+	q.len++
+	q.elementMax = max(q.elementMax, q.len)
+	q.grow(e.count)
+	return true
+}
+
+func (q *queue) grow(blocks int) {
+	q.blocks += blocks
+	q.blocksMax = max(q.blocksMax, q.blocks)
+}
+
+// ready returns the first element that is not held back, or the time when
+// there will be one. Both are zero if the queue is empty.
+func (q *queue) ready(now time.Time) (*element, time.Time) {
+	var soonest time.Time
+	for e := q.head; e != nil; e = e.next {
+		if !e.notBefore.After(now) {
+			return e, time.Time{}
+		}
+		if soonest.IsZero() || e.notBefore.Before(soonest) {
+			soonest = e.notBefore
+		}
+	}
+	return nil, soonest
+}
+
+// takeRun removes the first contiguous run of blocks from e, and e from the
+// queue if nothing is left of it.
+func (q *queue) takeRun(e *element) (first, count int) {
+	first, count = e.blocks.FirstRun()
+	e.blocks.RemoveRange(first, count)
+	e.count -= count
+	e.whole = false
+	q.blocks -= count
+	if e.count == 0 {
+		q.remove(e)
+	}
+	return first, count
+}
+
+func (q *queue) remove(e *element) {
+	if e.prev == nil {
+		q.head = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		q.tail = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	if q.latest[e.chunk] == e {
+		delete(q.latest, e.chunk)
+	}
+	q.len--
+	*e = element{next: q.free}
+	q.free = e
+}

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hyzer/multicast/internal/sock"
+	"hyzer/multicast/wire"
+)
+
+// How patient the sender is.
+const (
+	overrunPause    = time.Millisecond
+	sendErrorPause  = 100 * time.Millisecond
+	sendErrorsMax   = 600 // in a row: a minute of a dead interface
+	readErrorPause  = 100 * time.Millisecond
+	readErrorsMax   = 100 // in a row, as the C server
+	finalListenTime = 20 * time.Millisecond
+)
+
+// send does what the session says until it is over.
+func (s *Server) send(ctx context.Context) (Reason, error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ending := false
+	for {
+		if ctx.Err() != nil {
+			if cause := context.Cause(ctx); cause != ctx.Err() {
+				return ReasonNone, cause
+			}
+			return ReasonNone, ctx.Err()
+		}
+		a := s.next()
+		switch a.Kind {
+		case ActSend:
+			if err := s.write(ctx, a.Datagram); err != nil {
+				return ReasonNone, err
+			}
+		case ActBlocks:
+			if err := s.sendBlocks(ctx, a); err != nil {
+				return ReasonNone, err
+			}
+		case ActSleep:
+			s.sleep(ctx, timer, a.Until)
+		case ActFinish:
+			if ending {
+				return a.Reason, nil
+			}
+			// A client may have joined this moment: hear what is in the socket.
+			s.sleep(ctx, timer, time.Now().Add(finalListenTime))
+		}
+		ending = a.Kind == ActFinish
+	}
+}
+
+func (s *Server) next() Action {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.session.Next(time.Now())
+}
+
+// sleep waits until the time, if it is not zero, or until something comes in.
+func (s *Server) sleep(ctx context.Context, timer *time.Timer, until time.Time) {
+	var due <-chan time.Time
+	if !until.IsZero() {
+		timer.Reset(time.Until(until))
+		due = timer.C
+	}
+	select {
+	case <-due:
+	case <-s.wake:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Server) sendBlocks(ctx context.Context, a Action) error {
+	frames, err := s.frames.read(ctx, a)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, frames)
+}
+
+// write sends datagrams that are each as long as a BLOCK, or one that is
+// shorter, and is patient with full queues and interfaces that are down.
+func (s *Server) write(ctx context.Context, b []byte) error {
+	for failures := 0; ; {
+		err := s.conn.WriteSegments(b, wire.BlockDatagramBytes, s.address)
+		pause := sendErrorPause
+		switch {
+		case err == nil, errors.Is(err, unix.ECONNREFUSED):
+			// Refused is what the unicast peer said of an earlier datagram.
+			return nil
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.EAGAIN):
+			s.overrun()
+			pause = overrunPause
+		default:
+			if failures++; failures > sendErrorsMax || ctx.Err() != nil {
+				return fmt.Errorf("sending to %v, check interface %v: %w", s.address, s.Self(), err)
+			}
+		}
+		if !pauseFor(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) overrun() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.session.Overrun()
+}
+
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// framer reads ranges of blocks and makes datagrams of them.
+type framer struct {
+	image     Image
+	geo       wire.Geometry
+	src       [4]byte
+	data      []byte
+	frames    []byte
+	bytesRead atomic.Uint64
+	ahead     int // chunk that was prefetched
+}
+
+func newFramer(image Image, geo wire.Geometry, src [4]byte) *framer {
+	return &framer{
+		image: image, geo: geo, src: src, ahead: -1,
+		data:   make([]byte, BlocksPerActionMax*wire.BlockBytes),
+		frames: make([]byte, sock.SegmentsMax*wire.BlockDatagramBytes),
+	}
+}
+
+// read returns the datagrams of a's blocks, back to back. They are valid until
+// the next call.
+func (f *framer) read(ctx context.Context, a Action) ([]byte, error) {
+	f.prefetch(a)
+	offset := f.geo.ChunkOffset(a.Chunk) + int64(a.First)*wire.BlockBytes
+	want := int(min(int64(a.Count)*wire.BlockBytes, f.geo.FileBytes()-offset))
+	if err := f.readFull(ctx, f.data[:want], offset); err != nil {
+		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
+	}
+	clear(f.data[want : a.Count*wire.BlockBytes])
+	for i := range a.Count {
+		frame := f.frames[i*wire.BlockDatagramBytes : (i+1)*wire.BlockDatagramBytes]
+		wire.PutBlockHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
+		copy(frame[wire.BlockDataOffset:], f.data[i*wire.BlockBytes:(i+1)*wire.BlockBytes])
+	}
+	return f.frames[:a.Count*wire.BlockDatagramBytes], nil
+}
+
+// prefetch asks for the rest of this chunk and the next when a chunk begins:
+// clients mostly ask in order.
+func (f *framer) prefetch(a Action) {
+	if f.ahead == a.Chunk {
+		return
+	}
+	f.ahead = a.Chunk
+	f.image.Prefetch(f.geo.ChunkOffset(a.Chunk), 2*wire.ChunkBytes)
+}
+
+// readFull reads exactly p and makes sure that it is of the opened version.
+func (f *framer) readFull(ctx context.Context, p []byte, offset int64) error {
+	for failures := 1; ; failures++ {
+		n, err := f.image.ReadAt(p, offset)
+		f.bytesRead.Add(uint64(n))
+		if changed := f.image.Check(); changed != nil {
+			return changed
+		}
+		if n == len(p) {
+			return nil
+		}
+		if failures >= readErrorsMax {
+			return fmt.Errorf("%d attempts failed: %w", failures, err)
+		}
+		if !pauseFor(ctx, readErrorPause) {
+			return ctx.Err()
+		}
+	}
+}

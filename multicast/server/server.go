@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"hyzer/multicast/internal/sock"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	// Image is what to send. The server closes it.
+	Image Image
+	// Address is the group, broadcast address or unicast peer, and the port;
+	// port 0: any free one.
+	Address netip.AddrPort
+	// Iface is the address of the interface; not valid: by the routes.
+	Iface     netip.Addr
+	Broadcast bool
+	// ShareHost lets clients run on the same machine, see package sock.
+	ShareHost bool
+	// SocketBufferBytes is asked for in each direction; 0: 1 MiB.
+	SocketBufferBytes int
+
+	Pace             Pace
+	Linger           time.Duration // as in SessionConfig
+	HeartbeatSeconds uint32
+	RepairHold       time.Duration
+	// Keepalive joins the group again after so long without a datagram, for
+	// switches that forget; 0: never.
+	Keepalive time.Duration
+
+	// OnEvent is told what clients said, one call at a time; nil: nobody.
+	OnEvent func(Event)
+	// Log gets start, joins, leaves and the end; nil: slog.Default().
+	Log *slog.Logger
+
+	// Conn takes the place of the sockets in tests.
+	Conn sock.Conn
+}
+
+// keepaliveFailuresMax turns the keepalive off, as the C server does.
+const keepaliveFailuresMax = 5
+
+// Server is a session with its sockets and its file.
+type Server struct {
+	cfg     Config
+	conn    sock.Conn
+	address netip.AddrPort
+	log     *slog.Logger
+
+	lock    sync.Mutex // guards session
+	session *Session
+	wake    chan struct{} // there may be something to send
+
+	frames *framer
+}
+
+// Open binds the sockets, so that Address is known and no packet is lost from
+// here on. The error of a port in use wraps syscall.EADDRINUSE.
+func Open(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, conn: cfg.Conn, address: cfg.Address, log: cfg.Log, wake: make(chan struct{}, 1)}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.conn == nil {
+		var err error
+		s.conn, s.address, err = sock.Open(sock.Config{
+			Session: cfg.Address, Iface: cfg.Iface, Broadcast: cfg.Broadcast,
+			ShareHost: cfg.ShareHost, BufferBytes: cfg.SocketBufferBytes,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	self := s.conn.Local().Addr()
+	session, err := NewSession(SessionConfig{
+		Self: self, Address: s.address, FileBytes: cfg.Image.Size(), Pace: cfg.Pace, Linger: cfg.Linger,
+		HeartbeatSeconds: cfg.HeartbeatSeconds, RepairHold: cfg.RepairHold,
+	}, time.Now())
+	if err != nil {
+		s.conn.Close()
+		return nil, fmt.Errorf("%s: %w", cfg.Image.Name(), err)
+	}
+	s.session = session
+	s.frames = newFramer(cfg.Image, session.Geometry(), self.As4())
+	s.log = s.log.With("service", "frisbee", "image", cfg.Image.Name(), "address", s.address.String())
+	return s, nil
+}
+
+// Address returns the session's address with the port that was bound.
+func (s *Server) Address() netip.AddrPort { return s.address }
+
+// Self returns the address that packets leave from.
+func (s *Server) Self() netip.Addr { return s.conn.Local().Addr() }
+
+// Stats returns the counts so far. It may be called at any time.
+func (s *Server) Stats() Stats {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	st := s.session.Stats(time.Now())
+	st.BytesRead = s.frames.bytesRead.Load()
+	return st
+}
+
+// Close gives up a server that Run was not called on.
+func (s *Server) Close() error { return errors.Join(s.conn.Close(), s.cfg.Image.Close()) }
+
+// Run serves until the session is over by its Linger rule, which is no error,
+// or ctx is cancelled, or the image changes or cannot be read. It closes the
+// sockets and the image. A new Server with the same address and image may take
+// over at any time; clients notice a pause.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer s.Close()
+	stopWaking := context.AfterFunc(ctx, s.conn.Wake)
+	defer stopWaking()
+	s.log.Info("session started", "bytes", s.cfg.Image.Size(), "self", s.Self().String())
+	var receiver sync.WaitGroup
+	receiver.Go(func() {
+		if err := s.receive(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	reason, err := s.send(ctx)
+	cancel(nil)
+	receiver.Wait()
+	s.log.Info("session ended", "reason", reason.String(), "err", err, "stats", s.Stats())
+	return err
+}
+
+// signal wakes the sender.
+func (s *Server) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// receive feeds the session until ctx is done.
+func (s *Server) receive(ctx context.Context) error {
+	batch := sock.NewBatch()
+	var events []Event
+	k := keepalive{every: s.cfg.Keepalive}
+	for ctx.Err() == nil {
+		n, err := s.conn.ReadBatch(batch, k.deadline(time.Now()))
+		switch {
+		case err == nil:
+		case errors.Is(err, sock.ErrWoken):
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			k.fire(s.conn, s.log)
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		default:
+			return fmt.Errorf("receiving on %v: %w", s.address, err)
+		}
+		events = s.take(batch[:n], events[:0])
+		for _, e := range events {
+			s.tell(e)
+		}
+	}
+	return nil
+}
+
+// take hands a batch to the session.
+func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
+	now := time.Now()
+	wake := false
+	s.lock.Lock()
+	for i := range batch {
+		d := &batch[i]
+		if s.session.Receive(now, d.From, d.Buf[:d.N]) {
+			wake = true
+		}
+	}
+	events = s.session.TakeEvents(events)
+	s.lock.Unlock()
+	if wake {
+		s.signal()
+	}
+	return events
+}
+
+func (s *Server) tell(e Event) {
+	switch e.Kind {
+	case ClientJoined:
+		s.log.Info("client joined", "node", e.Client.String(), "id", e.ID)
+	case ClientLeft:
+		s.log.Info("client left", "node", e.Client.String(), "id", e.ID)
+	}
+	if s.cfg.OnEvent != nil {
+		s.cfg.OnEvent(e)
+	}
+}
+
+// keepalive announces the group membership after idle times.
+type keepalive struct {
+	every    time.Duration
+	failures int
+}
+
+// readWaitMax is how long a read waits when nothing else is due.
+const readWaitMax = time.Minute
+
+func (k *keepalive) deadline(now time.Time) time.Time {
+	if k.every <= 0 || k.failures > keepaliveFailuresMax {
+		return now.Add(readWaitMax)
+	}
+	return now.Add(k.every)
+}
+
+func (k *keepalive) fire(c sock.Conn, log *slog.Logger) {
+	if k.every <= 0 || k.failures > keepaliveFailuresMax {
+		return
+	}
+	if err := c.Rejoin(); err != nil {
+		k.failures++
+		log.Warn("group membership could not be announced", "err", err)
+	}
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"hyzer/multicast/wire"
+)
+
+// Limits of a session.
+const (
+	// joinRepliesMax is how many JOIN2 replies may wait; a client whose JOIN
+	// is dropped here sends another in half a second.
+	joinRepliesMax = 256
+	// repliesInRowMax is how many replies leave between two ranges of blocks.
+	repliesInRowMax = 8
+	// BlocksPerActionMax is the longest range of one Action.
+	BlocksPerActionMax = 60
+	// lastLeftGrace is how long a session outlives its last client (-T -1).
+	lastLeftGrace = 2 * time.Second
+	// silenceMax ends a session that waits for its last client to leave when
+	// nobody has asked for anything for so long: a LEAVE can get lost.
+	silenceMax = 3 * time.Minute
+	// repairHoldDefault is how long a repair waits for those of other clients.
+	repairHoldDefault = 5 * time.Millisecond
+	replyBytesMax     = 64
+)
+
+// LingerLastClient as Linger ends a session soon after its last client left.
+const LingerLastClient = time.Duration(-1)
+
+// SessionConfig is what a Session needs to know.
+type SessionConfig struct {
+	// Self is the address that packets leave from.
+	Self netip.Addr
+	// Address is where all packets go and the port all must come from.
+	Address netip.AddrPort
+	// FileBytes is the size of the file.
+	FileBytes int64
+	// Pace is the rate.
+	Pace Pace
+	// Linger ends the session when nobody has asked for anything for so long;
+	// 0: never; LingerLastClient: when the last client has left.
+	Linger time.Duration
+	// HeartbeatSeconds asks clients for a report every so often; 0: do not.
+	HeartbeatSeconds uint32
+	// RepairHold is how long a repair waits for other clients' repairs of the
+	// same chunk, while there is more than one client; 0: 5 ms, < 0: not.
+	RepairHold time.Duration
+}
+
+// ActionKind says what an Action asks of the shell.
+type ActionKind int
+
+// The kinds of actions.
+const (
+	ActSleep  ActionKind = iota // until Until, or Receive says to wake
+	ActSend                     // Datagram, to the session address
+	ActBlocks                   // Count blocks of Chunk from First on
+	ActFinish                   // the session is over, see Reason
+)
+
+// Action is what to do next. Until is the zero time if only a datagram can
+// change anything. Datagram is valid until the next call.
+type Action struct {
+	Kind         ActionKind
+	Until        time.Time
+	Datagram     []byte
+	Chunk        int
+	First, Count int
+	Reason       Reason
+}
+
+// Reason is why a session is over.
+type Reason int
+
+// The reasons.
+const (
+	ReasonNone     Reason = iota
+	ReasonIdle            // nobody asked for anything for Linger
+	ReasonLastLeft        // the last client left
+	ReasonSilence         // waiting for the last client, but all fell silent
+)
+
+// String names the reason for logs.
+func (r Reason) String() string {
+	return [...]string{"running", "idle", "last client left", "clients fell silent"}[r]
+}
+
+// sending is the range that is being sent.
+type sending struct {
+	active    bool
+	whole     bool // of a complete chunk
+	chunk     uint32
+	next, end int
+	element   *element      // what is left of the element, nil if nothing
+	sent      wire.BlockMap // of this chunk since it came to the head
+	since     time.Time     // when it came to the head
+}
+
+// joinReply is a JOIN answer that waits.
+type joinReply struct {
+	id uint32
+	v2 bool
+}
+
+// Session is the machine of one session. It is not safe for concurrent use.
+type Session struct {
+	cfg     SessionConfig
+	geo     wire.Geometry
+	src     [4]byte
+	pace    pacer
+	queue   queue
+	cur     sending
+	clients roster
+	stats   Stats
+	events  []Event
+
+	replies   []joinReply
+	heartbeat bool // a PROGRESS request for beatID is due
+	beatID    uint32
+	inRow     int // replies since the last range
+	out       []byte
+	partial   wire.PartialRequest
+
+	startedAt  time.Time
+	activeAt   time.Time        // when there last was work or a request
+	lastLeftAt time.Time        // zero: somebody is there, or nobody ever was
+	sentOnce   []*wire.BlockMap // by chunk; allBlocks when it is complete
+	allBlocks  *wire.BlockMap
+}
+
+// NewSession returns the machine for a file, or an error that wraps
+// wire.ErrFileSize.
+func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
+	geo, err := wire.NewGeometry(cfg.FileBytes)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.RepairHold == 0 {
+		cfg.RepairHold = repairHoldDefault
+	}
+	var all wire.BlockMap
+	all.AddRange(0, wire.ChunkBlocks)
+	return &Session{
+		cfg: cfg, geo: geo, src: cfg.Self.As4(), pace: newPacer(cfg.Pace, now), queue: newQueue(),
+		clients: newRoster(), out: make([]byte, 0, replyBytesMax), startedAt: now, activeAt: now,
+		sentOnce: make([]*wire.BlockMap, geo.Chunks()), allBlocks: &all,
+	}, nil
+}
+
+// Geometry returns how the file is cut.
+func (s *Session) Geometry() wire.Geometry { return s.geo }
+
+// Stats returns the counts so far.
+func (s *Session) Stats(now time.Time) Stats {
+	st := s.stats
+	st.Clients, st.ClientsMost = s.clients.len(), s.clients.most
+	st.Intervals, st.IntervalsMissed = s.pace.intervals, s.pace.missed
+	st.QueueElementsMost, st.QueueBlocksMost = s.queue.elementMax, s.queue.blocksMax
+	st.BitsPerSec = s.pace.bitsPerSec()
+	st.Elapsed = now.Sub(s.startedAt)
+	return st
+}
+
+// Overrun notes that the kernel had no room for what was sent.
+func (s *Session) Overrun() {
+	s.stats.Overruns++
+	s.pace.lossy = true
+}
+
+// TakeEvents appends the events since the last call to dst.
+func (s *Session) TakeEvents(dst []Event) []Event {
+	dst = append(dst, s.events...)
+	clear(s.events)
+	s.events = s.events[:0]
+	return dst
+}
+
+func (s *Session) event(e Event) {
+	if len(s.events) < eventsMax {
+		s.events = append(s.events, e)
+	}
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Stats counts what a session did. The C server logs the like at its exit.
+type Stats struct {
+	Clients           int // now
+	ClientsMost       int // at one time
+	Joins             uint64
+	Leaves            uint64
+	Reports           uint64
+	ReportsMissed     uint64 // gaps in the reports' numbering
+	DatagramsIn       uint64
+	DatagramsOut      uint64
+	DatagramsRefused  uint64 // malformed, mis-sourced or out of range
+	Requests          uint64 // REQUEST and PREQUEST
+	RequestsMerged    uint64 // into what was queued
+	RequestsDropped   uint64 // the queue was full
+	PartialRequests   uint64
+	PartialBlocks     uint64 // asked for by those
+	DuplicateRequests uint64 // for the chunk that was being sent whole
+	ReRequests        uint64 // clients that asked for a chunk again
+	BlocksSent        uint64
+	BlocksRepeated    uint64
+	BytesRead         uint64
+	Overruns          uint64 // sends the kernel had no room for
+	Intervals         uint64
+	IntervalsMissed   uint64
+	QueueElementsMost int
+	QueueBlocksMost   int
+	BitsPerSec        int64 // present cap, 0: unpaced
+	Elapsed           time.Duration
+}
+
+// LogValue makes Stats one group of fields in a log.
+func (s Stats) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Int("clients_most", s.ClientsMost), slog.Uint64("joins", s.Joins), slog.Uint64("leaves", s.Leaves),
+		slog.Uint64("requests", s.Requests), slog.Uint64("requests_merged", s.RequestsMerged),
+		slog.Uint64("requests_dropped", s.RequestsDropped), slog.Uint64("partial_requests", s.PartialRequests),
+		slog.Uint64("rerequests", s.ReRequests), slog.Uint64("blocks_sent", s.BlocksSent),
+		slog.Uint64("blocks_repeated", s.BlocksRepeated), slog.Uint64("refused", s.DatagramsRefused),
+		slog.Uint64("overruns", s.Overruns), slog.Uint64("intervals_missed", s.IntervalsMissed),
+		slog.Duration("elapsed", s.Elapsed),
+	)
+}
