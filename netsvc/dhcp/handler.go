@@ -1,0 +1,350 @@
+package dhcp
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// Ingress says where a request came in.
+type Ingress struct {
+	// Local is the server's address there: option 54, unless the subnet or
+	// the relay names another.
+	Local netip.Addr
+	// Source is the UDP source of the datagram.
+	Source netip.AddrPort
+	// Unicast is set if the datagram was sent to Local, not broadcast.
+	Unicast bool
+	// BootServer is set on the proxyDHCP port (4011).
+	BootServer bool
+	// MTUBytes of the interface, zero if unknown.
+	MTUBytes int
+	// ClientPort and RelayPort are where replies go, zero for 68 and 67.
+	ClientPort, RelayPort uint16
+	// ReplyToSource sends every reply to the source of a request that came
+	// from a loopback address. For tests and loopback labs only, where many
+	// clients share one host.
+	ReplyToSource bool
+}
+
+// Decision is what the server does about one request.
+type Decision struct {
+	Type   MessageType // of the reply; 0 for silence
+	Reason Reason
+	// Reply is the buffer given to Decide with the message appended.
+	Reply []byte
+	Dest  Dest
+	// Change must be applied to the table before the next decision. If it
+	// says Commit, the reply waits until the lease is durable.
+	Change Change
+	Node   string // the sender's node, empty if unknown
+	Client HardwareAddr
+	Arch   Arch // of the asker, when a boot file was looked up
+}
+
+// hopsMax is how many relays a request may have passed (RFC 1542 §4.1.1).
+const hopsMax = 16
+
+// turn is one request being decided.
+type turn struct {
+	p      *Packet
+	in     Ingress
+	dir    Directory
+	table  *Table
+	now    Instant
+	dst    []byte
+	kind   MessageType
+	client HardwareAddr
+	subnet *Subnet
+	server netip.Addr // option 54 of the reply
+	res    Reservation
+	known  bool // res is valid
+	arch   Arch // of the asker
+}
+
+// Decide answers one request. It is a function of its arguments: it reads the
+// table and changes nothing that lasts; the caller applies Decision.Change. The
+// table must have been advanced to now and configured with dir's subnets. The
+// reply is appended to dst, which needs a capacity of 1472 to stay where it is.
+func Decide(dst []byte, p *Packet, in Ingress, dir Directory, table *Table, now Instant) Decision {
+	t := turn{p: p, in: in, dir: dir, table: table, now: now, dst: dst, arch: ArchUnknown}
+	if reason := t.admit(); reason != 0 {
+		return t.silent(reason)
+	}
+	switch {
+	case in.BootServer:
+		return t.bootServer()
+	case t.subnet.Mode == ModeProxy:
+		return t.proxyOffer()
+	}
+	return t.serve()
+}
+
+func (t *turn) serve() Decision {
+	switch t.kind {
+	case Discover:
+		return t.discover()
+	case Request:
+		return t.request()
+	case Decline:
+		return t.decline()
+	case Release:
+		return t.release()
+	case Inform:
+		return t.inform()
+	}
+	return t.silent(ReasonNotRequest)
+}
+
+// admit finds out who asks on which subnet, or why nobody answers.
+func (t *turn) admit() Reason {
+	if t.p.Op() != opBootRequest {
+		return ReasonNotRequest
+	}
+	if t.kind = t.p.Type(); t.kind == 0 {
+		return ReasonBOOTP
+	}
+	client, ok := t.p.Client()
+	if !ok || client.Type == htypeEthernet && client.Octets[0]&1 != 0 {
+		return ReasonNoIdentity
+	}
+	t.client = client
+	if reason := t.findSubnet(); reason != 0 {
+		return reason
+	}
+	t.findServer()
+	t.res, t.known = t.dir.ByHardware(client)
+	return 0
+}
+
+// findSubnet: giaddr selects the subnet, link selection overrides it (RFC
+// 3527), then option 118 (RFC 3011), both only through a relay we accept.
+// Without a relay it is the network of the ingress address, except for a
+// client that renews through a router.
+func (t *turn) findSubnet() Reason {
+	subnets := t.dir.Subnets()
+	giaddr := t.p.GIAddr()
+	switch {
+	case !giaddr.IsUnspecified():
+		return t.findRelayed(subnets, giaddr)
+	case t.in.Unicast && !t.p.CIAddr().IsUnspecified():
+		t.subnet = subnets.Find(t.p.CIAddr())
+	default:
+		t.subnet = subnets.Find(t.in.Local)
+	}
+	return t.checkSubnet()
+}
+
+func (t *turn) findRelayed(subnets *Subnets, giaddr netip.Addr) Reason {
+	if t.p.Hops() > hopsMax {
+		return ReasonHops
+	}
+	relay := subnets.findRelay(giaddr)
+	if relay == nil || relay.Mode == ModeOff {
+		return ReasonUnknownRelay
+	}
+	t.subnet = relay
+	if v, ok := t.p.RelaySubOption(relayLinkSelection); ok && len(v) == 4 {
+		t.subnet = subnets.Find(netip.AddrFrom4([4]byte(v)))
+	} else if a, ok := t.p.AddrOption(OptSubnetSelection); ok {
+		t.subnet = subnets.Find(a)
+	}
+	return t.checkSubnet()
+}
+
+func (t *turn) checkSubnet() Reason {
+	switch {
+	case t.subnet == nil:
+		return ReasonNoSubnet
+	case t.subnet.Mode == ModeOff:
+		return ReasonOff
+	}
+	return 0
+}
+
+// findServer chooses option 54: the relay's override (RFC 5107), the subnet's,
+// or the address the request came in on.
+func (t *turn) findServer() {
+	t.server = t.ownAddr()
+	if t.p.GIAddr().IsUnspecified() {
+		return
+	}
+	if v, ok := t.p.RelaySubOption(relayServerID); ok && len(v) == 4 {
+		t.server = netip.AddrFrom4([4]byte(v))
+	}
+}
+
+// ownAddr is an address of this host that the client reaches.
+func (t *turn) ownAddr() netip.Addr {
+	if t.subnet.Server.IsValid() {
+		return t.subnet.Server
+	}
+	return t.in.Local
+}
+
+// fixed returns the client's reserved address, if it has one on this subnet.
+func (t *turn) fixed() (netip.Addr, bool) {
+	return t.res.IP, t.known && t.res.IP.Is4() && t.subnet.usable(t.res.IP)
+}
+
+// heldByOther reports whether the lease of somebody else keeps a reserved
+// address from its owner. Another card of the same node does not.
+func (t *turn) heldByOther(ip netip.Addr) bool {
+	b := t.table.find(ip)
+	if !b.live(t.now) || b.state != bindingLeased || b.client == t.client {
+		return false
+	}
+	return b.node == "" || b.node != t.res.Node
+}
+
+// choose finds the address this client gets here, and why it gets none.
+func (t *turn) choose() (netip.Addr, Reason) {
+	if ip, ok := t.fixed(); ok {
+		if t.heldByOther(ip) {
+			return netip.Addr{}, ReasonHeldByOther
+		}
+		return ip, ReasonReserved
+	}
+	if !t.subnet.HasPool() {
+		if t.known {
+			return netip.Addr{}, ReasonReservedElsewhere
+		}
+		return netip.Addr{}, ReasonUnknownClient
+	}
+	return t.chooseDynamic()
+}
+
+// chooseDynamic: the present binding, the previous one if free, the address
+// asked for if free, a new one (RFC 2131 §4.3.1).
+func (t *turn) chooseDynamic() (netip.Addr, Reason) {
+	if b := t.table.ofClient(t.client, t.subnet); b != nil {
+		if ip := addrOf(b.ip); b.client == t.client && t.available(ip) {
+			return ip, ReasonPool
+		}
+	}
+	if ip, ok := t.p.AddrOption(OptRequestedAddress); ok && t.available(ip) {
+		return ip, ReasonPool
+	}
+	if t.table.full() {
+		return netip.Addr{}, ReasonBusy
+	}
+	if ip, ok := t.table.freeIn(t.subnet, t.client, t.dir, t.now); ok {
+		return ip, ReasonPool
+	}
+	return netip.Addr{}, ReasonPoolEmpty
+}
+
+func (t *turn) available(ip netip.Addr) bool {
+	return t.table.available(ip, t.subnet, t.client, t.dir, t.now)
+}
+
+func (t *turn) discover() Decision {
+	ip, reason := t.choose()
+	if !ip.IsValid() {
+		return t.silent(reason)
+	}
+	if t.table.find(ip) == nil && t.table.full() {
+		return t.silent(ReasonBusy)
+	}
+	d := t.lease(Offer, ip, reason)
+	asker := AskerOf(t.p)
+	d.Change = Change{
+		Kind: ChangeOffer, IP: ip, Client: t.client, Node: t.res.Node,
+		xid:   t.p.XID(),
+		class: askerClass{arch: asker.Arch, pxe: asker.PXE, http: asker.HTTP, ipxe: asker.IPXE},
+	}
+	return d
+}
+
+// term is how long the client may keep an address.
+func (t *turn) term() Instant {
+	if _, ok := t.fixed(); ok {
+		return t.subnet.Lease
+	}
+	return t.subnet.PoolLease
+}
+
+// bind answers with an ACK and says whether the store must learn of it first.
+func (t *turn) bind(ip netip.Addr, reason Reason) Decision {
+	b := t.table.find(ip)
+	if b == nil && t.table.full() {
+		return t.silent(ReasonBusy)
+	}
+	d := t.lease(Ack, ip, reason)
+	promised := b.heldBy(t.client, t.now) && b.state == bindingLeased && b.durable &&
+		b.term >= t.term() && b.node == t.res.Node
+	d.Change = Change{
+		Kind: ChangeBind, IP: ip, Client: t.client, Node: t.res.Node,
+		Term: t.term(), Commit: !promised,
+	}
+	return d
+}
+
+func (t *turn) decline() Decision {
+	ip, ok := t.p.AddrOption(OptRequestedAddress)
+	if !ok || !t.namesUs() {
+		return t.silent(ReasonOtherServer)
+	}
+	if !t.table.find(ip).heldBy(t.client, t.now) {
+		return t.silent(ReasonNotHolder)
+	}
+	if fixed, ok := t.fixed(); ok && fixed == ip {
+		return t.silent(ReasonDeclinedReserved)
+	}
+	d := t.silent(ReasonDeclined)
+	d.Change = Change{Kind: ChangeDecline, IP: ip, Client: t.client}
+	return d
+}
+
+func (t *turn) release() Decision {
+	ip := t.p.CIAddr()
+	if !t.namesUs() {
+		return t.silent(ReasonOtherServer)
+	}
+	if !t.table.find(ip).heldBy(t.client, t.now) {
+		return t.silent(ReasonNotHolder)
+	}
+	d := t.silent(ReasonReleased)
+	d.Change = Change{Kind: ChangeRelease, IP: ip, Client: t.client}
+	return d
+}
+
+// namesUs reports whether option 54 is this server.
+func (t *turn) namesUs() bool {
+	id, ok := t.p.AddrOption(OptServerID)
+	return ok && (id == t.server || id == t.ownAddr() || id == t.in.Local)
+}
+
+// inform gives parameters to a client that has its address from elsewhere
+// (RFC 2131 §4.3.5). Where we give addresses to known nodes only, strangers'
+// questions are another server's too.
+func (t *turn) inform() Decision {
+	ip := t.p.CIAddr()
+	switch {
+	case !t.subnet.usable(ip):
+		return t.silent(ReasonWrongNetwork)
+	case !t.known && !t.subnet.HasPool() && !t.subnet.Authoritative:
+		return t.silent(ReasonUnknownClient)
+	}
+	w := t.begin(Ack)
+	w.setCIAddr(ip)
+	t.writeBoot(&w, AskerOf(t.p))
+	t.writeParameters(&w)
+	return t.finish(&w, Ack, ReasonInform, t.destination(Ack, ip))
+}
+
+func (t *turn) silent(reason Reason) Decision {
+	return Decision{Reason: reason, Reply: t.dst, Node: t.res.Node, Client: t.client, Arch: t.arch}
+}
+
+func (t *turn) finish(w *replyWriter, kind MessageType, reason Reason, dest Dest) Decision {
+	return Decision{
+		Type: kind, Reason: reason, Reply: w.finish(t.p), Dest: dest,
+		Node: t.res.Node, Client: t.client, Arch: t.arch,
+	}
+}
+
+// isNetBoot reports whether the message says PXEClient or HTTPClient.
+func isNetBoot(p *Packet) bool {
+	class, _ := p.Option(OptVendorClass)
+	return bytes.HasPrefix(class, []byte(classPXE)) || bytes.HasPrefix(class, []byte(classHTTP))
+}
