@@ -122,5 +122,6 @@ func (in *inbox) recvmmsg(fd uintptr) (done bool) {
 
 // packet is the i-th datagram of the last read.
 func (in *inbox) packet(i int) ([]byte, *socketName) {
+	in.names[i].len = in.headers[i].hdr.Namelen
 	return in.buffers[i][:in.headers[i].n], &in.names[i]
 }
