@@ -71,28 +71,33 @@ func (h *hub) dispatch(c *change) {
 
 // recent holds the newest durable changes, of successive revisions.
 type recent struct {
-	changes []*change
+	changes []*change // the first dropped ones are nil
+	dropped int
 	bytes   uint64
 }
 
 func (r *recent) add(c *change) {
 	r.changes = append(r.changes, c)
 	r.bytes += c.size
-	n := 0
-	for r.bytes > recentBytesMax && n < len(r.changes)-1 {
-		r.bytes -= r.changes[n].size
-		n++
+	for r.bytes > recentBytesMax && r.dropped < len(r.changes)-1 {
+		r.bytes -= r.changes[r.dropped].size
+		r.changes[r.dropped] = nil
+		r.dropped++
 	}
-	r.changes = slices.Delete(r.changes, 0, n)
+	if r.dropped > len(r.changes)/2 { // moves each change once on average
+		r.changes = slices.Delete(r.changes, 0, r.dropped)
+		r.dropped = 0
+	}
 }
 
 // from returns up to n changes beginning with rev, or none if rev is not held.
 func (r *recent) from(rev kv.Revision, n int) []*change {
-	if len(r.changes) == 0 || rev < r.changes[0].rev {
+	held := r.changes[r.dropped:]
+	if len(held) == 0 || rev < held[0].rev {
 		return nil
 	}
-	start := min(uint64(rev-r.changes[0].rev), uint64(len(r.changes)))
-	return slices.Clone(r.changes[start:min(int(start)+n, len(r.changes))])
+	start := min(uint64(rev-held[0].rev), uint64(len(held)))
+	return slices.Clone(held[start:min(int(start)+n, len(held))])
 }
 
 // prefixIndex finds the watchers of a key by one look-up for each distinct
@@ -147,8 +152,11 @@ func (x *prefixIndex) match(key []byte, fn func(w *watcher)) {
 	}
 }
 
-func newChange(t *tx, rev kv.Revision, total uint64) *change {
-	events := t.events(rev)
+func newChange(t *tx, rev kv.Revision, total uint64) (*change, error) {
+	events, err := t.events(rev)
+	if err != nil {
+		return nil, err
+	}
 	size := record.HistorySize(events)
-	return &change{rev: rev, total: total + size, events: events, deadline: t.firstDeadline(), size: size, batch: t.batch}
+	return &change{rev: rev, total: total + size, events: events, deadline: t.firstDeadline(), size: size, batch: t.batch}, nil
 }

@@ -48,11 +48,13 @@ type Store struct {
 	gate   *gate
 	view   atomic.Pointer[view]
 
-	turn    chan struct{} // capacity 1: full while a transaction runs
-	applied floorMark     // newest applied revision and its total; under turn
-	space   *space        // under turn
+	turn     turn
+	applied  floorMark   // newest applied revision and its total; under turn
+	space    *space      // under turn
+	expiring expiringSet // under turn
 
 	hub        hub
+	anchor     *view // under hub.mu; see moveAnchor
 	history    atomic.Pointer[floorMark]
 	forgetting sync.Mutex
 	upkeep     upkeep
@@ -72,7 +74,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s := &Store{
 		dir: dir, fs: opts.FS, log: opts.Logger, clock: opts.Clock,
 		fail: newFailure(), gate: newGate(),
-		turn: make(chan struct{}, 1), quit: make(chan struct{}),
+		turn: newTurn(), quit: make(chan struct{}),
 		space: newSpace(dir, opts), hub: hub{index: newPrefixIndex()},
 	}
 	defer s.catchFatal(&err)
@@ -182,12 +184,17 @@ func (s *Store) load() error {
 		return err
 	}
 	floor, newest, err := loadMarks(s.db)
+	if err == nil {
+		err = s.expiring.load(s.db)
+	}
 	if err != nil {
 		return fmt.Errorf("pebblekv: open %s: %w", s.dir, err)
 	}
 	s.history.Store(&floor)
 	s.applied = newest
-	s.view.Store(newView(newest.rev, newest.total, s.db.NewSnapshot(), s.fail))
+	s.anchor = newView(newest.rev, newest.total, s.db.NewSnapshot(), s.fail)
+	s.anchor.acquire()
+	s.view.Store(s.anchor)
 	return nil
 }
 
@@ -280,6 +287,7 @@ func (s *Store) close() (err error) {
 	}
 	defer s.catchFatal(&err)
 	s.view.Load().release()
+	s.anchor.release()
 	for _, c := range s.hub.unsynced { // only of a failed store
 		c.snap.Close()
 	}

@@ -21,26 +21,32 @@ var errTxDone = errors.New("pebblekv: transaction used after its function return
 // far. It runs under the turn.
 type tx struct {
 	reader
-	batch   *pebble.Batch
-	touched map[string]touch
-	bytes   int   // of all writes, also those overwritten since
-	err     error // the first refused write: the transaction cannot commit
-	done    bool
+	batch    *pebble.Batch
+	before   reader // the state before the transaction
+	expiring *expiringSet
+	touched  map[string]touch
+	bytes    int   // of all writes, also those overwritten since
+	err      error // the first refused write: the transaction cannot commit
+	done     bool
 }
 
 // touch is what a transaction did to a key.
 type touch struct {
-	existed bool // before the transaction
-	deleted bool
-	expired bool
-	state   record.State // as stored now, unless deleted
+	expiringBefore bool // the transaction
+	deleted        bool
+	expired        bool
+	state          record.State // as stored now, unless deleted
 }
 
 var _ kv.Tx = (*tx)(nil)
 
-func newTx(db *pebble.DB, rev kv.Revision) *tx {
+func newTx(db *pebble.DB, expiring *expiringSet, rev kv.Revision) *tx {
 	batch := db.NewIndexedBatch()
-	return &tx{reader: reader{src: batch, rev: rev}, batch: batch, touched: make(map[string]touch)}
+	return &tx{
+		reader: reader{src: batch, rev: rev}, batch: batch,
+		before: reader{src: db, rev: rev}, expiring: expiring,
+		touched: make(map[string]touch),
+	}
 }
 
 func (t *tx) Put(key, value []byte) error {
@@ -61,11 +67,11 @@ func unixMilliCeil(t time.Time) int64 {
 }
 
 func (t *tx) put(key []byte, st record.State) error {
-	was, err := t.begin(key, st.Value)
-	if err != nil {
+	if err := t.admit(key, st.Value); err != nil {
 		return t.refuse(err)
 	}
-	if err := t.dropIndex(key, was); err != nil {
+	was, err := t.replaced(key)
+	if err != nil {
 		return t.refuse(err)
 	}
 	if err := t.batch.Set(record.AppendStateKey(nil, key), record.AppendState(nil, st), nil); err != nil {
@@ -77,62 +83,71 @@ func (t *tx) put(key []byte, st record.State) error {
 		}
 	}
 	st.Value = append([]byte{}, st.Value...)
-	t.touched[string(key)] = touch{existed: was.existed, state: st}
+	t.touched[string(key)] = touch{expiringBefore: was.expiringBefore, state: st}
 	return nil
 }
 
-func (t *tx) Delete(key []byte) error { return t.delete(key, false) }
-
-func (t *tx) delete(key []byte, expired bool) error {
-	was, err := t.begin(key, nil)
-	if err != nil {
-		return t.refuse(err)
+// replaced removes the expiry entry of the value that is replaced, if it has
+// one, and returns what the key was.
+func (t *tx) replaced(key []byte) (touch, error) {
+	was, touched := t.touched[string(key)]
+	if !touched && t.expiring.maybe(key) {
+		st, _, err := t.before.state(key)
+		if err != nil {
+			return was, err
+		}
+		was = touch{state: st, expiringBefore: st.Expiring}
 	}
-	if was.deleted || !was.existed && !t.isTouched(key) {
-		return nil
-	}
-	if err := t.dropIndex(key, was); err != nil {
-		return t.refuse(err)
-	}
-	if err := t.batch.Delete(record.AppendStateKey(nil, key), nil); err != nil {
-		return t.refuse(err)
-	}
-	t.touched[string(key)] = touch{existed: was.existed, deleted: true, expired: expired}
-	return nil
+	return was, t.dropIndex(key, was)
 }
 
-func (t *tx) isTouched(key []byte) bool {
-	_, ok := t.touched[string(key)]
-	return ok
-}
-
-// begin checks the limits of a write and returns what the key was before it.
-func (t *tx) begin(key, value []byte) (was touch, err error) {
-	size := len(key) + len(value)
-	switch {
-	case t.done:
-		return was, errTxDone
-	case len(key) > kv.KeyBytesMax:
-		return was, fmt.Errorf("%w: key %.40q... of %d bytes, at most %d", kv.ErrTooLarge, key, len(key), kv.KeyBytesMax)
-	case len(value) > kv.ValueBytesMax:
-		return was, fmt.Errorf("%w: value of %d bytes for key %q, at most %d", kv.ErrTooLarge, len(value), key, kv.ValueBytesMax)
-	case t.bytes+size > kv.TxBytesMax:
-		return was, fmt.Errorf("%w: transaction of over %d bytes at key %q: split it", kv.ErrTooLarge, kv.TxBytesMax, key)
-	}
-	t.bytes += size
-	if was, ok := t.touched[string(key)]; ok {
-		return was, nil
-	}
-	st, found, err := t.state(key)
-	return touch{existed: found, state: st}, err
-}
-
-// dropIndex removes the expiry entry of the value that is replaced.
+// dropIndex removes the expiry entry of a value.
 func (t *tx) dropIndex(key []byte, was touch) error {
 	if was.deleted || !was.state.Expiring {
 		return nil
 	}
 	return t.batch.Delete(record.AppendExpiryKey(nil, was.state.Deadline, key), nil)
+}
+
+func (t *tx) Delete(key []byte) error { return t.delete(key, false) }
+
+func (t *tx) delete(key []byte, expired bool) error {
+	if err := t.admit(key, nil); err != nil {
+		return t.refuse(err)
+	}
+	_, exists, err := t.state(key)
+	if err != nil {
+		return t.refuse(err)
+	}
+	if !exists {
+		return nil
+	}
+	was, err := t.replaced(key)
+	if err != nil {
+		return t.refuse(err)
+	}
+	if err := t.batch.Delete(record.AppendStateKey(nil, key), nil); err != nil {
+		return t.refuse(err)
+	}
+	t.touched[string(key)] = touch{expiringBefore: was.expiringBefore, deleted: true, expired: expired}
+	return nil
+}
+
+// admit checks the limits of a write.
+func (t *tx) admit(key, value []byte) error {
+	size := len(key) + len(value)
+	switch {
+	case t.done:
+		return errTxDone
+	case len(key) > kv.KeyBytesMax:
+		return fmt.Errorf("%w: key %.40q... of %d bytes, at most %d", kv.ErrTooLarge, key, len(key), kv.KeyBytesMax)
+	case len(value) > kv.ValueBytesMax:
+		return fmt.Errorf("%w: value of %d bytes for key %q, at most %d", kv.ErrTooLarge, len(value), key, kv.ValueBytesMax)
+	case t.bytes+size > kv.TxBytesMax:
+		return fmt.Errorf("%w: transaction of over %d bytes at key %q: split it", kv.ErrTooLarge, kv.TxBytesMax, key)
+	}
+	t.bytes += size
+	return nil
 }
 
 func (t *tx) refuse(err error) error {
@@ -164,18 +179,24 @@ func (t *tx) ScanRange(start, end []byte, reverse bool, fn func(key, value []byt
 }
 
 // events are the net changes of the transaction at revision rev, in key order.
-func (t *tx) events(rev kv.Revision) []kv.Event {
-	var events []kv.Event
+// A key that the transaction made and deleted again is no change.
+func (t *tx) events(rev kv.Revision) ([]kv.Event, error) {
+	events := make([]kv.Event, 0, len(t.touched))
 	for key, touch := range t.touched {
-		switch {
-		case !touch.deleted:
+		if !touch.deleted {
 			events = append(events, kv.Event{Revision: rev, Key: []byte(key), Value: touch.state.Value})
-		case touch.existed:
+			continue
+		}
+		_, existed, err := t.before.state([]byte(key))
+		if err != nil {
+			return nil, err
+		}
+		if existed {
 			events = append(events, kv.Event{Revision: rev, Key: []byte(key), Deleted: true, Expired: touch.expired})
 		}
 	}
 	slices.SortFunc(events, func(a, b kv.Event) int { return bytes.Compare(a.Key, b.Key) })
-	return events
+	return events, nil
 }
 
 // firstDeadline is the earliest deadline the transaction leaves behind.

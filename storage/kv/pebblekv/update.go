@@ -10,6 +10,9 @@ import (
 	"hyzer/storage/kv/pebblekv/record"
 )
 
+// anchorRevisions is how far the anchor falls behind the newest view.
+const anchorRevisions = 64
+
 // Update implements kv.Store.
 //
 // fn runs in the caller's goroutine while it holds the turn, so a panic or
@@ -50,19 +53,14 @@ func (s *Store) takeTurn(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case s.turn <- struct{}{}:
-	default:
-		select {
-		case s.turn <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.fail.ch:
-			return s.fail.err()
+	if !s.turn.take(ctx, s.fail.ch) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		return s.fail.err()
 	}
 	if err := s.fail.err(); err != nil {
-		<-s.turn
+		s.turn.pass()
 		return err
 	}
 	return nil
@@ -71,10 +69,10 @@ func (s *Store) takeTurn(ctx context.Context) error {
 // runTurn runs fn and applies what it did. c is nil if there is nothing to
 // wait for; seen is the revision fn saw.
 func (s *Store) runTurn(fn func(t *tx) error) (c *change, seen kv.Revision, err error) {
-	defer func() { <-s.turn }()
+	defer s.turn.pass()
 	defer s.catchFatal(&err)
 	seen = s.applied.rev
-	t := newTx(s.db, seen)
+	t := newTx(s.db, &s.expiring, seen)
 	defer func() { t.close(c != nil || s.fail.stuck.Load()) }()
 	if err := fn(t); err != nil {
 		return nil, seen, err
@@ -82,13 +80,14 @@ func (s *Store) runTurn(fn func(t *tx) error) (c *change, seen kv.Revision, err 
 	if t.err != nil {
 		return nil, seen, t.err
 	}
-	next := newChange(t, seen+1, s.applied.total)
-	if len(next.events) == 0 {
-		return nil, seen, nil
+	next, err := newChange(t, seen+1, s.applied.total)
+	if err != nil || len(next.events) == 0 {
+		return nil, seen, err
 	}
 	if err := s.apply(next); err != nil {
 		return nil, seen, err
 	}
+	s.expiring.applied(t)
 	return next, seen, nil
 }
 
@@ -149,6 +148,7 @@ func (s *Store) publish(rev kv.Revision) {
 	last := durable[len(durable)-1]
 	old := s.view.Swap(newView(last.rev, last.total, last.snap, s.fail))
 	last.snap = nil
+	s.moveAnchor()
 	first := int64(noDeadline)
 	for _, c := range durable {
 		first = min(first, c.deadline)
@@ -162,6 +162,17 @@ func (s *Store) publish(rev kv.Revision) {
 		c.snap = nil
 	}
 	s.upkeep.published(first, last.rev, last.total)
+}
+
+// moveAnchor keeps one view somewhat older than the newest. Closing pebble's
+// oldest snapshot makes it look for compactions, each time; with the anchor it
+// does so once in anchorRevisions. Under hub.mu.
+func (s *Store) moveAnchor() {
+	if now := s.view.Load(); now.rev >= s.anchor.rev+anchorRevisions {
+		now.acquire()
+		s.anchor.release()
+		s.anchor = now
+	}
 }
 
 // awaitDurable waits until rev is published.
