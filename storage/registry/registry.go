@@ -360,3 +360,11 @@ func (w *LogWatcher) Next(ctx context.Context) ([]StateLogEntry, error) {
 
 // Close ends the watch.
 func (w *LogWatcher) Close() { w.watcher.Close() }
+
+// Moved is closed at the next change of the snapshot. Take it before reading
+// Snapshot, and no change is missed.
+func (r *Registry) Moved() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moved
+}

@@ -25,8 +25,9 @@ const (
 	imagesMax = 16
 )
 
-// Fixed partition slots of a whole-disk image (page load, partitions update).
-const wholeDiskSlots = 4
+// WholeDiskSlots are the partition slots that a whole-disk image takes (page
+// load, partitions update).
+const WholeDiskSlots = 4
 
 var errNoLoader = errors.New("the node's type names no loader_os")
 
@@ -127,7 +128,7 @@ func planPartitions(tx *registry.Tx, id string, prepare bool, images []planned) 
 	for _, image := range images {
 		first, count := image.version.LoadPart, max(image.version.LoadLength, 1)
 		if first == 0 {
-			first, count = 1, wholeDiskSlots
+			first, count = 1, WholeDiskSlots
 		}
 		table.Slots = replaceSlots(table.Slots, first, count, image)
 	}
