@@ -27,13 +27,15 @@ func BenchmarkTransfer(b *testing.B) {
 				if window == 1 { // it knows no other; stopped before the next runs
 					peer = startPin(b, files)
 				}
-				var oursTime, peerTime, cpu time.Duration
+				var oursTime, peerTime, cpu, peerCPU time.Duration
 				for b.Loop() {
 					before := cpuTime(b)
 					oursTime += fetchAll(b, ours, window, clients, len(want))
 					cpu += cpuTime(b) - before
 					if window == 1 {
+						before = cpuTime(b)
 						peerTime += fetchAll(b, peer, window, clients, len(want))
+						peerCPU += cpuTime(b) - before
 					}
 				}
 				megabytes := float64(b.N*clients*len(want)) / 1e6
@@ -41,6 +43,7 @@ func BenchmarkTransfer(b *testing.B) {
 				b.ReportMetric(cpu.Seconds()*1e3/megabytes, "cpu-ms/MB")
 				if peerTime > 0 {
 					b.ReportMetric(peerTime.Seconds()/oursTime.Seconds(), "x-pin")
+					b.ReportMetric(peerCPU.Seconds()*1e3/megabytes, "pin-cpu-ms/MB")
 				}
 			})
 		}

@@ -71,21 +71,23 @@ func newShard(s *Server, socket udpSocket) (*shard, error) {
 // run reads packets until the socket is closed.
 func (h *shard) run() error {
 	for {
-		h.locked(func(now time.Time) { h.expire(now) })
 		n, err := h.in.read()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			h.locked(func(time.Time) { h.armed = time.Time{} })
-			continue
+			n = 0
 		case err != nil:
 			return fmt.Errorf("tftp: reading acknowledgements: %w", err)
 		}
 		h.locked(func(now time.Time) {
+			if err != nil {
+				h.armed = time.Time{}
+			}
 			for i := range n {
 				h.take(now, i)
 			}
+			h.expire(now)
 		})
 	}
 }

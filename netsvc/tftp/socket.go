@@ -30,7 +30,8 @@ const (
 // tell: a socket on 0.0.0.0 may be a dual-stack one.
 type udpSocket struct {
 	*net.UDPConn
-	isIPv6 bool
+	isIPv6  bool
+	isBound bool // to one address: the kernel answers from it unasked
 }
 
 func newSocket(conn *net.UDPConn) (udpSocket, error) {
@@ -42,7 +43,10 @@ func newSocket(conn *net.UDPConn) (udpSocket, error) {
 	if err != nil {
 		return udpSocket{}, fmt.Errorf("tftp: address family of the socket: %w", err)
 	}
-	return udpSocket{UDPConn: conn, isIPv6: domain == unix.AF_INET6}, nil
+	return udpSocket{
+		UDPConn: conn, isIPv6: domain == unix.AF_INET6,
+		isBound: !conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified(),
+	}, nil
 }
 
 // sibling opens a socket on the same address and a port of the kernel's choice:
@@ -134,7 +138,7 @@ func parseArrival(oob []byte) arrival {
 // sourceControl is the control message that makes a datagram leave from local.
 func (s udpSocket) sourceControl(a arrival) []byte {
 	switch {
-	case !a.knowsAddr:
+	case !a.knowsAddr || s.isBound:
 		return nil
 	case s.isIPv6:
 		info := unix.Inet6Pktinfo{Addr: a.local.As16()}
