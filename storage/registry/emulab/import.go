@@ -17,6 +17,9 @@ type Options struct {
 	Site registry.Site
 	// Zone is the time zone of the database's DATETIMEs; nil is UTC.
 	Zone *time.Location
+	// Taken is when the dump was made: disk contents are confirmed as of
+	// then. Zero is now.
+	Taken time.Time
 }
 
 // TableCount is how many rows of a table went into records.
@@ -48,6 +51,9 @@ func Import(opts Options, dumps ...io.Reader) (*registry.SiteFile, *Report, erro
 	}
 	if opts.Zone == nil {
 		opts.Zone = time.UTC
+	}
+	if opts.Taken.IsZero() {
+		opts.Taken = time.Now()
 	}
 	m := &mapper{t: t, opts: opts, out: &registry.SiteFile{}, report: &Report{}, dropped: map[string]int{}}
 	m.all()

@@ -85,8 +85,8 @@ func (m *mapper) partitionRecords() {
 			m.out.Partitions = append(m.out.Partitions, registry.PartitionTable{Node: node})
 		}
 		slot := registry.Partition{Slot: row.int("partition"), OS: os, Image: m.imageRef("partitions", row, "imageid", "imageid_version")}
-		if _, version := m.imageVersionOf(slot.Image); len(loading[node]) == 0 && version != nil {
-			slot.Confirmed = version.Updated // loaded at some time after that
+		if len(loading[node]) == 0 {
+			slot.Confirmed = m.opts.Taken
 		}
 		table := &m.out.Partitions[at]
 		table.Slots = append(table.Slots, slot)
@@ -94,13 +94,4 @@ func (m *mapper) partitionRecords() {
 	for i := range m.out.Partitions {
 		slices.SortFunc(m.out.Partitions[i].Slots, func(a, b registry.Partition) int { return cmp.Compare(a.Slot, b.Slot) })
 	}
-}
-
-func (m *mapper) imageVersionOf(ref registry.Ref) (*registry.Image, *registry.ImageVersion) {
-	for i := range m.out.Images {
-		if image := &m.out.Images[i]; !ref.IsZero() && image.Project == ref.Project && image.Name == ref.Name {
-			return image, image.Version(ref.Version)
-		}
-	}
-	return nil, nil
 }

@@ -1,0 +1,176 @@
+package tmcd
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"hyzer/storage/registry"
+)
+
+// Attributes of nodes and types that loaders want (node_type_attributes).
+const (
+	attrDiskType    = "disktype"
+	attrDiskUnit    = "bootdisk_unit"
+	attrBIOSDisk    = "bootdisk_bios_id"
+	attrACPI        = "use_acpi"
+	attrASF         = "disable_asf"
+	attrNoCLFlush   = "no_clflush"
+	attrConsole     = "console"
+	attrVGAOnly     = "vgaonly"
+	attrDom0Mem     = "dom0mem"
+	attrDisableIf   = "disable_if"
+	siteVarLoadBeat = "images/frisbee/heartbeat"
+)
+
+const (
+	chunkBytes = 1 << 20 // of an image file, IMAGECHUNKS
+	// versionAsksMaster is the first version whose loader asks the frisbee
+	// master for its address. Older ones want an address in ADDR=, which
+	// exists only while a server runs for them.
+	versionAsksMaster = 33
+)
+
+// runLoadInfo says what the loader shall put on the disk, one line per image.
+// No load: nothing, and the loader gives up. Remote nodes load by HTTP with an
+// access key, which the registry does not hold: they get nothing either.
+func runLoadInfo(c *call) {
+	load := c.snap.Load(c.who.node.ID)
+	if load == nil || len(load.Images) == 0 || !c.who.local {
+		return
+	}
+	if !c.v(versionAsksMaster) {
+		c.str("ADDR=/NEWER-MFS-NEEDED PART=0 PARTOS=Bogus\n")
+		c.effect(StateReport{Node: c.who.node.ID, States: []string{"RELOADOLDMFS"}})
+		return
+	}
+	for i := range load.Images {
+		image, version := c.snap.ImageVersion(load.Images[i].Image)
+		if version != nil { // else it was deleted under the load
+			c.loadLine(&load.Images[i], image, version)
+		}
+	}
+}
+
+// loadLine writes one image's line; the keys' order is part of the protocol
+// (shared specs, page load, section 6).
+func (c *call) loadLine(l *registry.LoadImage, image *registry.Image, v *registry.ImageVersion) {
+	var family, release string
+	if _, os := c.snap.OSVersion(v.BootOS); os != nil {
+		family, release = os.Family, os.Release
+	}
+	c.str("ADDR= PART=", strconv.Itoa(v.LoadPart), " PARTOS=", family)
+	c.str(" SERVER=", addr(c.frisbeeServer()), " OSVERSION=", release)
+	if c.v(36) && v.LoadPart == 0 && v.BootPart > 0 {
+		c.str(" BOOTPART=", strconv.Itoa(v.BootPart))
+	}
+	c.str(" DISK=", c.attribute(attrDiskType, "ad"), c.attribute(attrDiskUnit, "0"))
+	c.str(" ZFILL=", strconv.Itoa(l.MustWipe), " ACPI=", c.attribute(attrACPI, "unknown"))
+	c.str(" MBRVERS=", strconv.Itoa(max(v.MBRVersion, 1)), " ASF=", c.attribute(attrASF, "unknown"))
+	c.str(" PREPARE=", zeroOne(l.Prepare), " NOCLFLUSH=", c.attribute(attrNoCLFlush, "unknown"))
+	c.loadConsole()
+	c.str(" IMAGEID=", image.Project, ",", image.GroupID(), ",", image.Name)
+	if c.v(39) && v != image.Version(registry.Head) {
+		c.str(":", strconv.Itoa(v.Version))
+	}
+	if c.v(38) {
+		c.imageExtent(v)
+	}
+	if c.v(43) {
+		c.str(" PATH=", v.Path)
+	}
+	c.str("\n")
+}
+
+func (c *call) loadConsole() {
+	if s := c.attribute(attrConsole, ""); s != "" {
+		c.str(" CONSOLE=", s)
+	} else if s := c.attribute(attrVGAOnly, ""); s != "" {
+		c.str(" VGAONLY=", s)
+	}
+	if s := c.attribute(attrBIOSDisk, ""); s != "" {
+		c.str(" BIOSDISK=", s)
+	}
+	c.str(" DOM0MEM=", c.attribute(attrDom0Mem, "1024M"))
+	if s := c.attribute(attrDisableIf, ""); s != "" {
+		c.str(" DISABLEIF=", s)
+	}
+	if beat := c.snap.Site().Vars[siteVarLoadBeat]; c.v(41) && beat != "" && beat != "0" {
+		c.str(" HEARTBEAT=", beat)
+	}
+}
+
+func (c *call) imageExtent(v *registry.ImageVersion) {
+	var mtime int64
+	if !v.Updated.IsZero() {
+		mtime = v.Updated.Unix()
+	}
+	chunks := (v.SizeBytes + chunkBytes - 1) / chunkBytes
+	c.str(" IMAGEMTIME=", strconv.FormatInt(mtime, 10), " IMAGECHUNKS=", strconv.FormatInt(chunks, 10))
+	if v.LBAHigh != 0 {
+		c.str(" ")
+		c.lbaRange(v)
+	}
+}
+
+func (c *call) lbaRange(v *registry.ImageVersion) {
+	c.str("IMAGELOW=", strconv.FormatInt(v.LBALow, 10), " IMAGEHIGH=", strconv.FormatInt(v.LBAHigh, 10),
+		" IMAGESSIZE=", strconv.Itoa(v.LBASize), " IMAGERELOC=", zeroOne(v.Relocs))
+}
+
+// runImageInfo names the image that the node's default system was loaded from.
+func runImageInfo(c *call) {
+	boot, table := c.snap.Boot(c.who.node.ID), c.snap.PartitionTable(c.who.node.ID)
+	if boot == nil || table == nil || boot.Def.IsZero() {
+		return
+	}
+	for _, slot := range table.Slots {
+		if !slot.OS.Same(boot.Def) {
+			continue
+		}
+		if image, version := c.snap.ImageVersion(slot.Image); version != nil {
+			c.str("PID='", image.Project, "' GID='", image.GroupID(), "' NAME='", image.Name,
+				"' VERSION='", strconv.Itoa(version.Version), "'\n")
+		}
+		return
+	}
+}
+
+// runImageSize takes "[pid/]name[:version]".
+func runImageSize(c *call) {
+	name := c.arg()
+	if !strings.Contains(name, "/") {
+		name = c.who.expt.Project + "/" + name
+	}
+	ref, err := registry.ParseRef(name)
+	if err != nil {
+		return
+	}
+	if _, v := c.snap.ImageVersion(ref); v != nil && v.LBAHigh != 0 {
+		c.lbaRange(v)
+		c.str("\n")
+	}
+}
+
+// attribute is a node's or its type's, or else a default.
+func (c *call) attribute(key, absent string) string {
+	if s := c.snap.Attribute(c.who.node, key); s != "" {
+		return s
+	}
+	return absent
+}
+
+func zeroOne(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// frisbeeServer is who hands out images to this node.
+func (c *call) frisbeeServer() netip.Addr {
+	if sub := c.snap.Node(c.who.node.Subbosses["frisbee"]); sub != nil {
+		return sub.ControlIP()
+	}
+	return c.snap.Site().BossIP
+}

@@ -1,0 +1,152 @@
+package tmcd
+
+import "bytes"
+
+// flag says who may use a command and where it appears.
+type flag uint16
+
+const (
+	needAllocated flag = 1 << iota // A: refused to free nodes
+	needTLS                        // S: refused to remote nodes in clear
+	needTPM                        // T: wants a TPM-held key
+	remoteUDP                      // U: remote nodes may use UDP
+	tcpOnly                        // answers nothing over UDP
+	fullMachine                    // part of fullconfig for machines
+	fullVNode                      // part of fullconfig for virtual nodes
+	streams                        // takes its arguments as a stream
+
+	fullBoth = fullMachine | fullVNode
+)
+
+// command is one row of the table. A row without run is a command that this
+// server knows but holds no records for: it answers as the C server does where
+// nothing is configured, with nothing.
+type command struct {
+	name  string
+	flags flag
+	run   func(*call)
+}
+
+func (c *command) has(f flag) bool { return c.flags&f != 0 }
+
+// commandTable is the table in the C server's order, which is also the order of
+// fullconfig.
+type commandTable []command
+
+// newCommands builds the table (shared specs, page tmcd, section 4).
+func newCommands() commandTable {
+	return commandTable{
+		{"reboot", 0, func(*call) {}}, // accepted and ignored, as in C
+		{"nodeid", fullBoth, runNodeID},
+		{"nodetype", fullBoth, runNodeType},
+		{"nodeuuid", fullBoth, runNodeUUID},
+		{"manifest", fullBoth, nil},
+		{"status", 0, runStatus},
+		{"ifconfig", fullBoth | needAllocated, runIfconfig},
+		{"accounts", fullBoth | needAllocated | needTLS | tcpOnly, runAccounts},
+		{"delay", fullBoth | needAllocated, nil},
+		{"bridges", fullBoth | needAllocated, nil},
+		{"linkdelay", fullBoth | needAllocated, nil},
+		{"hostnames", needAllocated, runHostnames},
+		{"rpms", fullBoth | needAllocated, runRPMs},
+		{"deltas", needAllocated, func(*call) {}}, // always empty, as in C
+		{"tarballs", fullBoth | needAllocated, runTarballs},
+		{"blobs", fullBoth | needAllocated, nil},
+		{"startupcmd", fullBoth | needAllocated, runStartupCmd},
+		{"startstatus", needAllocated, runStartStatus},
+		{"startstat", 0, runStartStatus},
+		{"readycount", needAllocated, runReadyCount},
+		{"ready", needAllocated, runReady},
+		{"storageconfig", fullBoth | needAllocated, nil},
+		{"mounts", fullBoth | needAllocated, runMounts},
+		{"sfshostid", needAllocated, nil},
+		{"loadinfo", 0, runLoadInfo},
+		{"reset", 0, runReset},
+		{"routing", fullBoth | needAllocated, runRouting},
+		{"trafgens", fullBoth | needAllocated, nil},
+		{"nseconfigs", fullBoth | needAllocated | tcpOnly, nil},
+		{"creator", fullBoth | needAllocated, runCreator},
+		{"state", 0, runState},
+		{"tunnels", fullBoth | needAllocated, nil},
+		{"vnodelist", fullMachine, runVNodeList},
+		{"subnodelist", fullMachine, nil},
+		{"isalive", remoteUDP, runIsAlive},
+		{"ipodinfo", fullMachine | tcpOnly, nil},
+		{"ntpinfo", fullMachine | tcpOnly, nil},
+		{"ntpdrift", tcpOnly, nil},
+		{"jailconfig", fullVNode | needAllocated, nil},
+		{"plabconfig", fullVNode | needAllocated, nil},
+		{"subconfig", 0, nil},
+		{"sdparams", fullMachine, runSDParams},
+		{"programs", fullBoth | needAllocated, nil},
+		{"syncserver", fullBoth | needAllocated, runSyncServer},
+		{"keyhash", fullBoth | needAllocated | needTLS, runKeyHash},
+		{"eventkey", fullBoth | needAllocated | needTLS, runEventKey},
+		{"fullconfig", needAllocated, runFullConfig},
+		{"routelist", fullMachine | needAllocated, runRouteList},
+		{"role", fullMachine | needAllocated, runRole},
+		{"rusage", remoteUDP, nil},
+		{"watchdoginfo", fullBoth | remoteUDP, runWatchdogInfo},
+		{"hostkeys", 0, nil},
+		{"firewallinfo", fullBoth, runFirewallInfo},
+		{"hostinfo", 0, nil},
+		{"emulabconfig", needAllocated, nil},
+		{"eplabconfig", needAllocated, nil},
+		{"localization", fullMachine, runLocalization},
+		{"rootpswd", needTLS, nil},
+		{"topomap", needAllocated, nil},
+		{"userenv", fullBoth | needAllocated, nil},
+		{"tiptunnels", fullBoth | needAllocated, nil},
+		{"traceinfo", fullBoth | needAllocated, nil},
+		{"ltmap", needAllocated, nil},
+		{"elvindport", 0, nil},
+		{"plabeventkeys", needTLS, nil},
+		{"intfcmap", 0, runIntfcMap},
+		{"motelog", fullBoth | needAllocated, nil},
+		{"portregister", 0, nil},
+		{"bootwhat", 0, runBootwhat},
+		{"booterrno", 0, runBootErrno},
+		{"bootlog", streams, runBootLog},
+		{"battery", remoteUDP, nil},
+		{"tmcctest", 0, nil},
+		{"ltpmap", needAllocated, nil},
+		{"tpmblob", fullBoth, nil},
+		{"tpmpubkey", fullBoth, nil},
+		{"tpmdummy", fullBoth | needTPM, nil},
+		{"dhcpdconf", fullBoth, nil},
+		{"securestate", needTLS, nil},
+		{"quoteprep", needTLS, nil},
+		{"imagekey", needTPM, nil},
+		{"nodeattributes", fullBoth, nil},
+		{"disks", fullBoth, nil},
+		{"arpinfo", 0, nil},
+		{"hwinfo", needAllocated, runHWInfo},
+		{"hwcollect", 0, nil},
+		{"tiplineinfo", needAllocated, nil},
+		{"imageinfo", needAllocated, runImageInfo},
+		{"imagesize", needAllocated, runImageSize},
+		{"pnetnodeattrs", needAllocated, nil},
+		{"serviceinfo", 0, nil},
+		{"subbossinfo", 0, nil},
+		{"publicaddrinfo", needAllocated, nil},
+		{"wbstore", needAllocated, runWBStore},
+		{"attenuatorlist", needAllocated | needTLS, nil},
+		{"attenuator", needAllocated | needTLS, nil},
+	}
+}
+
+// find returns the first command whose name begins the word, as C does:
+// "statusfoo" is status.
+func (t commandTable) find(word []byte) *command {
+	for i := range t {
+		name := t[i].name
+		if len(word) >= len(name) && string(word[:len(name)]) == name {
+			return &t[i]
+		}
+	}
+	return nil
+}
+
+var geniPrefix = []byte("geni_")
+
+func isGeni(word []byte) bool { return bytes.HasPrefix(word, geniPrefix) }

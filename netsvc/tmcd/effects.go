@@ -1,0 +1,85 @@
+package tmcd
+
+import (
+	"context"
+	"io"
+)
+
+// Effect is a change that a request asks for. The reply is held back until it
+// is durable.
+type Effect interface {
+	apply(ctx context.Context, to Effects) error
+}
+
+// Effects executes them. Each method returns when the change is durable.
+type Effects interface {
+	// Report records states that a node has reached, in this order.
+	Report(ctx context.Context, node, source string, states ...string) error
+	// Reset is a node's word that what it was told to boot once is done.
+	Reset(ctx context.Context, node string) error
+	BootErrno(ctx context.Context, node string, errno int) error
+	// BootLog stores a log until text ends. What it has read is stored even
+	// if text fails.
+	BootLog(ctx context.Context, node string, text io.Reader) error
+	StartStatus(ctx context.Context, node string, status int) error
+	Ready(ctx context.Context, node string) error
+	// Alive records that the node was heard from.
+	Alive(ctx context.Context, node string) error
+	// AccountsFetched counts down the node's update counter.
+	AccountsFetched(ctx context.Context, node string) error
+}
+
+// sourceName is the source of states in the log.
+const sourceName = "tmcd"
+
+// The effects, by command.
+type (
+	StateReport struct { // state, bootwhat, loadinfo
+		Node   string
+		States []string
+	}
+	ResetRequest struct{ Node string } // reset
+	BootErrno    struct {              // booterrno
+		Node  string
+		Errno int
+	}
+	BootLog struct { // bootlog
+		Node string
+		Text io.Reader
+	}
+	StartStatus struct { // startstatus, startstat
+		Node   string
+		Status int
+	}
+	Ready           struct{ Node string } // ready
+	Alive           struct{ Node string } // isalive
+	AccountsFetched struct {              // accounts
+		Node  string
+		Count int // before
+	}
+)
+
+func (e StateReport) apply(ctx context.Context, to Effects) error {
+	return to.Report(ctx, e.Node, sourceName, e.States...)
+}
+
+func (e ResetRequest) apply(ctx context.Context, to Effects) error { return to.Reset(ctx, e.Node) }
+
+func (e BootErrno) apply(ctx context.Context, to Effects) error {
+	return to.BootErrno(ctx, e.Node, e.Errno)
+}
+
+func (e BootLog) apply(ctx context.Context, to Effects) error {
+	return to.BootLog(ctx, e.Node, e.Text)
+}
+
+func (e StartStatus) apply(ctx context.Context, to Effects) error {
+	return to.StartStatus(ctx, e.Node, e.Status)
+}
+
+func (e Ready) apply(ctx context.Context, to Effects) error { return to.Ready(ctx, e.Node) }
+func (e Alive) apply(ctx context.Context, to Effects) error { return to.Alive(ctx, e.Node) }
+
+func (e AccountsFetched) apply(ctx context.Context, to Effects) error {
+	return to.AccountsFetched(ctx, e.Node)
+}

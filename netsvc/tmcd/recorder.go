@@ -1,0 +1,95 @@
+package tmcd
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"time"
+
+	"hyzer/storage/registry"
+)
+
+// States is what this service needs of the node state machine
+// (netsvc/lifecycle/stated).
+type States interface {
+	Report(ctx context.Context, node, source string, states ...string) error
+	Reset(ctx context.Context, node string) error
+}
+
+// BootLogs stores boot logs (storage/bloblog).
+type BootLogs interface {
+	// Store reads a whole log and keeps it as the node's newest. It returns
+	// when what it has read is durable, also if reading fails. A log of
+	// white space only is not kept.
+	Store(ctx context.Context, node string, text io.Reader) error
+}
+
+// Recorder executes effects on the registry.
+type Recorder struct {
+	States
+	Registry *registry.Registry
+	Logs     BootLogs
+	Now      func() time.Time
+}
+
+var _ Effects = (*Recorder)(nil)
+
+// BootErrno implements Effects.
+func (r *Recorder) BootErrno(ctx context.Context, node string, errno int) error {
+	return r.runtime(ctx, node, func(run *registry.Runtime) { run.BootErrno = errno })
+}
+
+// BootLog implements Effects.
+func (r *Recorder) BootLog(ctx context.Context, node string, text io.Reader) error {
+	return r.Logs.Store(ctx, node, text)
+}
+
+// StartStatus implements Effects.
+func (r *Recorder) StartStatus(ctx context.Context, node string, status int) error {
+	return r.runtime(ctx, node, func(run *registry.Runtime) { run.StartStatus = strconv.Itoa(status) })
+}
+
+// Ready implements Effects.
+func (r *Recorder) Ready(ctx context.Context, node string) error {
+	return r.runtime(ctx, node, func(run *registry.Runtime) { run.Ready = true })
+}
+
+// AccountsFetched implements Effects. Two fetches at once count down twice, as
+// their reports would one after the other.
+func (r *Recorder) AccountsFetched(ctx context.Context, node string) error {
+	return r.runtime(ctx, node, func(run *registry.Runtime) { run.UpdateAccounts = max(run.UpdateAccounts-1, 0) })
+}
+
+// runtime changes a node's runtime record, if it changes at all.
+func (r *Recorder) runtime(ctx context.Context, node string, change func(*registry.Runtime)) error {
+	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
+		run, found, err := registry.Find[registry.Runtime](tx, node)
+		if err != nil {
+			return err
+		}
+		if !found {
+			run = &registry.Runtime{Node: node}
+		}
+		change(run)
+		return registry.Put(tx, run)
+	})
+	return err
+}
+
+// aliveEvery is how stale a node's sign of life may be: a write for each of a
+// site's datagrams would say nothing more.
+const aliveEvery = 30 * time.Second
+
+// Alive implements Effects. A node that is up and was heard from lately costs
+// no write.
+func (r *Recorder) Alive(ctx context.Context, node string) error {
+	now := r.Now()
+	status := r.Registry.Snapshot().Status(node)
+	if status.Status == "up" && now.Sub(status.LastSeen).Abs() < aliveEvery {
+		return nil
+	}
+	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
+		return registry.Put(tx, &registry.NodeStatus{Node: node, Status: "up", LastSeen: now.UTC()})
+	})
+	return err
+}
