@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+
+	"hyzer/netsvc/control"
+	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/registry"
+)
+
+func reboot(e *env, args []string) error {
+	fs, address := e.flags("reboot")
+	force := fs.Bool("force", false, "also nodes that are neither up nor failed")
+	cycle := fs.Bool("power-cycle", false, "switch the power, ask nothing")
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
+		return err
+	}
+	req := control.CommandRequest{Nodes: list(rest), Kind: string(states.CommandReboot)}
+	switch {
+	case *cycle:
+		req.Force = int(states.ForcePowerCycle)
+	case *force:
+		req.Force = int(states.ForceAny)
+	}
+	return command(e, req)
+}
+
+func power(e *env, args []string) error {
+	rest, err := e.simple("power", args)
+	if err != nil {
+		return err
+	}
+	kinds := map[string]states.CommandKind{"on": states.CommandPowerOn, "off": states.CommandPowerOff, "cycle": states.CommandPowerCycle}
+	if len(rest) == 0 || kinds[rest[0]] == "" {
+		return badUsage("want on, off or cycle")
+	}
+	return command(e, control.CommandRequest{Nodes: list(rest[1:]), Kind: string(kinds[rest[0]]), Force: int(states.ForceAny)})
+}
+
+func command(e *env, req control.CommandRequest) error {
+	if len(req.Nodes) == 0 {
+		return badUsage("want nodes")
+	}
+	req.By = os.Getenv("USER")
+	var results []control.CommandResult
+	if err := e.client.Call(e.ctx, "POST", "/v1/commands", req, &results); err != nil {
+		return err
+	}
+	status := exitOK
+	for _, r := range results {
+		if r.Error != "" {
+			status = exitFailed
+		}
+		if !e.json {
+			e.printf("%s %s\n", r.Node, accepted(r.Error))
+		}
+	}
+	if e.json {
+		if err := e.printJSON(results); err != nil {
+			return err
+		}
+	}
+	return ended(nil, status)
+}
+
+func accepted(failure string) string {
+	if failure == "" {
+		return "accepted"
+	}
+	return "refused: " + failure
+}
+
+func selectOS(e *env, args []string) error {
+	fs, address := e.flags("os")
+	once := fs.Bool("once", false, "for the next boot only")
+	temp := fs.Bool("temp", false, "until cleared")
+	clearIt := fs.Bool("clear", false, "clear the selection instead")
+	cmdline := fs.String("cmdline", "", "command `line` for the system")
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
+		return err
+	}
+	req := control.SelectRequest{Slot: "def", Cmdline: *cmdline, Clear: *clearIt}
+	if *once {
+		req.Slot = "next"
+	} else if *temp {
+		req.Slot = "temp"
+	}
+	if !*clearIt {
+		if len(rest) == 0 {
+			return badUsage("want a system and nodes")
+		}
+		if req.OS, err = registry.ParseRef(rest[0]); err != nil {
+			return badUsage("%v", err)
+		}
+		rest = rest[1:]
+	}
+	if req.Nodes = list(rest); len(req.Nodes) == 0 {
+		return badUsage("want nodes")
+	}
+	return e.client.Call(e.ctx, "POST", "/v1/select", req, nil)
+}
