@@ -50,6 +50,7 @@ type Server struct {
 	log   *slog.Logger
 	ready chan struct{}
 	limit *limitedListener // set before ready
+	grace time.Duration    // for requests under way when Run ends
 
 	mu       sync.Mutex
 	stopping bool
@@ -72,7 +73,7 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Server{cfg: cfg, log: cfg.Log.With("service", "httpboot"), ready: make(chan struct{})}
+	return &Server{cfg: cfg, log: cfg.Log.With("service", "httpboot"), ready: make(chan struct{}), grace: shutdownTimeMax}
 }
 
 // Ready is closed once requests are answered.
@@ -117,7 +118,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("httpboot: %w", err)
 	case <-ctx.Done():
 	}
-	err := errors.Join(shutdown(server), ignoreClosed(<-served))
+	err := errors.Join(s.shutdown(server), ignoreClosed(<-served))
 	s.stop()
 	return err
 }
@@ -141,8 +142,8 @@ func (s *Server) stop() {
 	s.handlers.Wait()
 }
 
-func shutdown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeMax)
+func (s *Server) shutdown(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		return server.Close() // cuts off who is still reading

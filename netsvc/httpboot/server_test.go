@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hyzer/netsvc/bootfiles"
 )
@@ -41,8 +42,11 @@ func startSite(tb testing.TB, cfg Config, files map[string]string) *site {
 	}
 	cfg.Files, cfg.Addr = dir, netip.MustParseAddrPort("127.0.0.1:0")
 	cfg.Log = slog.New(slog.DiscardHandler)
-	cfg.OnDone = func(t Transfer) { s.done <- t }
+	if cfg.OnDone == nil {
+		cfg.OnDone = func(t Transfer) { s.done <- t }
+	}
 	s.server = New(cfg)
+	s.server.grace = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.server.Run(ctx) }()
@@ -149,6 +153,9 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for range 100 {
+		<-s.done
+	}
 	s.stop()
 	if st := s.server.Stats(); st.Requests != 100 || st.Failures != 0 || st.Bytes != int64(100*len(want)) || st.Active != 0 {
 		t.Errorf("%+v", st)
@@ -243,11 +250,7 @@ func TestShutdown(t *testing.T) {
 
 func BenchmarkGet(b *testing.B) {
 	want := bytes.Repeat([]byte{'x'}, 14<<20) // a kernel
-	s := startSite(b, Config{}, map[string]string{"vmlinuz": string(want)})
-	go func() {
-		for range s.done {
-		}
-	}()
+	s := startSite(b, Config{OnDone: func(Transfer) {}}, map[string]string{"vmlinuz": string(want)})
 	c := client(b)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(want)))

@@ -18,6 +18,7 @@ const (
 	openingMax                   = 64 // Files.Open calls at one time
 	openTimeout                  = 10 * time.Second
 	rateSlots                    = 4096
+	dropLinesPerSecond           = 1 // log lines about requests over a limit
 	shardsMax                    = 4
 )
 

@@ -69,7 +69,8 @@ type Server struct {
 	seed     maphash.Seed
 	shards   []*shard
 	mtu      mtuTable
-	rates    *rateLimiter
+	rates    *rateLimiter // this and dropLog: of the goroutine that reads requests
+	dropLog  bucket
 	opening  chan struct{} // a place for each Files.Open under way
 	counters counters
 
@@ -162,6 +163,7 @@ func (s *Server) listen() (udpSocket, error) {
 	}
 	main, err := newSocket(conn)
 	if err == nil {
+		_ = conn.SetReadBuffer(receiveBytesWish) // best effort: a whole site may power on
 		err = main.askArrival()
 	}
 	if err != nil {
@@ -227,7 +229,7 @@ func (s *Server) request(client netip.AddrPort, b []byte, a arrival) (*shard, *s
 	}
 	now := s.now()
 	if !s.rates.allow(now, client.Addr()) {
-		s.counters.dropped.Add(1)
+		s.drop(client, now, "too many requests a second")
 		return nil, nil
 	}
 	h := s.shards[maphash.Comparable(s.seed, client)%uint64(len(s.shards))]
@@ -240,10 +242,25 @@ func (s *Server) request(client netip.AddrPort, b []byte, a arrival) (*shard, *s
 		s.refuse(h, session, r)
 		return nil, nil
 	}
-	if !h.admit(session) {
+	switch h.admit(session) {
+	case isRepeat:
+		s.counters.repeated.Add(1)
+		return nil, nil
+	case overLimit:
+		s.drop(client, now, "too many transfers at one time")
 		return nil, nil
 	}
 	return h, session
+}
+
+// drop leaves a request unanswered: the client asks again by itself, and by
+// then there may be a place.
+func (s *Server) drop(client netip.AddrPort, now time.Time, why string) {
+	s.counters.dropped.Add(1)
+	if s.dropLog.take(now, dropLinesPerSecond) {
+		s.log.Warn("request dropped; raise the limits in the configuration if this is the site's own load",
+			"client", client, "err", why, "dropped", s.counters.dropped.Load())
+	}
 }
 
 func (s *Server) blockBytesMax(a arrival) int {

@@ -208,14 +208,22 @@ func (h *shard) sendBlocks(s *session, first uint64, count int) error {
 	return nil
 }
 
-// admit enters a new request, or says that it is a copy of one in progress or
-// over a limit. A client that starts again from the same port replaces its
-// old transfer: ROMs count ports from the same start at each boot.
-func (h *shard) admit(s *session) (ok bool) {
+// admission says what became of a request.
+type admission int
+
+const (
+	admitted  admission = iota
+	isRepeat            // a copy of a request that is being served
+	overLimit           // no place for one more transfer, in all or of this client
+)
+
+// admit enters a new request. A client that starts again from the same port
+// replaces its old transfer: ROMs count ports from the same start at each boot.
+func (h *shard) admit(s *session) (a admission) {
 	h.locked(func(now time.Time) {
 		if old := h.sessions[s.client]; old != nil {
 			if isCopy(old, s, now) {
-				h.server.counters.repeated.Add(1)
+				a = isRepeat
 				return
 			}
 			if !old.over {
@@ -224,13 +232,12 @@ func (h *shard) admit(s *session) (ok bool) {
 			h.forget(old)
 		}
 		if h.closed || !h.server.takeSlot(s.client.Addr()) {
-			h.server.counters.dropped.Add(1)
+			a = overLimit
 			return
 		}
 		h.sessions[s.client] = s
-		ok = true
 	})
-	return ok
+	return a
 }
 
 func isCopy(old, s *session, now time.Time) bool {
@@ -248,7 +255,7 @@ func (h *shard) start(s *session, f bootfiles.File, t terms) {
 			f.Close()
 			return
 		}
-		s.file, s.machine, s.progress = f, newTransfer(t), now
+		s.file, s.machine, s.progress = readAhead(f, t.window*t.blockBytes), newTransfer(t), now
 		if t.window > 1 {
 			s.segment = segmentControl(s.source, t.blockBytes+dataHeaderBytes)
 		}
