@@ -9,8 +9,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guardFS stands between pebble and the file system, for two gaps in pebble's
-// error handling.
+// guardFS stands between pebble and the file system, for gaps in what pebble
+// does about crashes and errors.
+//
+// pebble points a marker file at a new manifest before the directory entry of
+// the manifest is durable. If a crash keeps the first and loses the second, as
+// POSIX allows, the store does not open again. The guard syncs the directory
+// before it creates a marker.
 //
 // An error while it rotates its write-ahead log makes pebble panic over an
 // unlocked mutex, which no recover can catch: the process would exit. And an
@@ -80,6 +85,11 @@ func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	if err := fs.frozen(); err != nil {
 		fs.delay()
 		return nil, err
+	}
+	if strings.HasPrefix(fs.PathBase(name), "marker.") {
+		if err := syncDir(fs.FS, fs.PathDir(name)); err != nil {
+			return nil, err
+		}
 	}
 	f, err := fs.FS.Create(name, category)
 	if !fs.owns(name, ".sst") {
