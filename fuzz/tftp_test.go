@@ -3,10 +3,13 @@ package fuzz
 import (
 	"encoding/hex"
 	"encoding/json"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"hyzer/bench/shared"
+	"hyzer/netsvc/bootfiles"
 	"hyzer/netsvc/tftp"
 )
 
@@ -70,4 +73,26 @@ func tftpSeeds(f *testing.F) [][]byte {
 		}
 	}
 	return seeds
+}
+
+// FuzzBootFileName: a name that is accepted stays below the root, and cleaning
+// it again changes nothing.
+func FuzzBootFileName(f *testing.F) {
+	for _, name := range []string{
+		"pxeboot.emu\xff", "/tftpboot/pxeboot.emu", "//grub/./x", "../x", "a/../../x", "..\\x", "%2e%2e/x", "/tftpboot//tftpboot/x",
+	} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		clean, err := bootfiles.CleanName(name)
+		if err != nil {
+			return
+		}
+		if !filepath.IsLocal(clean) || strings.HasPrefix(clean, "/") || strings.ContainsAny(clean, "\x00\n\\") {
+			t.Fatalf("%q became %q", name, clean)
+		}
+		if again, err := bootfiles.CleanName(clean); err != nil || again != clean {
+			t.Fatalf("%q became %q and then %q, %v", name, clean, again, err)
+		}
+	})
 }

@@ -15,5 +15,7 @@
 // are spread over a few shards, each one socket, one goroutine and one batch
 // of system calls for many transfers. A transfer's identity (TID) is the shard's
 // port and the client's address and port. A window leaves as one UDP_SEGMENT
-// send. netsvc/appliance calls New and Run.
+// send. Reads of a file happen in the shard's turn: a disk that stalls holds up
+// the transfers of that shard, opening a file does not. netsvc/appliance calls
+// New and Run.
 package tftp
