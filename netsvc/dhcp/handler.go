@@ -44,6 +44,10 @@ type Decision struct {
 // hopsMax is how many relays a request may have passed (RFC 1542 §4.1.1).
 const hopsMax = 16
 
+// relayOptionBytesMax is the longest option 82 that is echoed: RFC 3046 knows
+// one of it. A longer one leaves no room for the answer.
+const relayOptionBytesMax = optionBytesMax
+
 // turn is one request being decided.
 type turn struct {
 	p      *Packet
@@ -108,6 +112,9 @@ func (t *turn) admit() Reason {
 		return ReasonNoIdentity
 	}
 	t.client = client
+	if v, ok := t.p.Option(OptRelayAgent); ok && len(v) > relayOptionBytesMax {
+		return ReasonRelayOption
+	}
 	if reason := t.findSubnet(); reason != 0 {
 		return reason
 	}

@@ -23,6 +23,7 @@ const (
 	ReasonBOOTP
 	ReasonNoIdentity
 	ReasonHops
+	ReasonRelayOption
 	ReasonUnknownRelay
 	ReasonNoSubnet
 	ReasonOff
@@ -72,6 +73,7 @@ var reasonTexts = [reasonCount]string{
 	ReasonBOOTP:             "plain BOOTP, or no valid message type",
 	ReasonNoIdentity:        "no usable hardware address or client identifier",
 	ReasonHops:              "passed more than 16 relays",
+	ReasonRelayOption:       "option 82 is longer than 255 octets",
 	ReasonUnknownRelay:      "the relay address is of no served subnet",
 	ReasonNoSubnet:          "no subnet is configured for where this came from",
 	ReasonOff:               "the subnet's mode is off",
