@@ -15,6 +15,9 @@ import (
 // out: the file is checked after each read and before the send.
 var ErrImageChanged = errors.New("image changed while it was being sent")
 
+// ErrNotRegular is wrapped by OpenFile's error for a directory or device.
+var ErrNotRegular = errors.New("not a regular file")
+
 // Image is the file a session sends. *File is the one for real; the tests have
 // others.
 type Image interface {
@@ -46,7 +49,8 @@ type File struct {
 
 // OpenFile opens a regular file.
 func OpenFile(path string) (*File, error) {
-	f, err := os.Open(path)
+	// Without waiting: the path may be of a FIFO.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +68,7 @@ func identify(f *os.File) (Identity, error) {
 		return Identity{}, &os.PathError{Op: "fstat", Path: f.Name(), Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return Identity{}, fmt.Errorf("%s: not a regular file", f.Name())
+		return Identity{}, fmt.Errorf("%s: %w", f.Name(), ErrNotRegular)
 	}
 	return Identity{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()}, nil
 }

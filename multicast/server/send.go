@@ -35,7 +35,7 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			}
 			return ReasonNone, ctx.Err()
 		}
-		a := s.next()
+		a := s.next(ending)
 		switch a.Kind {
 		case ActSend:
 			if err := s.write(ctx, a.Datagram); err != nil {
@@ -48,7 +48,7 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 		case ActSleep:
 			s.sleep(ctx, timer, a.Until)
 		case ActFinish:
-			if ending {
+			if s.isOver() {
 				return a.Reason, nil
 			}
 			// A client may have joined this moment: hear what is in the socket.
@@ -58,10 +58,20 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 	}
 }
 
-func (s *Server) next() Action {
+// next asks the session. With ending, a session that still is at its end is
+// over for good.
+func (s *Server) next(ending bool) Action {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	return s.session.Next(time.Now())
+	a := s.session.Next(time.Now())
+	s.over = ending && a.Kind == ActFinish
+	return a
+}
+
+func (s *Server) isOver() bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.over
 }
 
 // sleep waits until the time, if it is not zero, or until something comes in.

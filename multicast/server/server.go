@@ -56,8 +56,9 @@ type Server struct {
 	address netip.AddrPort
 	log     *slog.Logger
 
-	lock    sync.Mutex // guards session
+	lock    sync.Mutex // guards session and over
 	session *Session
+	over    bool
 	wake    chan struct{} // there may be something to send
 
 	frames *framer
@@ -110,6 +111,17 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
+// Touch puts off the end of the session, for somebody has just been told of it
+// and will join. It returns false if the session is over already.
+func (s *Server) Touch() bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if !s.over {
+		s.session.Touch(time.Now())
+	}
+	return !s.over
+}
+
 // Close gives up a server that Run was not called on.
 func (s *Server) Close() error { return errors.Join(s.conn.Close(), s.cfg.Image.Close()) }
 
@@ -130,10 +142,18 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	reason, err := s.send(ctx)
+	s.end()
 	cancel(nil)
 	receiver.Wait()
 	s.log.Info("session ended", "reason", reason.String(), "err", err, "stats", s.Stats())
 	return err
+}
+
+// end makes Touch say that the session is over.
+func (s *Server) end() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.over = true
 }
 
 // signal wakes the sender.

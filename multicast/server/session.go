@@ -163,6 +163,14 @@ func (s *Session) Stats(now time.Time) Stats {
 	return st
 }
 
+// Touch counts as activity: somebody was told of the session and will join.
+func (s *Session) Touch(now time.Time) {
+	s.activeAt = now
+	if !s.lastLeftAt.IsZero() {
+		s.lastLeftAt = now
+	}
+}
+
 // Overrun notes that the kernel had no room for what was sent.
 func (s *Session) Overrun() {
 	s.stats.Overruns++

@@ -1,0 +1,319 @@
+package master
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"hyzer/multicast/server"
+	"hyzer/multicast/wire"
+)
+
+// Defaults of Sessions.
+const (
+	SessionsMaxDefault = 256
+	LingerDefault      = 180 * time.Second
+	keepaliveDefault   = 15 * time.Second
+)
+
+// ErrSessionsFull is wrapped when no more sessions may run.
+var ErrSessionsFull = errors.New("too many image sessions")
+
+// SessionsConfig is what Sessions needs.
+type SessionsConfig struct {
+	Iface     netip.Addr // address that the sessions send from
+	ShareHost bool       // clients run on this machine too
+
+	// GroupBase is the group of index 0; not valid: 239.192.1.1.
+	GroupBase netip.Addr
+	// PortBase and PortNum are the range of ports; PortNum 0: any free port.
+	PortBase, PortNum int
+	// FirstIndex is where the counter of addresses starts.
+	FirstIndex uint32
+
+	// Broadcast is the address of broadcast sessions; not valid: that of the
+	// interface's subnet.
+	Broadcast netip.Addr
+
+	Pace             server.Pace
+	Linger           time.Duration // as in server.Config; 0: LingerDefault; to keep for ever, a long time
+	HeartbeatSeconds uint32
+	SessionsMax      int
+
+	Store Store // nil: sessions end with the process
+	// OnEvent is told what the clients of a session said, from that session's
+	// goroutine; nil: nobody.
+	OnEvent func(Assignment, server.Event)
+	Log     *slog.Logger // nil: slog.Default()
+}
+
+// Sessions runs the sessions of all images.
+type Sessions struct {
+	cfg    SessionsConfig
+	store  Store
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+	all    sync.WaitGroup
+
+	lock    sync.Mutex
+	plan    addressPlan
+	running map[string]*running
+}
+
+// running is one session.
+type running struct {
+	Assignment
+	server *server.Server
+}
+
+// NewSessions returns a manager without sessions; Resume starts what ran
+// before.
+func NewSessions(cfg SessionsConfig) *Sessions {
+	if !cfg.GroupBase.IsValid() {
+		cfg.GroupBase = netip.AddrFrom4([4]byte{239, 192, 1, 1})
+	}
+	if !cfg.Broadcast.IsValid() {
+		cfg.Broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	}
+	if cfg.Linger == 0 {
+		cfg.Linger = LingerDefault
+	}
+	if cfg.SessionsMax <= 0 {
+		cfg.SessionsMax = SessionsMaxDefault
+	}
+	s := &Sessions{cfg: cfg, store: cfg.Store, log: cfg.Log, running: make(map[string]*running)}
+	s.plan = addressPlan{base: cfg.GroupBase, portBase: cfg.PortBase, portNum: cfg.PortNum, index: cfg.FirstIndex}
+	if s.store == nil {
+		s.store = noStore{}
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Close stops all sessions and waits for them. They stay in the store, to be
+// resumed.
+func (s *Sessions) Close() {
+	s.lock.Lock()
+	s.cancel() // under the lock: nothing starts after it
+	s.lock.Unlock()
+	s.all.Wait()
+}
+
+// Resume starts the sessions that the store has, at the addresses that their
+// clients know. One whose image is gone or changed is dropped from the store.
+func (s *Sessions) Resume() error {
+	stored, err := s.store.Load()
+	if err != nil {
+		return fmt.Errorf("loading the image sessions that ran before: %w", err)
+	}
+	var failed []error
+	for _, a := range stored {
+		if err := s.resume(a); err != nil {
+			s.log.Warn("image session cannot be resumed", "service", "frisbee", "image", a.ImageID, "address", a.Address.String(), "err", err)
+			if err := s.store.Delete(a.Key()); err != nil {
+				failed = append(failed, err)
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (s *Sessions) resume(a Assignment) error {
+	file, err := server.OpenFile(a.Path)
+	if err != nil {
+		return err
+	}
+	if file.Identity() != a.Version {
+		file.Close()
+		return fmt.Errorf("%w: %s", server.ErrImageChanged, a.Path)
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if _, twice := s.running[a.Key()]; twice {
+		return file.Close()
+	}
+	srv, err := s.open(a, file)
+	if err != nil {
+		file.Close()
+		return err
+	}
+	s.start(a, srv)
+	return nil
+}
+
+// Find returns the session that sends this version of the image, if one runs.
+// For unicast it is that of the client.
+func (s *Sessions) Find(img Image, file *server.File, method wire.Methods, client netip.Addr) (Session, bool) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	r, ok := s.running[assignment(img, file, method, client).Key()]
+	if !ok {
+		return Session{}, false
+	}
+	return r.session(), true
+}
+
+// Join returns the session that sends this version of the image, and starts it
+// if there is none. It takes the file and closes it.
+func (s *Sessions) Join(img Image, file *server.File, method wire.Methods, client netip.Addr) (Session, error) {
+	a := assignment(img, file, method, client)
+	if a.Pace == (server.Pace{}) {
+		a.Pace = s.cfg.Pace
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if r, ok := s.running[a.Key()]; ok && r.server.Touch() {
+		file.Close()
+		return r.session(), nil
+	}
+	r, err := s.launch(a, file)
+	if err != nil {
+		file.Close()
+		return Session{}, fmt.Errorf("starting a session for image %s: %w", img.ID, err)
+	}
+	return r.session(), nil
+}
+
+func assignment(img Image, file *server.File, method wire.Methods, client netip.Addr) Assignment {
+	a := Assignment{ImageID: img.ID, Path: img.Path, Version: file.Identity(), Method: method, Pace: img.Pace}
+	if method == wire.Unicast {
+		a.Address = netip.AddrPortFrom(client, 0)
+	}
+	return a
+}
+
+// launch finds an address, stores it and starts the session.
+func (s *Sessions) launch(a Assignment, file *server.File) (*running, error) {
+	if err := s.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(s.running) >= s.cfg.SessionsMax {
+		return nil, fmt.Errorf("%w: %d run already", ErrSessionsFull, len(s.running))
+	}
+	srv, err := s.openAnywhere(a, file)
+	if err != nil {
+		return nil, err
+	}
+	a.Address = srv.Address()
+	if err := s.store.Save(a); err != nil {
+		srv.Close()
+		return nil, fmt.Errorf("storing session address %v: %w", a.Address, err)
+	}
+	return s.start(a, srv), nil
+}
+
+// openAnywhere opens the session at the first free address.
+func (s *Sessions) openAnywhere(a Assignment, file *server.File) (*server.Server, error) {
+	group, start, err := s.plan.next(s.groupUsed)
+	if err != nil {
+		return nil, err
+	}
+	to := map[wire.Methods]netip.Addr{
+		wire.Multicast: group, wire.Broadcast: s.cfg.Broadcast, wire.Unicast: a.Address.Addr(),
+	}[a.Method]
+	var srv *server.Server
+	found := s.plan.ports(start, func(port uint16) bool {
+		if port != 0 && s.portUsed(port) {
+			return false
+		}
+		a.Address = netip.AddrPortFrom(to, port)
+		srv, err = s.open(a, file)
+		return !errors.Is(err, syscall.EADDRINUSE)
+	})
+	if !found {
+		return nil, fmt.Errorf("%w: all %d ports from %d on are in use", ErrNoAddress, s.plan.portNum, s.plan.portBase)
+	}
+	return srv, err
+}
+
+func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error) {
+	var tell func(server.Event)
+	if s.cfg.OnEvent != nil {
+		tell = func(e server.Event) { s.cfg.OnEvent(a, e) }
+	}
+	return server.Open(server.Config{
+		Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
+		ShareHost: s.cfg.ShareHost, Pace: a.Pace, Linger: s.cfg.Linger, HeartbeatSeconds: s.cfg.HeartbeatSeconds,
+		Keepalive: keepaliveDefault, OnEvent: tell, Log: s.log,
+	})
+}
+
+// start runs a session until it is over. The caller holds the lock.
+func (s *Sessions) start(a Assignment, srv *server.Server) *running {
+	r := &running{a, srv}
+	s.running[a.Key()] = r
+	s.all.Go(func() {
+		err := srv.Run(s.ctx)
+		s.lock.Lock()
+		defer s.lock.Unlock()
+		if s.running[a.Key()] != r {
+			return // another has taken its place
+		}
+		delete(s.running, a.Key())
+		if s.ctx.Err() != nil {
+			return // it stays in the store, to be resumed
+		}
+		if err := errors.Join(err, s.store.Delete(a.Key())); err != nil {
+			s.log.Error("image session ended", "service", "frisbee", "image", a.ImageID, "address", a.Address.String(), "err", err)
+		}
+	})
+	return r
+}
+
+func (s *Sessions) groupUsed(g netip.Addr) bool {
+	for _, r := range s.running {
+		if r.Address.Addr() == g {
+			return true
+		}
+	}
+	return false
+}
+
+// portUsed keeps ports apart even where the kernel would let them be shared.
+func (s *Sessions) portUsed(port uint16) bool {
+	for _, r := range s.running {
+		if r.Address.Port() == port {
+			return true
+		}
+	}
+	return false
+}
+
+// Session is a session as clients and operators see it.
+type Session struct {
+	Assignment
+	Server netip.Addr // sends the image
+}
+
+func (r *running) session() Session { return Session{r.Assignment, r.server.Self()} }
+
+// Status is a session with its counts.
+type Status struct {
+	Session
+	Stats server.Stats
+}
+
+// List returns the sessions, by image.
+func (s *Sessions) List() []Status {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	list := make([]Status, 0, len(s.running))
+	for _, r := range s.running {
+		list = append(list, Status{r.session(), r.server.Stats()})
+	}
+	slices.SortFunc(list, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.ImageID, b.ImageID), a.Address.Compare(b.Address))
+	})
+	return list
+}
