@@ -95,7 +95,7 @@ func (s *Server) Run(ctx context.Context) error {
 			stop(err)
 		}
 	})
-	s.addr = unmap(main.LocalAddr().(*net.UDPAddr).AddrPort())
+	s.addr = unmap(localAddr(main))
 	close(s.ready)
 	<-running.Done()
 	main.Close()

@@ -49,24 +49,30 @@ func newShard(s *Server, socket udpSocket) (*shard, error) {
 func (h *shard) run() error {
 	for {
 		n, err := h.in.read()
+		isTimer := errors.Is(err, os.ErrDeadlineExceeded)
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			n = 0
-		case err != nil:
+		case err != nil && !isTimer:
 			return fmt.Errorf("tftp: reading acknowledgements: %w", err)
 		}
-		h.locked(func(now time.Time) {
-			if err != nil {
-				h.armed = time.Time{}
-			}
-			for i := range n {
-				h.take(now, i)
-			}
-			h.expire(now)
-		})
+		h.turn(n, isTimer)
 	}
+}
+
+// turn takes the n packets of the last read, or the timer that ended it, and
+// wakes the sessions whose time has come.
+func (h *shard) turn(n int, isTimer bool) {
+	h.locked(func(now time.Time) {
+		if isTimer { // a deadline that has passed ends every later read at once
+			h.armed = time.Time{}
+			_ = h.socket.SetReadDeadline(h.armed)
+		}
+		for i := range n {
+			h.take(now, i)
+		}
+		h.expire(now)
+	})
 }
 
 // locked runs f under the lock, sends what it ordered, and then tells the

@@ -75,6 +75,8 @@ func (s udpSocket) sibling() (udpSocket, error) {
 	return sib, err
 }
 
+func localAddr(s udpSocket) netip.AddrPort { return s.LocalAddr().(*net.UDPAddr).AddrPort() }
+
 // askArrival makes the kernel tell with each datagram which of our addresses
 // it was sent to: the answer must come from there (multi-homed hosts, 127.x).
 func (s udpSocket) askArrival() error {
