@@ -1,0 +1,169 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hyzer/multicast/client"
+	"hyzer/multicast/internal/sock/socktest"
+	"hyzer/multicast/server"
+	"hyzer/multicast/wire"
+)
+
+// The tests of this file run a site in one process, in virtual time.
+
+var (
+	simServer  = netip.MustParseAddr("10.0.0.1")
+	simSession = netip.MustParseAddrPort("239.1.2.3:3564")
+)
+
+// memImage is an image in memory; broken, if set, is what Check says.
+type memImage struct {
+	data   []byte
+	lock   sync.Mutex
+	broken error
+}
+
+func (m *memImage) Name() string          { return "memory" }
+func (m *memImage) Size() int64           { return int64(len(m.data)) }
+func (m *memImage) Close() error          { return nil }
+func (m *memImage) Prefetch(int64, int64) {}
+
+func (m *memImage) Check() error {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return m.broken
+}
+
+func (m *memImage) spoil(err error) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.broken = err
+}
+
+func (m *memImage) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(m.data).ReadAt(p, off)
+}
+
+// site is a server and its network.
+type site struct {
+	t    *testing.T
+	net  *socktest.Network
+	want []byte
+	ctx  context.Context
+	all  sync.WaitGroup
+}
+
+func newSite(t *testing.T, imageBytes int) *site {
+	t.Helper()
+	s := &site{t: t, net: socktest.NewNetwork(1), want: make([]byte, imageBytes)}
+	rand.NewChaCha8([32]byte{1}).Read(s.want)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	t.Cleanup(cancel)
+	s.ctx = ctx
+	return s
+}
+
+func (s *site) serverConfig() server.Config {
+	return server.Config{
+		Image: &memImage{data: s.want}, Address: simSession, Log: quiet, Pace: server.Pace{BitsPerSec: 400_000_000},
+		Conn: s.net.Open(simServer, simSession, 0),
+	}
+}
+
+// serve starts a server; the result of its Run is sent once.
+func (s *site) serve(ctx context.Context, cfg server.Config) (*server.Server, <-chan error) {
+	s.t.Helper()
+	srv, err := server.Open(cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() { result <- srv.Run(ctx) }()
+	return srv, result
+}
+
+func (s *site) clientConfig(n int, loss float64, sink client.Sink) client.Config {
+	addr := netip.AddrFrom4([4]byte{10, 0, byte(n>>8) + 1, byte(n)})
+	return client.Config{
+		Address: simSession, Server: simServer, Raw: true, Sink: sink, Log: quiet,
+		Conn: s.net.Open(addr, simSession, loss), Rand: rand.New(rand.NewPCG(uint64(n), 7)),
+	}
+}
+
+// load starts a client and checks its content when it is done; wait for all.
+func (s *site) load(n int, loss float64, then func(client.Result)) {
+	var m memory
+	cfg := s.clientConfig(n, loss, client.RawSink{W: &m})
+	s.all.Go(func() {
+		r, err := client.Run(s.ctx, cfg)
+		if err != nil || !bytes.Equal(m.data, s.want) {
+			s.t.Errorf("client %d: error %v, content equal %v", n, err, bytes.Equal(m.data, s.want))
+		}
+		if then != nil {
+			then(r)
+		}
+	})
+}
+
+func TestSiteLoss(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		clients int
+		loss    float64
+		// Bounds on the blocks sent per block of the image, and on the time
+		// over that of the blocks sent at the full rate.
+		sentMax, timeMax float64
+	}{
+		{1, 0, 1.001, 1.1},
+		{1, 0.01, 1.02, 1.2},
+		{1, 0.05, 1.08, 1.3},
+		{4, 0, 1.01, 1.2},
+		{4, 0.01, 1.08, 1.3},
+		{16, 0.01, 1.25, 1.5},
+	} {
+		t.Run(fmt.Sprintf("%d clients, loss %v", c.clients, c.loss), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, 24<<20)
+				ctx, cancel := context.WithCancel(s.ctx)
+				srv, result := s.serve(ctx, s.serverConfig())
+				start := time.Now()
+				for n := range c.clients {
+					s.load(n, c.loss, func(r client.Result) {
+						if n == 0 {
+							t.Logf("%+v", r.Stats)
+						}
+					})
+				}
+				s.all.Wait()
+				took := time.Since(start)
+				cancel()
+				if err := <-result; !errors.Is(err, context.Canceled) {
+					t.Errorf("server: %v", err)
+				}
+				st := srv.Stats()
+				blocks := float64(len(s.want) / wire.BlockBytes)
+				sent := float64(st.BlocksSent) / blocks
+				ideal := float64(st.BlocksSent) * server.WireBitsPerBlock / 400e6
+				if over := took.Seconds() / ideal; sent > c.sentMax || over > c.timeMax {
+					t.Errorf("sent %.3f blocks per block (want %.3f), in %v, %.3f of the time these take (want %.3f)",
+						sent, c.sentMax, took, over, c.timeMax)
+				}
+				t.Logf("sent %.4f, took %v = %.3f, requests %d (partial %d, again %d)", sent, took,
+					took.Seconds()/ideal, st.Requests, st.PartialRequests, st.ReRequests)
+			})
+		})
+	}
+}
+
+var _ = os.ErrDeadlineExceeded

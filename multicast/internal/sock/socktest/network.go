@@ -1,0 +1,186 @@
+package socktest
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"hyzer/multicast/internal/sock"
+)
+
+// queueMax is a socket's receive buffer, in datagrams; more is lost.
+const queueMax = 1000
+
+// Network is a network in memory, for tests in virtual time (testing/synctest):
+// a datagram to the session address reaches all other endpoints, one to an
+// endpoint's address that endpoint. Each endpoint loses what it receives and
+// sends with its own probability.
+type Network struct {
+	lock      sync.Mutex
+	rng       *rand.Rand
+	endpoints []*Endpoint
+	// Tap, if set, sees every datagram sent, in order, before any loss.
+	Tap func(from netip.AddrPort, b []byte)
+}
+
+// NewNetwork returns a network whose losses are repeatable.
+func NewNetwork(seed uint64) *Network { return &Network{rng: rand.New(rand.NewPCG(seed, seed))} }
+
+// Endpoint is a sock.Conn on a Network.
+type Endpoint struct {
+	net     *Network
+	local   netip.AddrPort
+	session netip.AddrPort
+	loss    float64
+
+	// Guarded by net.lock.
+	queue  []packet
+	woken  bool
+	closed bool
+	// arrived holds one token if anything above may have changed.
+	arrived chan struct{}
+	// Dropped counts what did not fit in the queue.
+	Dropped int
+}
+
+type packet struct {
+	from netip.AddrPort
+	data []byte
+}
+
+// Open adds an endpoint to the session.
+func (n *Network) Open(local netip.Addr, session netip.AddrPort, loss float64) *Endpoint {
+	e := &Endpoint{
+		net: n, local: netip.AddrPortFrom(local, session.Port()), session: session, loss: loss,
+		arrived: make(chan struct{}, 1),
+	}
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	n.endpoints = append(n.endpoints, e)
+	return e
+}
+
+func (e *Endpoint) notify() {
+	select {
+	case e.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Inject delivers a datagram as if it came from the given address.
+func (n *Network) Inject(from, to netip.AddrPort, b []byte) {
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	n.deliver(nil, from, to, b)
+}
+
+func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
+	for _, e := range n.endpoints {
+		if e == sender || e.closed || (to != e.local && to != e.session) {
+			continue
+		}
+		if n.rng.Float64() < e.loss {
+			continue
+		}
+		if len(e.queue) >= queueMax {
+			e.Dropped++
+			continue
+		}
+		e.queue = append(e.queue, packet{from, append([]byte(nil), b...)})
+		e.notify()
+	}
+}
+
+// Local returns the endpoint's address.
+func (e *Endpoint) Local() netip.AddrPort { return e.local }
+
+// Rejoin does nothing: there are no switches.
+func (e *Endpoint) Rejoin() error { return nil }
+
+// ReadOwn returns nothing: ReadBatch sees it all.
+func (e *Endpoint) ReadOwn([]sock.Datagram) (int, error) { return 0, nil }
+
+// Write sends one datagram.
+func (e *Endpoint) Write(b []byte, to netip.AddrPort) error {
+	n := e.net
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	if e.closed {
+		return net.ErrClosed
+	}
+	if n.Tap != nil {
+		n.Tap(e.local, b)
+	}
+	if n.rng.Float64() >= e.loss {
+		n.deliver(e, e.local, to, b)
+	}
+	return nil
+}
+
+// WriteSegments sends each segment by itself.
+func (e *Endpoint) WriteSegments(b []byte, segmentBytes int, to netip.AddrPort) error {
+	for len(b) > 0 {
+		k := min(segmentBytes, len(b))
+		if err := e.Write(b[:k], to); err != nil {
+			return err
+		}
+		b = b[k:]
+	}
+	return nil
+}
+
+// Wake interrupts a read.
+func (e *Endpoint) Wake() {
+	e.net.lock.Lock()
+	defer e.net.lock.Unlock()
+	e.woken = true
+	e.notify()
+}
+
+// Close ends reads and writes.
+func (e *Endpoint) Close() error {
+	e.net.lock.Lock()
+	defer e.net.lock.Unlock()
+	e.closed = true
+	e.notify()
+	return nil
+}
+
+// ReadBatch waits for datagrams.
+func (e *Endpoint) ReadBatch(ms []sock.Datagram, deadline time.Time) (int, error) {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	for {
+		n, err := e.take(ms)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		select {
+		case <-e.arrived:
+		case <-timer.C:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+func (e *Endpoint) take(ms []sock.Datagram) (int, error) {
+	e.net.lock.Lock()
+	defer e.net.lock.Unlock()
+	switch {
+	case e.closed:
+		return 0, net.ErrClosed
+	case e.woken:
+		e.woken = false
+		return 0, sock.ErrWoken
+	}
+	n := min(len(ms), len(e.queue))
+	for i := range n {
+		ms[i].N = copy(ms[i].Buf, e.queue[i].data)
+		ms[i].From = e.queue[i].from
+	}
+	e.queue = append(e.queue[:0], e.queue[n:]...)
+	return n, nil
+}
