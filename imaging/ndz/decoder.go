@@ -187,36 +187,47 @@ func (d *Decoder) pass(fn func(int64, []byte) error) error {
 		return err
 	}
 	d.grow(int(min(total, DataBufferBytesMax)))
-	var at int64 // of buf[0] in the inflated stream
-	kept := 0
-	for at+int64(kept) < total {
+	var at, sent int64 // of buf[0], and of what is handed out, in the stream
+	kept := 0          // bytes of buf from the last round
+	for {
 		n := int(min(int64(cap(d.buf)), total-at))
 		d.buf = d.buf[:n]
-		if err := d.inflate.fill(d.buf[kept:], total); err != nil {
+		if err := d.inflate.fill(d.buf, kept, total); err != nil {
 			return err
 		}
-		if at+int64(n) == total {
-			if err := d.inflate.finish(total); err != nil {
+		end := at+int64(n) == total
+		if end {
+			if err := d.inflate.finish(d.buf, total); err != nil {
 				return err
 			}
 		}
 		cut := d.cut(at, n, total)
-		if err := d.relocate(at, d.buf[:cut]); err != nil {
+		if err := d.handOut(at, int(sent-at), cut, fn); err != nil || end {
 			return err
 		}
-		if fn != nil {
-			if err := d.emit(at, d.buf[:cut], fn); err != nil {
-				return err
-			}
-		}
-		if at+int64(n) < total {
-			kept = copy(d.buf, d.buf[cut:])
-			at += int64(cut)
-			continue
-		}
+		sent = at + int64(cut)
+		keep := min(cut, n-windowBytes)
+		kept = copy(d.buf, d.buf[keep:])
+		at += int64(keep)
+	}
+}
+
+// handOut relocates and emits buf[from:to], where buf begins at stream offset
+// at. If the buffer goes on being the window of the stream, it is put back as
+// it was.
+func (d *Decoder) handOut(at int64, from, to int, fn func(int64, []byte) error) error {
+	var saved []byte
+	if !d.whole && len(d.fixups) > 0 {
+		saved = append(saved, d.buf[from:to]...)
+		defer func() { copy(d.buf[from:to], saved) }()
+	}
+	if err := d.relocate(at+int64(from), d.buf[from:to]); err != nil {
+		return err
+	}
+	if fn == nil {
 		return nil
 	}
-	return nil
+	return d.emit(at+int64(from), d.buf[from:to], fn)
 }
 
 // cut is how much of the n bytes at stream offset at can be let go without
