@@ -238,3 +238,33 @@ func NewSnapshot(f *SiteFile) *Snapshot {
 	}
 	return s
 }
+
+// EnsureHoldings creates the experiments that the appliance itself reserves
+// nodes to, if they do not exist.
+func (r *Registry) EnsureHoldings(ctx context.Context) error {
+	_, err := r.Update(ctx, func(tx *Tx) error {
+		project, err := Lookup[Project](tx, OpsProject)
+		if err != nil {
+			return err
+		}
+		if project == nil {
+			if err := Put(tx, &Project{ID: OpsProject, Name: "operations"}); err != nil {
+				return err
+			}
+		}
+		for _, key := range []string{ReloadingExpt, ReloadPendingExpt, HWDownExpt} {
+			if _, exists, err := Find[Experiment](tx, key); exists || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			id := key[len(OpsProject)+1:]
+			if err := Put(tx, &Experiment{Project: OpsProject, ID: id, State: "active"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}

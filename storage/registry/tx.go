@@ -13,7 +13,6 @@ const (
 	recordPrefix = "r/" // r/<kind>/<key>
 	claimPrefix  = "x/" // x/<name> -> kind/key of the record that claims it
 	logPrefix    = "log/"
-	leasePrefix  = "lease/"
 )
 
 func recordKey(kind, key string) []byte { return []byte(recordPrefix + kind + "/" + key) }

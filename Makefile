@@ -1,0 +1,37 @@
+# make demo and make test set up what they need on a fresh Debian machine with
+# Go; the others expect that one of them ran once.
+
+GO      ?= go
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo development)
+LDFLAGS := -s -w -X hyzer/netsvc/appliance.Version=$(VERSION)
+export CGO_ENABLED = 0
+
+.PHONY: build demo test bench fuzz lint check-tools clean
+
+build:
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: check-tools build
+	bin/hyzer-bench demo
+
+# The race detector needs cgo; the programs themselves are built without.
+test: check-tools
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	./.ci/fuzz
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these'; exit 1; }
+	$(GO) vet ./...
+
+# Packages that tests and the demo use: e2fsprogs makes and checks file
+# systems, gcc is for the race detector.
+check-tools:
+	@./.ci/setup
+
+clean:
+	rm -rf bin demo

@@ -1,0 +1,185 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"hyzer/multicast/master"
+	"hyzer/multicast/server"
+	"hyzer/multicast/wire"
+	"hyzer/netsvc/control"
+	"hyzer/storage/kv"
+	"hyzer/storage/registry"
+)
+
+// reportSeconds is how often loaders report their progress.
+const reportSeconds = 1
+
+func (a *Appliance) openFrisbee() error {
+	if !a.cfg.Frisbee.Listen.IsValid() {
+		return nil
+	}
+	c := a.cfg.Multicast
+	listener, err := net.Listen("tcp4", a.cfg.Frisbee.Listen.String())
+	if err != nil {
+		return fmt.Errorf("frisbee: %w", err)
+	}
+	pace := server.Pace{Dynamic: true}
+	if c.RateMbps > 0 {
+		pace.BitsPerSec = int64(c.RateMbps) * 1_000_000
+	}
+	sessions := master.NewSessions(master.SessionsConfig{
+		Iface: c.Interface, ShareHost: c.LoopbackLab, GroupBase: c.Groups.Addr().Next(),
+		PortBase: int(c.FirstPort), PortNum: int(c.LastPort) - int(c.FirstPort) + 1,
+		Pace: pace, HeartbeatSeconds: reportSeconds, Store: sessionStore{a.store}, OnEvent: a.loaderEvent, Log: a.log,
+	})
+	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Log: a.log})
+	a.add("frisbee", a.cfg.Frisbee.Listen.String(), func(ctx context.Context) error {
+		if err := sessions.Resume(); err != nil {
+			a.log.Error("image sessions of the last run are not resumed; loaders will ask again", "error", err)
+		}
+		defer sessions.Close()
+		return masterServer.Serve(ctx, listener)
+	})
+	a.counts = append(a.counts, func(out map[string]int64) { out["frisbee.sessions"] = int64(len(sessions.List())) })
+	return nil
+}
+
+// catalog is the registry as the master server sees it: a node may have the
+// images that it has been told to load, its project's and global ones.
+type catalog struct{ reg *registry.Registry }
+
+// Lookup implements master.Catalog.
+func (c catalog) Lookup(_ context.Context, client netip.Addr, id string) (master.Image, error) {
+	s := c.reg.Snapshot()
+	port, ok := s.NodeByIP(client)
+	if !ok {
+		return master.Image{}, fmt.Errorf("client %s is no node: %w", client, wire.MasterNoHost)
+	}
+	ref, err := imageRef(id)
+	if err != nil {
+		return master.Image{}, fmt.Errorf("%w: %w", err, wire.MasterNoImage)
+	}
+	image, version := s.ImageVersion(ref)
+	if version == nil {
+		return master.Image{}, fmt.Errorf("image %s: %w", ref, wire.MasterNoImage)
+	}
+	ref.Version = version.Version
+	if !mayLoad(s, port.Node, image, ref) {
+		return master.Image{}, fmt.Errorf("node %s may not have image %s: %w", port.Node.ID, ref, wire.MasterNoAccess)
+	}
+	return master.Image{ID: ref.String(), Path: version.Path}, nil
+}
+
+func mayLoad(s *registry.Snapshot, node *registry.Node, image *registry.Image, ref registry.Ref) bool {
+	if load := s.Load(node.ID); load != nil {
+		for _, l := range load.Images {
+			if l.Image == ref {
+				return true
+			}
+		}
+	}
+	if image.Global {
+		return true
+	}
+	held := s.Reservation(node.ID)
+	return held != nil && strings.HasPrefix(held.Experiment, image.Project+"/")
+}
+
+// imageRef reads an image's name as loaders write it: "pid,gid,name[:version]"
+// from loadinfo, or "pid/name[:version]".
+func imageRef(id string) (registry.Ref, error) {
+	if parts := strings.Split(id, ","); len(parts) == 3 {
+		id = parts[0] + "/" + parts[2]
+	}
+	return registry.ParseRef(id)
+}
+
+// sessionStore keeps running sessions beside the registry's records, so that
+// they go on at the same address after a restart.
+type sessionStore struct{ store kv.Store }
+
+const (
+	sessionPrefix  = "session/"
+	sessionTimeout = 10 * time.Second // for one write
+)
+
+// Load implements master.Store.
+func (s sessionStore) Load() (list []master.Assignment, err error) {
+	err = s.store.View(context.Background(), func(r kv.Reader) error {
+		return r.Scan([]byte(sessionPrefix), func(key, value []byte) error {
+			var a master.Assignment
+			if err := json.Unmarshal(value, &a); err != nil {
+				return fmt.Errorf("session record %s: %w", key, err)
+			}
+			list = append(list, a)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// Save implements master.Store.
+func (s sessionStore) Save(a master.Assignment) error {
+	value, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return s.update(func(tx kv.Tx) error { return tx.Put([]byte(sessionPrefix+a.Key()), value) })
+}
+
+// Delete implements master.Store.
+func (s sessionStore) Delete(key string) error {
+	return s.update(func(tx kv.Tx) error { return tx.Delete([]byte(sessionPrefix + key)) })
+}
+
+func (s sessionStore) update(fn func(kv.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), sessionTimeout)
+	defer cancel()
+	_, err := s.store.Update(ctx, fn)
+	return err
+}
+
+// progress is the newest report of each loading node. It is not stored: the
+// next report comes in a second.
+type progress struct {
+	mu     sync.Mutex
+	byNode map[string]control.Progress
+}
+
+func newProgress() *progress { return &progress{byNode: map[string]control.Progress{}} }
+
+func (p *progress) all() map[string]control.Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[string]control.Progress, len(p.byNode))
+	for node, report := range p.byNode {
+		out[node] = report
+	}
+	return out
+}
+
+// loaderEvent takes what clients say of themselves.
+func (a *Appliance) loaderEvent(session master.Assignment, event server.Event) {
+	port, ok := a.reg.Snapshot().NodeByIP(event.Client)
+	if !ok {
+		return // a stranger's progress is nobody's
+	}
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	switch event.Kind {
+	case server.ClientReport:
+		a.progress.byNode[port.Node.ID] = control.Progress{
+			Image: session.ImageID, ChunksDone: int(event.Report.Summary.ChunksOut),
+			ChunksTotal: int((session.Version.Bytes + wire.ChunkBytes - 1) / wire.ChunkBytes), At: time.Now().UTC(),
+		}
+	case server.ClientLeft:
+		delete(a.progress.byNode, port.Node.ID)
+	}
+}
