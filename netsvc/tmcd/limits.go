@@ -9,6 +9,9 @@ const (
 	// argsBytesMax bounds the arguments of commands other than bootlog; the
 	// rest is read and thrown away. The C server's whole request is this.
 	argsBytesMax = 32 << 10
+	// refusedBytesMax is as much of a refused request as is read, so that
+	// closing does not reset the connection under a well-meaning client.
+	refusedBytesMax = 64 << 10
 	// drainBytesMax bounds what is read and thrown away before the
 	// connection is closed on a client that does not stop.
 	drainBytesMax = 64 << 20
@@ -31,4 +34,5 @@ const (
 	bodyTimeout     = 2 * time.Minute        // for the whole request
 	effectsTimeout  = 10 * time.Second       // until effects are durable
 	replyTimeout    = 10 * time.Second       // for a client to take its reply
+	stopTimeout     = time.Second            // for open requests when the server stops
 )

@@ -1,0 +1,52 @@
+package tmcd
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// gate counts connections, so that neither one address nor all of them
+// together can have too many.
+type gate struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]netip.Addr
+	byAddr map[netip.Addr]int
+	closed bool
+}
+
+func newGate() *gate {
+	return &gate{conns: map[net.Conn]netip.Addr{}, byAddr: map[netip.Addr]int{}}
+}
+
+// enter admits a connection, or says no.
+func (g *gate) enter(conn net.Conn, from netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || len(g.conns) >= connectionsMax || g.byAddr[from] >= connectionsPerAddrMax {
+		return false
+	}
+	g.conns[conn] = from
+	g.byAddr[from]++
+	return true
+}
+
+func (g *gate) leave(conn net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	from := g.conns[conn]
+	delete(g.conns, conn)
+	if g.byAddr[from]--; g.byAddr[from] <= 0 {
+		delete(g.byAddr, from)
+	}
+}
+
+// closeAll interrupts the reads and writes of every connection.
+func (g *gate) closeAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for conn := range g.conns {
+		conn.Close()
+	}
+}

@@ -1,0 +1,205 @@
+package tmcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hyzer/storage/registry"
+)
+
+// Ports are where clients look for the service, in this order.
+func Ports() []uint16 { return []uint16{7777, 14447} }
+
+// Config is what a Server needs.
+type Config struct {
+	// Addrs are where to listen, TCP and UDP each; empty is Ports on all
+	// addresses.
+	Addrs    []netip.AddrPort
+	Snapshot func() *registry.Snapshot
+	Effects  Effects
+	Log      *slog.Logger
+	// TLS serves clients that send the legacy TLS tag; nil closes on them,
+	// as on all other clients that this server does not speak with.
+	TLS *tls.Config
+	// ClearControlNodes lets nodes of role ctrlnode use clear TCP.
+	ClearControlNodes bool
+	// EmptyDatagrams answers an empty reply over UDP with an empty datagram,
+	// which makes tmcc exit at once. The C server is silent.
+	EmptyDatagrams bool
+	// Timeouts are for tests; zero ones are the defaults.
+	Timeouts Timeouts
+}
+
+// Timeouts of one connection.
+type Timeouts struct {
+	Head     time.Duration // from accept to a whole command word
+	Quiet    time.Duration // between two reads of a request's rest
+	LateBody time.Duration // the same for versions that do not half-close
+	Body     time.Duration // for the whole request
+	Effects  time.Duration // until effects are durable
+	Reply    time.Duration // for the client to take its reply
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, f := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&t.Head, headTimeout}, {&t.Quiet, quietTimeout}, {&t.LateBody, lateBodyTimeout},
+		{&t.Body, bodyTimeout}, {&t.Effects, effectsTimeout}, {&t.Reply, replyTimeout},
+	} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	return t
+}
+
+// Counters are totals since the start.
+type Counters struct {
+	Connections, Refused, Datagrams, DatagramsDropped, Replies, EffectsFailed, Panics atomic.Int64
+}
+
+// Server answers on its addresses.
+type Server struct {
+	cfg     Config
+	handler *Handler
+	tcp     []net.Listener
+	udp     []*net.UDPConn
+	gate    *gate
+	slots   chan struct{} // datagrams in flight
+	work    sync.WaitGroup
+	counts  Counters
+}
+
+// New binds all addresses, so that one in use is known at once.
+func New(cfg Config) (*Server, error) {
+	if len(cfg.Addrs) == 0 {
+		for _, port := range Ports() {
+			cfg.Addrs = append(cfg.Addrs, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+		}
+	}
+	cfg.Timeouts = cfg.Timeouts.withDefaults()
+	s := &Server{cfg: cfg, handler: NewHandler(), gate: newGate(), slots: make(chan struct{}, datagramsInFlightMax)}
+	s.handler.ClearControlNodes = cfg.ClearControlNodes
+	for _, addr := range cfg.Addrs {
+		if err := s.bind(addr); err != nil {
+			s.close()
+			return nil, fmt.Errorf("tmcd: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// bind takes one address for both protocols. Port 0 gives UDP the port that
+// TCP got.
+func (s *Server) bind(addr netip.AddrPort) error {
+	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	if err != nil {
+		return err
+	}
+	s.tcp = append(s.tcp, tcp)
+	port := tcp.Addr().(*net.TCPAddr).AddrPort().Port()
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr.Addr(), port)))
+	if err != nil {
+		return err
+	}
+	s.udp = append(s.udp, udp)
+	return nil
+}
+
+// Addrs are the addresses in use.
+func (s *Server) Addrs() []netip.AddrPort {
+	addrs := make([]netip.AddrPort, len(s.tcp))
+	for i, l := range s.tcp {
+		addrs[i] = l.Addr().(*net.TCPAddr).AddrPort()
+	}
+	return addrs
+}
+
+// Counters returns the totals, for reading.
+func (s *Server) Counters() *Counters { return &s.counts }
+
+// Run serves until ctx ends, then gives requests that are being executed a
+// moment to finish.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for _, l := range s.tcp {
+		s.work.Go(func() { cancel(s.acceptLoop(ctx, l)) })
+	}
+	for _, c := range s.udp {
+		s.work.Go(func() { cancel(s.datagramLoop(ctx, c)) })
+	}
+	<-ctx.Done()
+	s.close()
+	hurry := time.AfterFunc(stopTimeout, s.gate.closeAll)
+	s.work.Wait()
+	if !hurry.Stop() {
+		s.gate.closeAll() // has run or is running: let it end
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("tmcd: %w", cause)
+	}
+	return nil
+}
+
+func (s *Server) close() {
+	for _, l := range s.tcp {
+		l.Close()
+	}
+	for _, c := range s.udp {
+		c.Close()
+	}
+}
+
+// execute makes a result's effects durable. ctx is not the server's: a request
+// that was accepted is finished also while the server stops.
+func (s *Server) execute(effects []Effect) error {
+	if len(effects) == 0 {
+		return nil
+	}
+	for _, effect := range effects {
+		timeout := s.cfg.Timeouts.Effects
+		if _, isLog := effect.(BootLog); isLog {
+			timeout += s.cfg.Timeouts.Body // it comes from the network
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		err := effect.apply(ctx, s.cfg.Effects)
+		cancel()
+		if err != nil {
+			s.counts.EffectsFailed.Add(1)
+			return err
+		}
+	}
+	return nil
+}
+
+// contain turns a panic over one datagram into a log line.
+func (s *Server) contain(from netip.Addr) {
+	if v := recover(); v != nil {
+		s.panicked(from, v)
+	}
+}
+
+func (s *Server) panicked(from netip.Addr, v any) {
+	s.counts.Panics.Add(1)
+	s.cfg.Log.Error("request dropped: its handler panicked; please report it", "service", "tmcd", "from", from,
+		"panic", v, "stack", string(debug.Stack()))
+}
+
+// logRefused says who was turned away. It is at debug level: any host can
+// cause it.
+func (s *Server) logRefused(adm *Admission, from netip.Addr) {
+	s.counts.Refused.Add(1)
+	s.cfg.Log.Debug("request refused", "service", "tmcd", "from", from, "node", adm.Node, "command", adm.Command, "reason", adm.Refused)
+}

@@ -1,0 +1,224 @@
+package bloblog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"hyzer/storage/kv"
+)
+
+// Logs is all nodes' boot logs on a store that it does not own.
+type Logs struct {
+	store  kv.Store
+	limits Limits
+	now    func() time.Time
+}
+
+// New returns the logs on a store. now is the clock; nil is time.Now.
+func New(store kv.Store, limits Limits, now func() time.Time) *Logs {
+	if now == nil {
+		now = time.Now
+	}
+	return &Logs{store, limits, now}
+}
+
+// Begin starts a node's next log and drops the oldest ones over the limit.
+func (l *Logs) Begin(ctx context.Context, node string) (boot uint64, err error) {
+	if node == "" || strings.ContainsAny(node, "/\x00") {
+		return 0, fmt.Errorf("bloblog: node name %q", node)
+	}
+	_, err = l.store.Update(ctx, func(tx kv.Tx) error {
+		last, err := newest(tx, node, math.MaxUint64)
+		if err != nil {
+			return err
+		}
+		boot = 1
+		if last != nil {
+			boot = last.Boot + 1
+		}
+		now := l.now().UTC()
+		if err := writeRecord(tx, &Log{Node: node, Boot: boot, Started: now, Updated: now}); err != nil {
+			return err
+		}
+		if keep := uint64(max(l.limits.BootsMax, 1)); boot > keep {
+			return dropRange(tx, []byte(nodePrefix(node)), []byte(bootPrefix(node, boot-keep+1)))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("bloblog: node %s: %w", node, err)
+	}
+	return boot, nil
+}
+
+func dropRange(tx kv.Tx, start, end []byte) error {
+	var keys [][]byte
+	err := tx.ScanRange(start, end, false, func(key, _ []byte) error {
+		keys = append(keys, key)
+		return nil
+	})
+	for _, key := range keys {
+		if err == nil {
+			err = tx.Delete(key)
+		}
+	}
+	return err
+}
+
+// Append adds text at an offset and returns the offset up to which the log is
+// durable. Text that is stored already is skipped. ErrGap, ErrClosed and
+// ErrNotFound change nothing.
+func (l *Logs) Append(ctx context.Context, node string, boot uint64, offset int64, text []byte) (durable int64, err error) {
+	if len(text) > appendBytesMax {
+		return 0, fmt.Errorf("bloblog: node %s: %w", node, kv.ErrTooLarge)
+	}
+	_, err = l.store.Update(ctx, func(tx kv.Tx) error {
+		log, err := readRecord(tx, node, boot)
+		if err != nil {
+			return err
+		}
+		durable = log.Bytes
+		known := log.Bytes - offset // bytes of text that are stored already
+		switch {
+		case offset < 0 || known < 0:
+			return ErrGap
+		case known >= int64(len(text)):
+			return nil
+		case log.Closed:
+			return ErrClosed
+		}
+		if err := l.add(tx, log, text[known:]); err != nil {
+			return err
+		}
+		durable = log.Bytes
+		return nil
+	})
+	if err != nil {
+		return durable, fmt.Errorf("bloblog: node %s, boot %d at %d: %w", node, boot, offset, err)
+	}
+	return durable, nil
+}
+
+func (l *Logs) add(tx kv.Tx, log *Log, text []byte) error {
+	if size := log.Bytes - log.LastChunk; size > 0 && size+int64(len(text)) <= mergeBytesMax {
+		key := chunkKey(log.Node, log.Boot, log.LastChunk)
+		last, err := tx.Get(key)
+		if err != nil {
+			return fmt.Errorf("last chunk: %w", err)
+		}
+		if err := tx.Put(key, append(last, text...)); err != nil {
+			return err
+		}
+		log.Bytes += int64(len(text))
+	} else {
+		for len(text) > 0 {
+			piece := text[:min(len(text), chunkBytesMax)]
+			if err := tx.Put(chunkKey(log.Node, log.Boot, log.Bytes), piece); err != nil {
+				return err
+			}
+			log.LastChunk = log.Bytes
+			log.Bytes += int64(len(piece))
+			text = text[len(piece):]
+		}
+	}
+	log.Updated = l.now().UTC()
+	if err := l.cut(tx, log); err != nil {
+		return err
+	}
+	return writeRecord(tx, log)
+}
+
+// cut drops whole chunks between head and tail.
+func (l *Logs) cut(tx kv.Tx, log *Log) error {
+	end := log.Bytes - l.limits.TailBytes
+	start := max(log.CutTo, l.limits.HeadBytes)
+	if end <= start {
+		return nil
+	}
+	var keys [][]byte
+	var from, to int64
+	err := tx.ScanRange(chunkKey(log.Node, log.Boot, start), chunkKey(log.Node, log.Boot, end), false, func(key, value []byte) error {
+		at, ok := chunkOffset(key)
+		if !ok || at+int64(len(value)) > end {
+			return kv.ErrStop
+		}
+		if len(keys) == 0 {
+			from = at
+		}
+		keys, to = append(keys, key), at+int64(len(value))
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	for _, key := range keys {
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	if log.CutTo == 0 {
+		log.CutFrom = from
+	}
+	log.CutTo = to
+	return nil
+}
+
+// Close marks a log as finished. Closing twice is no error.
+func (l *Logs) Close(ctx context.Context, node string, boot uint64) error {
+	_, err := l.store.Update(ctx, func(tx kv.Tx) error {
+		log, err := readRecord(tx, node, boot)
+		if err != nil || log.Closed {
+			return err
+		}
+		log.Closed = true
+		return writeRecord(tx, log)
+	})
+	return err
+}
+
+// storeBytes is how much Store makes durable at a time.
+const storeBytes = 256 << 10
+
+// Store reads a whole log and keeps it as the node's newest, without the white
+// space it begins with; of nothing else no log is made. What was read before
+// text failed is kept, and the failure returned.
+func (l *Logs) Store(ctx context.Context, node string, text io.Reader) error {
+	buf := make([]byte, storeBytes)
+	var boot uint64
+	var offset int64
+	for {
+		n, readErr := io.ReadFull(text, buf)
+		piece := buf[:n]
+		if boot == 0 {
+			piece = bytes.TrimLeft(piece, " \t\n\v\f\r")
+		}
+		if len(piece) > 0 {
+			var err error
+			if boot == 0 {
+				if boot, err = l.Begin(ctx, node); err != nil {
+					return err
+				}
+			}
+			if offset, err = l.Append(ctx, node, boot, offset, piece); err != nil {
+				return err
+			}
+		}
+		if readErr == nil {
+			continue
+		}
+		if boot != 0 {
+			if err := l.Close(ctx, node, boot); err != nil {
+				return err
+			}
+		}
+		if readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
+			return nil
+		}
+		return fmt.Errorf("bloblog: node %s: after %d bytes: %w", node, offset, readErr)
+	}
+}
