@@ -119,6 +119,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 	}
 	a.log.Info("appliance is ready", "version", Version, "nodes", a.reg.Snapshot().NodeCount(), "rev", a.reg.Snapshot().Revision())
 	work.Wait()
+	a.log.Info("appliance stopped")
 	close(failed)
 	var errs []error
 	for err := range failed {
