@@ -32,6 +32,7 @@ type Entry struct {
 	Sectors uint64
 	Content Content
 	Type    string // of the table, for people
+	Expect  string // family of file system the type stands for, or ""
 	MBRType byte   // 0 in other schemes
 }
 
@@ -57,8 +58,8 @@ func (t *Table) Entry(n int) (Entry, error) {
 	return Entry{}, fmt.Errorf("%s table has no partition %d", t.Scheme, n)
 }
 
-// Check refuses partitions that overlap. Ones that end beyond the disk, of
-// sectors sectors, are left to whoever reads them.
+// Check refuses partitions that overlap. Ones that end beyond the disk are
+// left to whoever reads them.
 func (t *Table) Check() error {
 	sorted := slices.Clone(t.Entries)
 	slices.SortFunc(sorted, func(a, b Entry) int { return cmp.Compare(a.Start, b.Start) })

@@ -3,11 +3,9 @@ package zip
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"hyzer/imaging/freemap"
-	"hyzer/imaging/freemap/ext"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/gpt"
@@ -21,9 +19,16 @@ type Layout struct {
 	Sectors  uint64 // covered
 	Data     []freemap.Range
 	Wipe     []freemap.Range // parts of Data that are free and read as zeros
+	Patches  []Patch         // sectors stored otherwise than they are
 	Relocs   []ndz.Reloc
 	Parts    []Part
 	Warnings []string
+}
+
+// Patch replaces a sector of Data, which must be in use.
+type Patch struct {
+	Sector uint64
+	Data   []byte
 }
 
 // Part is what was found in one partition, or in all of the source.
@@ -34,19 +39,6 @@ type Part struct {
 	Type        string // of the table
 	FileSystem  string // found, or "" if everything is kept
 	FreeSectors uint64
-}
-
-// probe is one kind of file system.
-type probe struct {
-	is   func(io.ReaderAt) bool
-	free func(io.ReaderAt, int64) (*freemap.Map, error)
-}
-
-// probes are tried in this order.
-func probes() []probe {
-	return []probe{
-		{ext.Is, ext.Free},
-	}
 }
 
 // errNothing is the answer to a source in which nothing is in use.
@@ -140,6 +132,9 @@ func readTable(src Source, sectors uint64) (*partition.Table, error) {
 func (l *Layout) bare(src Source, opts Options) ([]freemap.Range, error) {
 	l.Scheme = "bare"
 	e := partition.Entry{Sectors: l.Sectors}
+	if opts.FileSystem != "" {
+		e.Expect = opts.FileSystem
+	}
 	free, err := l.content(src, e, opts)
 	if err == nil && l.Parts[0].FileSystem == "" {
 		return nil, errors.New("no partition table and no known file system found; image it raw")
@@ -156,7 +151,11 @@ func (l *Layout) slice(src Source, table *partition.Table, opts Options) ([]free
 		return nil, fmt.Errorf("partition %d ends at sector %d of a disk of %d", e.Number, e.End(), l.Sectors)
 	}
 	l.Base, l.Sectors = e.Start, e.Sectors
-	return l.content(src, e, opts)
+	free, err := l.content(src, e, opts)
+	if err == nil && !opts.NoRelocs {
+		err = l.relocateLabel(src, e)
+	}
+	return free, err
 }
 
 func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freemap.Range, error) {
@@ -173,44 +172,4 @@ func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freem
 		free = append(free, freemap.Shift(f, e.Start)...)
 	}
 	return free, nil
-}
-
-// content returns the free space in a partition, relative to it.
-func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap.Range, error) {
-	l.Parts = append(l.Parts, Part{Number: e.Number, Start: e.Start, Sectors: e.Sectors, Type: e.Type})
-	part := &l.Parts[len(l.Parts)-1]
-	var free []freemap.Range
-	switch {
-	case slices.Contains(opts.Ignore, e.Number):
-		free = []freemap.Range{{Start: 0, End: e.Sectors}}
-	case slices.Contains(opts.KeepRaw, e.Number), e.Content == partition.Boot:
-	default:
-		m, err := fileSystem(io.NewSectionReader(src, int64(e.Start)*sectorBytes, int64(e.Sectors)*sectorBytes), e)
-		if err != nil {
-			return nil, fmt.Errorf("partition %d: %w; repair it, or keep it raw", e.Number, err)
-		}
-		if m == nil {
-			break
-		}
-		part.FileSystem, free = m.Type, m.Free
-		if opts.SkipTail {
-			free = freemap.Append(free, m.Sectors, max(m.Sectors, e.Sectors))
-		}
-		for _, w := range m.Warnings {
-			l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d: %s", e.Number, w))
-		}
-	}
-	part.FreeSectors = freemap.Total(free)
-	return free, nil
-}
-
-// fileSystem asks every reader whether it knows the content of a partition. It
-// returns nil if none does.
-func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
-	for _, p := range probes() {
-		if p.is(r) {
-			return p.free(r, r.Size())
-		}
-	}
-	return nil, nil
 }

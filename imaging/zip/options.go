@@ -26,14 +26,16 @@ type Source struct {
 
 // Options of an image. The zero value makes a V3 image of everything in use.
 type Options struct {
-	Raw            bool  // keep all bytes, look for nothing
-	Slice          int   // image only this partition; 0: the whole disk
-	Bare           bool  // a file system without a partition table
-	Ignore         []int // partitions of which nothing is kept
-	KeepRaw        []int // partitions of which everything is kept
+	Raw            bool   // keep all bytes, look for nothing
+	Slice          int    // image only this partition; 0: the whole disk
+	Bare           bool   // a file system without a partition table
+	FileSystem     string // of a bare source, if several could be meant; see Families
+	Ignore         []int  // partitions of which nothing is kept
+	KeepRaw        []int  // partitions of which everything is kept
 	MaxSectors     uint64
 	MinFreeSectors int  // 0: MinFreeSectorsDefault; -1: leave out all free space
 	KeepDeleted    bool // keep the content of free runs too short to be left out
+	NoRelocs       bool // store labels as they are and mark nothing
 	SkipTail       bool // leave out what is after a file system in its partition
 
 	Version  ndz.Version // 0: V3

@@ -40,14 +40,27 @@ const (
 // ErrNone is returned for a disk without a GUID partition table.
 var ErrNone = errors.New("no GPT partition table")
 
-// contents are the types that are treated differently, by the text of their
-// GUID.
-var contents = map[string]partition.Content{
-	"21686148-6449-6e6f-744e-656564454649": partition.Boot, // BIOS boot
-	"83bd6b9d-7f41-11dc-be0b-001560b84f0f": partition.Boot, // FreeBSD boot
-	"0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": partition.Swap,
-	"516e7cb5-6ecf-11d6-8ff8-00022d09712b": partition.BSDSwap,
-	"516e7cb4-6ecf-11d6-8ff8-00022d09712b": partition.BSDLabel,
+// kind is what a type GUID stands for.
+type kind struct {
+	name    string
+	content partition.Content
+	expect  string
+}
+
+// kinds are the types that are treated differently. Microsoft basic data is
+// any of FAT, NTFS and exFAT.
+func kinds() map[string]kind {
+	return map[string]kind{
+		"21686148-6449-6e6f-744e-656564454649": {"BIOS boot", partition.Boot, ""},
+		"83bd6b9d-7f41-11dc-be0b-001560b84f0f": {"FreeBSD boot", partition.Boot, ""},
+		"c12a7328-f81f-11d2-ba4b-00a0c93ec93b": {"EFI system", partition.Unknown, "fat"},
+		"ebd0a0a2-b9e5-4433-87c0-68b6b72699c7": {"Microsoft basic data", partition.Unknown, ""},
+		"0fc63daf-8483-4772-8e79-3d69d8477de4": {"Linux data", partition.Unknown, "ext"},
+		"0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": {"Linux swap", partition.Swap, "swap"},
+		"516e7cb4-6ecf-11d6-8ff8-00022d09712b": {"FreeBSD disklabel", partition.BSDLabel, "ufs"},
+		"516e7cb5-6ecf-11d6-8ff8-00022d09712b": {"FreeBSD swap", partition.BSDSwap, ""},
+		"516e7cb6-6ecf-11d6-8ff8-00022d09712b": {"FreeBSD UFS", partition.Unknown, "ufs"},
+	}
 }
 
 type header struct {
@@ -139,19 +152,23 @@ func parseHeader(b []byte, lba uint64) (*header, error) {
 
 func build(h *header, table []byte, sectors uint64) (*partition.Table, error) {
 	le := binary.LittleEndian
-	t := &partition.Table{Scheme: "GPT"}
+	t, known := &partition.Table{Scheme: "GPT"}, kinds()
 	for i := range int(h.entries) {
 		e := table[i*int(h.entryBytes):]
-		kind := guid(e[:guidBytes])
+		id := guid(e[:guidBytes])
 		first, last := le.Uint64(e[offEntryFirst:]), le.Uint64(e[offEntryLast:])
-		if kind == guid(make([]byte, guidBytes)) {
+		if id == guid(make([]byte, guidBytes)) {
 			continue
 		}
 		if last < first || first < h.first || last > h.last {
 			return nil, fmt.Errorf("GPT partition %d has sectors %d to %d, usable are %d to %d", i+1, first, last, h.first, h.last)
 		}
+		k := known[id]
+		if k.name == "" {
+			k.name = id
+		}
 		t.Entries = append(t.Entries, partition.Entry{
-			Number: i + 1, Start: first, Sectors: last - first + 1, Content: contents[kind], Type: kind,
+			Number: i + 1, Start: first, Sectors: last - first + 1, Content: k.content, Type: k.name, Expect: k.expect,
 		})
 	}
 	if err := t.Check(); err != nil {

@@ -28,13 +28,16 @@ const (
 
 // Types that are treated differently.
 const (
-	typeUnused     = 0
-	typeExtended   = 5
-	typeExtLBA     = 0xf
-	typeExtLinux   = 0x85
-	typeSwap       = 0x82
-	typeFreeBSD    = 0xa5
-	typeOpenBSD    = 0xa6
+	typeUnused   = 0
+	typeExtended = 5
+	typeExtLBA   = 0xf
+	typeExtLinux = 0x85
+	typeSwap     = 0x82
+	typeFreeBSD  = 0xa5
+	typeNTFS     = 7
+	typeLinux    = 0x83
+	// TypeOpenBSD slices have labels that other systems' partitions are in.
+	TypeOpenBSD    = 0xa6
 	typeProtective = 0xee
 	flagActive     = 0x80
 )
@@ -63,12 +66,10 @@ func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
 		return nil, ErrNone
 	}
 	t := &partition.Table{Scheme: "MBR"}
-	used := []freemap.Range{{Start: 0, End: 1}}
 	for i, e := range table {
 		switch {
 		case e.extended() && e.sectors > 0:
-			used = freemap.Append(used, e.start, e.start+1)
-			if err := readExtended(r, t, e, &used); err != nil {
+			if err := readExtended(r, t, e); err != nil {
 				return nil, err
 			}
 		case e.kind != typeUnused && e.sectors > 0:
@@ -78,7 +79,8 @@ func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	return t, findFree(t, table, sectors)
+	findFree(t, table, sectors)
+	return t, nil
 }
 
 // plausible tells a partition table from a boot sector that has the signature
@@ -108,10 +110,16 @@ func entry(number int, e raw, base uint64) partition.Entry {
 		MBRType: e.kind, Type: fmt.Sprintf("%#02x", e.kind),
 	}
 	switch e.kind {
+	case 1, 4, 6, 0xb, 0xc, 0xe:
+		p.Expect = "fat"
+	case typeNTFS:
+		p.Expect = "ntfs"
+	case typeLinux:
+		p.Expect = "ext"
 	case typeSwap:
-		p.Content = partition.Swap
-	case typeFreeBSD, typeOpenBSD:
-		p.Content = partition.BSDLabel
+		p.Content, p.Expect = partition.Swap, "swap"
+	case typeFreeBSD, TypeOpenBSD:
+		p.Content, p.Expect = partition.BSDLabel, "ufs"
 	}
 	return p
 }
@@ -120,7 +128,7 @@ func entry(number int, e raw, base uint64) partition.Entry {
 // one logical partition, relative to the table, and a link, relative to the
 // extended partition. Numbers go up in fours, as old images count them: the
 // n-th logical partition is 5+4(n-1) if it is the first of its table.
-func readExtended(r io.ReaderAt, t *partition.Table, ext raw, used *[]freemap.Range) error {
+func readExtended(r io.ReaderAt, t *partition.Table, ext raw) error {
 	at := ext.start
 	number := entries + 1
 	for n := 0; ; n++ {
@@ -154,16 +162,15 @@ func readExtended(r io.ReaderAt, t *partition.Table, ext raw, used *[]freemap.Ra
 	}
 }
 
-// findFree lists what lies before the first and after the last partition,
-// keeping the room boot loaders use, and primary entries that are unused.
-func findFree(t *partition.Table, table []raw, sectors uint64) error {
+// findFree lists what lies before the first and after the last partition, but
+// for the room that boot loaders use.
+func findFree(t *partition.Table, table []raw, sectors uint64) {
 	low, high := hull(table)
 	t.Free = freemap.Append(t.Free, min(low, embeddingSectors), low)
 	t.Free = freemap.Append(t.Free, high, max(high, sectors))
 	if high > sectors {
 		t.Warnings = append(t.Warnings, fmt.Sprintf("MBR: partitions end at sector %d of a disk of %d", high, sectors))
 	}
-	return nil
 }
 
 func hull(table []raw) (low, high uint64) {

@@ -1,0 +1,181 @@
+package zip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/freemap/ext"
+	"hyzer/imaging/freemap/fat"
+	"hyzer/imaging/freemap/ntfs"
+	"hyzer/imaging/freemap/swap"
+	"hyzer/imaging/freemap/ufs"
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/partition"
+	"hyzer/imaging/partition/bsdlabel"
+	"hyzer/imaging/partition/mbr"
+)
+
+// probe is one family of file systems.
+type probe struct {
+	family string
+	is     func(io.ReaderAt) bool
+	free   func(io.ReaderAt, int64) (*freemap.Map, error)
+}
+
+func probes() []probe {
+	return []probe{
+		{"ext", ext.Is, ext.Free},
+		{"ntfs", ntfs.Is, ntfs.Free},
+		{"fat", fat.Is, fat.Free},
+		{"ufs", ufs.Is, ufs.Free},
+		{"swap", swap.Is, swap.Free},
+	}
+}
+
+// Families are the file systems that Options.FileSystem can name.
+func Families() []string {
+	var names []string
+	for _, p := range probes() {
+		names = append(names, p.family)
+	}
+	return names
+}
+
+// section is the partition e of the source.
+func section(src io.ReaderAt, e partition.Entry) *io.SectionReader {
+	return io.NewSectionReader(src, int64(e.Start)*sectorBytes, int64(e.Sectors)*sectorBytes)
+}
+
+// content returns the free space in a partition, relative to it.
+func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap.Range, error) {
+	part := Part{Number: e.Number, Start: e.Start, Sectors: e.Sectors, Type: e.Type}
+	m, err := l.look(src, e, opts)
+	if err != nil {
+		return nil, fmt.Errorf("partition %d: %w; repair it, or keep it raw", e.Number, err)
+	}
+	if m == nil {
+		m = &freemap.Map{Sectors: e.Sectors}
+	}
+	if opts.SkipTail {
+		m.Free = freemap.Append(m.Free, m.Sectors, max(m.Sectors, e.Sectors))
+	}
+	for _, w := range m.Warnings {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d: %s", e.Number, w))
+	}
+	part.FileSystem, part.FreeSectors = m.Type, freemap.Total(m.Free)
+	l.Parts = append(l.Parts, part)
+	return m.Free, nil
+}
+
+// look decides how to treat a partition. No map means that all is kept.
+func (l *Layout) look(src Source, e partition.Entry, opts Options) (*freemap.Map, error) {
+	all := &freemap.Map{Sectors: e.Sectors, Free: []freemap.Range{{Start: 0, End: e.Sectors}}}
+	switch {
+	case slices.Contains(opts.Ignore, e.Number):
+		return all, nil
+	case slices.Contains(opts.KeepRaw, e.Number), e.Content == partition.Boot:
+		return nil, nil
+	case e.Content == partition.BSDSwap:
+		all.Type = "BSD swap"
+		return all, nil
+	case e.Content == partition.BSDLabel:
+		m, err := l.label(src, e, opts)
+		if !errors.Is(err, bsdlabel.ErrNone) {
+			return m, err
+		}
+	}
+	return fileSystem(section(src, e), e)
+}
+
+// fileSystem asks every reader whether it knows the content of a partition.
+// If several do the type in the partition table decides; if that does not
+// help, all is kept.
+func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
+	var found []probe
+	var names []string
+	for _, p := range probes() {
+		if p.is(r) {
+			found, names = append(found, p), append(names, p.family)
+		}
+	}
+	if i := slices.Index(names, e.Expect); i >= 0 {
+		return found[i].free(r, r.Size())
+	}
+	switch len(found) {
+	case 0:
+		return unknown(r, e), nil
+	case 1:
+		return found[0].free(r, r.Size())
+	}
+	return &freemap.Map{Sectors: e.Sectors, Warnings: []string{fmt.Sprintf(
+		"has marks of several file systems (%s), all of it is kept", strings.Join(names, ", "))}}, nil
+}
+
+// unknown is a partition without a file system we know.
+func unknown(r io.ReaderAt, e partition.Entry) *freemap.Map {
+	m := &freemap.Map{Sectors: e.Sectors}
+	switch {
+	case swap.Suspended(r):
+		m.Warnings = []string{"holds a suspended system, all of it is kept"}
+	case e.Expect != "":
+		m.Warnings = []string{fmt.Sprintf("type %s, but no %s file system in it; all of it is kept", e.Type, e.Expect)}
+	}
+	return m
+}
+
+// label returns the free space of the partitions in a BSD slice.
+func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Map, error) {
+	label, err := bsdlabel.Read(section(src, e), e.Start, e.Sectors, e.MBRType == mbr.TypeOpenBSD)
+	if err != nil {
+		return nil, err
+	}
+	table, err := label.Table()
+	if err != nil {
+		return nil, err
+	}
+	m := &freemap.Map{Type: "BSD label", Sectors: e.Sectors}
+	for _, sub := range table.Entries {
+		if sub.End() > e.Sectors {
+			return nil, fmt.Errorf("BSD partition %c ends at sector %d of a slice of %d", 'a'+sub.Number-1, sub.End(), e.Sectors)
+		}
+		within := sub
+		within.Start += e.Start
+		within.Number = 0 // Ignore and KeepRaw count partitions of the disk
+		f, err := l.look(src, within, Options{})
+		if err != nil {
+			return nil, fmt.Errorf("BSD partition %c: %w", 'a'+sub.Number-1, err)
+		}
+		if f != nil {
+			m.Free = append(m.Free, freemap.Shift(f.Free, sub.Start)...)
+			m.Warnings = append(m.Warnings, f.Warnings...)
+		}
+	}
+	m.Free = freemap.Normalize(m.Free)
+	return m, nil
+}
+
+// relocateLabel stores the label of a BSD slice with relative offsets, and
+// marks it for relocation.
+func (l *Layout) relocateLabel(src Source, e partition.Entry) error {
+	if e.Content != partition.BSDLabel {
+		return nil
+	}
+	label, err := bsdlabel.Read(section(src, e), e.Start, e.Sectors, e.MBRType == mbr.TypeOpenBSD)
+	if errors.Is(err, bsdlabel.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	kind := ndz.RelocFreeBSDLabel
+	if e.MBRType == mbr.TypeOpenBSD {
+		kind = ndz.RelocOpenBSDLabel
+	}
+	l.Patches = append(l.Patches, Patch{bsdlabel.Sector, label.Relative()})
+	l.Relocs = append(l.Relocs, ndz.Reloc{Type: kind, Sector: bsdlabel.Sector, Size: bsdlabel.RelocatedBytes})
+	return nil
+}
