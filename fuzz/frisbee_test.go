@@ -1,0 +1,271 @@
+package fuzz
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"hyzer/bench/shared"
+	"hyzer/multicast/client"
+	"hyzer/multicast/server"
+	"hyzer/multicast/wire"
+)
+
+// frisbeeSeeds adds one packet of each kind, made by the encoders; that these
+// agree with the captures is proved in multicast/wire.
+func frisbeeSeeds(f *testing.F) {
+	f.Helper()
+	src := [4]byte{10, 0, 0, 2}
+	p := wire.PartialRequest{Chunk: 1, Retries: 1}
+	p.Wanted.AddRange(3, 70)
+	l := wire.Leave2{Leave: wire.Leave{ClientID: 7, ElapsedS: 3}, Stats: wire.NewStats()}
+	report := wire.Progress{ClientID: 7, When: 1, What: wire.WhatSummary, Seq: 2}
+	for _, b := range [][]byte{
+		wire.Join{Value: 7}.Append(nil, wire.Request, src),
+		wire.Join{Value: 2048}.Append(nil, wire.Reply, src),
+		wire.NewJoin2Request(7).Append(nil, wire.Request, src),
+		wire.NewJoin2Reply(7, 1<<21).Append(nil, wire.Reply, src),
+		wire.Block{Chunk: 1, Block: 5, Data: []byte("data")}.Append(nil, src),
+		wire.BlockRequest{Chunk: 0, Count: 1024}.Append(nil, src),
+		p.Append(nil, src),
+		wire.Leave{ClientID: 7}.Append(nil, src),
+		l.Append(nil, src),
+		report.Append(nil, wire.Request, src),
+		report.Append(nil, wire.Reply, src),
+	} {
+		f.Add(b)
+		f.Add(b[:len(b)-1])
+		f.Add(append(bytes.Clone(b), 1, 2, 3))
+	}
+	f.Add(bytes.Repeat([]byte{0xff}, 1080))
+}
+
+// FuzzFrisbeePacket: no panic, and what decodes encodes back to what was
+// decoded; the encoding of that is stable.
+func FuzzFrisbeePacket(f *testing.F) {
+	frisbeeSeeds(f)
+	f.Fuzz(func(t *testing.T, datagram []byte) {
+		h, body, err := wire.Split(datagram)
+		if err != nil {
+			return
+		}
+		again, ok := frisbeeReencode(h, body)
+		if !ok {
+			return
+		}
+		if n := min(len(again), wire.HeaderBytes+int(h.DataLen)); !frisbeeSame(h, datagram[:n], again[:n]) {
+			t.Fatalf("%v type %d:\n got %x\nwant %x", h.Subtype, h.Type, again, datagram)
+		}
+		h2, body2, err := wire.Split(again)
+		if err != nil {
+			t.Fatalf("our own packet does not decode: %v", err)
+		}
+		if twice, ok := frisbeeReencode(h2, body2); !ok || !bytes.Equal(twice, again) {
+			t.Fatalf("encoding is not stable:\n%x\n%x", again, twice)
+		}
+	})
+}
+
+// frisbeeSame compares what the decoder keeps: not datalen, nor the type of the
+// kinds that have only one, nor the unused end of a statistics record.
+func frisbeeSame(h wire.Header, a, b []byte) bool {
+	const statsUsedBytes = 128
+	end := len(a)
+	switch h.Subtype {
+	case wire.SubLeave2:
+		end = min(end, wire.HeaderBytes+8+statsUsedBytes)
+	case wire.SubProgress:
+		end = min(end, wire.HeaderBytes+32+statsUsedBytes)
+	}
+	return bytes.Equal(a[4:8], b[4:8]) && bytes.Equal(a[12:end], b[12:end])
+}
+
+func frisbeeReencode(h wire.Header, body []byte) ([]byte, bool) {
+	switch h.Subtype {
+	case wire.SubJoin:
+		m, err := wire.ParseJoin(body)
+		return m.Append(nil, h.Type, h.SrcIP), err == nil
+	case wire.SubJoin2:
+		m, err := wire.ParseJoin2(body)
+		return m.Append(nil, h.Type, h.SrcIP), err == nil
+	case wire.SubBlock:
+		m, err := wire.ParseBlock(body)
+		return m.Append(nil, h.SrcIP), err == nil
+	case wire.SubRequest:
+		m, err := wire.ParseRequest(body)
+		return m.Append(nil, h.SrcIP), err == nil
+	case wire.SubPRequest:
+		var m wire.PartialRequest
+		err := wire.ParsePartialRequest(&m, body)
+		return m.Append(nil, h.SrcIP), err == nil
+	case wire.SubLeave:
+		m, err := wire.ParseLeave(body)
+		return m.Append(nil, h.SrcIP), err == nil
+	case wire.SubLeave2:
+		m, err := wire.ParseLeave2(body)
+		return m.Append(nil, h.SrcIP), err == nil
+	default:
+		var m wire.Progress
+		err := wire.ParseProgress(&m, h.Type, body)
+		return m.Append(nil, h.Type, h.SrcIP), err == nil
+	}
+}
+
+// FuzzFrisbeeMaster: no panic, and what decodes encodes back to the same bytes
+// but for what follows the name.
+func FuzzFrisbeeMaster(f *testing.F) {
+	get, _ := wire.GetRequest{Methods: wire.AnyMethod, ImageID: "emulab-ops/FBSD"}.Append(nil)
+	put, _ := wire.PutRequest{ImageID: "up.ndz", FileBytes: 1 << 33}.Append(nil)
+	f.Add(get)
+	f.Add(put)
+	f.Add((&wire.GetReply{Port: 1, Signature: wire.MTimeSignature(5)}).Append(nil))
+	f.Add((&wire.PutReply{Port: 1, Exists: true}).Append(nil))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		if m, err := wire.ParseGetRequest(msg); err == nil {
+			again, err := m.Append(nil)
+			if m2, err2 := wire.ParseGetRequest(again); err != nil || err2 != nil || m2 != m {
+				t.Fatalf("%+v became %+v: %v, %v", m, m2, err, err2)
+			}
+		}
+		if m, err := wire.ParsePutRequest(msg); err == nil {
+			again, err := m.Append(nil)
+			if m2, err2 := wire.ParsePutRequest(again); err != nil || err2 != nil || m2 != m {
+				t.Fatalf("%+v became %+v: %v, %v", m, m2, err, err2)
+			}
+		}
+		if m, err := wire.ParseGetReply(msg); err == nil {
+			if m2, err := wire.ParseGetReply(m.Append(nil)); err != nil || m2 != m {
+				t.Fatalf("%+v became %+v: %v", m, m2, err)
+			}
+		}
+		if m, err := wire.ParsePutReply(msg); err == nil {
+			if m2, err := wire.ParsePutReply(m.Append(nil)); err != nil || m2 != m {
+				t.Fatalf("%+v became %+v: %v", m, m2, err)
+			}
+		}
+	})
+}
+
+// datagramsOf cuts the fuzzer's bytes into datagrams: a length byte pair, then
+// the datagram.
+func datagramsOf(b []byte) (list [][]byte) {
+	for len(b) > 2 && len(list) < 200 {
+		n := min(int(b[0])|int(b[1])<<8, len(b)-2)
+		list = append(list, b[2:2+n])
+		b = b[2+n:]
+	}
+	return list
+}
+
+func joinDatagrams(list ...[]byte) (b []byte) {
+	for _, d := range list {
+		b = append(append(b, byte(len(d)), byte(len(d)>>8)), d...)
+	}
+	return b
+}
+
+// FuzzFrisbeeServer gives the session machine any sequence of datagrams: it
+// must stay within its bounds, and send only blocks that the file has.
+func FuzzFrisbeeServer(f *testing.F) {
+	src := [4]byte{10, 0, 0, 2}
+	p := wire.PartialRequest{Chunk: 2, Retries: 1}
+	p.Wanted.AddRange(0, 1024)
+	f.Add(joinDatagrams(
+		wire.NewJoin2Request(7).Append(nil, wire.Request, src), wire.BlockRequest{Count: 1024}.Append(nil, src),
+		p.Append(nil, src), p.Append(nil, src), wire.Leave{ClientID: 7}.Append(nil, src),
+	))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		const fileBytes = 2<<20 + 5000
+		at := netip.MustParseAddrPort("239.1.1.1:3000")
+		now := time.Unix(1000, 0)
+		s, err := server.NewSession(server.SessionConfig{
+			Self: netip.MustParseAddr("10.0.0.1"), Address: at, FileBytes: fileBytes, Linger: server.LingerLastClient, HeartbeatSeconds: 1,
+		}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := netip.MustParseAddrPort("10.0.0.2:3000")
+		for _, d := range datagramsOf(input) {
+			s.Receive(now, from, d)
+			now = now.Add(frisbeeStep(t, s, now))
+			s.TakeEvents(nil)
+		}
+		if st := s.Stats(now); st.Clients > 1 || st.QueueElementsMost > 6 {
+			t.Fatalf("one address and three chunks grew to %+v", st)
+		}
+		for range 100_000 { // it comes to its end when nobody asks any more
+			a := s.Next(now)
+			if a.Kind == server.ActFinish {
+				return
+			}
+			if a.Kind == server.ActSleep {
+				now = a.Until
+			}
+		}
+		t.Fatal("the session does not end")
+	})
+}
+
+func frisbeeStep(t *testing.T, s *server.Session, now time.Time) time.Duration {
+	t.Helper()
+	a := s.Next(now)
+	geo := s.Geometry()
+	if a.Kind == server.ActBlocks && (a.Count < 1 || a.Chunk >= geo.Chunks() || a.First+a.Count > geo.ChunkBlocks(a.Chunk)) {
+		t.Fatalf("blocks that the file does not have: %+v", a)
+	}
+	if a.Kind == server.ActSend && len(a.Datagram) > 40 {
+		t.Fatalf("reply of %d bytes", len(a.Datagram))
+	}
+	return 100 * time.Microsecond
+}
+
+// FuzzFrisbeeClient gives the reception machine any sequence of datagrams: it
+// must hold no more chunks than it may, and hand out none but of the file.
+func FuzzFrisbeeClient(f *testing.F) {
+	src := [4]byte{10, 0, 0, 1}
+	f.Add(joinDatagrams(
+		wire.NewJoin2Reply(7, 5000).Append(nil, wire.Reply, src), wire.Block{Block: 4}.Append(nil, src), wire.Block{Block: 2}.Append(nil, src),
+		wire.Block{}.Append(nil, src), wire.Block{Block: 1}.Append(nil, src), wire.Block{Block: 3}.Append(nil, src),
+	))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		at := netip.MustParseAddrPort("239.1.1.1:3000")
+		now := time.Unix(1000, 0)
+		r := client.NewReception(client.ReceptionConfig{
+			Self: netip.MustParseAddr("10.0.0.2"), Address: at, ID: 7, Raw: true, Buffers: 4, Heartbeat: true, Rand: rand.New(rand.NewPCG(1, 2)),
+		}, now)
+		from := netip.MustParseAddrPort("10.0.0.1:3000")
+		held := 0
+		for _, d := range datagramsOf(input) {
+			r.Receive(now, from, d)
+			r.Tick(now)
+			if n := len(r.TakeSends()); n > 64 {
+				t.Fatalf("%d datagrams in answer to one", n)
+			}
+			geo, _ := r.Joined()
+			for _, c := range r.TakeReady() {
+				if held++; held > 4 {
+					t.Fatal("more chunks than buffers")
+				}
+				if c.Index >= geo.Chunks() || len(c.Data) != geo.ChunkLen(c.Index) {
+					t.Fatalf("chunk %d of %d bytes is not of the file", c.Index, len(c.Data))
+				}
+			}
+			if due := r.Due(now); r.Err() == nil && due.Before(now.Add(-time.Hour)) {
+				t.Fatalf("due at %v", due)
+			}
+			now = now.Add(10 * time.Millisecond)
+		}
+	})
+}
+
+// TestFrisbeeSeedCaptures makes sure that the captures that the seeds stand
+// for are where they are looked for.
+func TestFrisbeeSeedCaptures(t *testing.T) {
+	t.Parallel()
+	if paths, err := filepath.Glob(filepath.Join(shared.Path(t, "vectors/frisbee"), "*.pcap.gz")); err != nil || len(paths) < 11 {
+		t.Fatalf("%d captures, error %v", len(paths), err)
+	}
+}
