@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -74,9 +75,12 @@ func (s *Server) commit(work []pending, leases []Lease) []Lease {
 	for _, p := range work {
 		leases = append(leases, p.lease)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.CommitTimeout)
+	ctx := s.watch.begin(s.now())
 	err := s.cfg.Leases.Commit(ctx, leases)
-	cancel()
+	s.watch.end()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
 	s.counts.commits.Add(1)
 	if err != nil {
 		s.log.Error("leases not stored, no answer sent; clients will ask again", "leases", len(leases), "error", err)
@@ -164,5 +168,51 @@ func (s *Server) Forget(ctx context.Context, ip netip.Addr) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// watchdog gives each write of the store a context and cancels it when the
+// write takes too long. It is a look at the clock once a second instead of a
+// timer for each write: a new timer wakes an idle processor.
+type watchdog struct {
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	since  Instant
+	busy   bool
+}
+
+var errCommitTimeout = errors.New("dhcp: the store did not finish a write in time; is the disk full or failing?")
+
+func (w *watchdog) begin(now Instant) context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil || w.ctx.Err() != nil {
+		w.ctx, w.cancel = context.WithCancelCause(context.Background())
+	}
+	w.since, w.busy = now, true
+	return w.ctx
+}
+
+func (w *watchdog) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy = false
+}
+
+// check cancels the write under way if it began more than limit ago.
+func (w *watchdog) check(now, limit Instant) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy && now-w.since > limit {
+		w.cancel(errCommitTimeout)
+	}
+}
+
+func (w *watchdog) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cancel != nil {
+		w.cancel(nil)
 	}
 }

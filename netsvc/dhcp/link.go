@@ -9,14 +9,13 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
 // link is one UDP socket: one port on one interface or address.
 type link struct {
 	udp        *net.UDPConn
-	conn       *ipv4.PacketConn
+	raw        syscall.RawConn
 	iface      string
 	index      int // of the interface, 0 if bound to an address
 	mtuBytes   int
@@ -44,7 +43,10 @@ func listen(iface string, at netip.AddrPort) (*link, error) {
 		return nil, fmt.Errorf("dhcp: listen on %s%s: %w", at, onInterface(iface), err)
 	}
 	l.udp = pc.(*net.UDPConn)
-	l.conn = ipv4.NewPacketConn(l.udp)
+	if l.raw, err = l.udp.SyscallConn(); err != nil {
+		l.close()
+		return nil, fmt.Errorf("dhcp: listen on %s: %w", at, err)
+	}
 	return l, nil
 }
 
@@ -80,6 +82,10 @@ func prepare(fd int, iface string) error {
 	return nil
 }
 
+// bound reports whether the socket has an address of its own, and so a source
+// address for what it sends.
+func (l *link) bound() bool { return !l.addr.IsUnspecified() }
+
 func (l *link) local() netip.AddrPort { return l.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // interrupt makes a read that blocks, and every later one, return.
@@ -108,58 +114,42 @@ func isTransient(err error) bool {
 // batch is what one receiving goroutine reuses: datagrams, the packet view,
 // and a reply buffer for each.
 type batch struct {
-	link     *link
-	packet   Packet
-	messages []ipv4.Message
-	replies  [][replyBytesMax]byte
-	out      []outgoing
-	writer   writer
-	ifaces   [batchDatagrams]int
+	link    *link
+	packet  Packet
+	inbox   *inbox
+	replies [][replyBytesMax]byte
+	out     []outgoing
+	writer  *writer
+	ifaces  [batchDatagrams]int
 }
-
-// controlBytesMax holds a packet info and a time stamp.
-const controlBytesMax = 128
 
 func newBatch(l *link) *batch {
-	b := &batch{link: l, messages: make([]ipv4.Message, batchDatagrams), replies: make([][replyBytesMax]byte, batchDatagrams)}
-	for i := range b.messages {
-		// One octet more than a packet may have, to see one that was cut.
-		b.messages[i].Buffers = [][]byte{make([]byte, packetBytesMax+1)}
-		b.messages[i].OOB = make([]byte, controlBytesMax)
-	}
-	b.writer = *newWriter(l)
-	return b
+	return &batch{link: l, inbox: newInbox(l.raw), replies: make([][replyBytesMax]byte, batchDatagrams), writer: newWriter(l)}
 }
-
-func (b *batch) read() (int, error) { return b.link.conn.ReadBatch(b.messages, 0) }
-
-func (b *batch) ifaceIndex(i int) int { return b.ifaces[i] }
 
 // request returns datagram i of the last read and what is known of its way
 // here. It is false for one that was cut or has no IPv4 source.
 func (b *batch) request(i int) (data []byte, in Ingress, arrived time.Time, ok bool) {
-	m := &b.messages[i]
-	source, isUDP := m.Addr.(*net.UDPAddr)
-	if !isUDP || m.N > packetBytesMax || m.Flags&unix.MSG_TRUNC != 0 {
+	data, source, control, ok := b.inbox.datagram(i)
+	if !ok {
 		return nil, Ingress{}, time.Time{}, false
 	}
-	from := source.AddrPort()
-	info := parseControl(m.OOB[:m.NN])
+	info := parseControl(control)
 	b.ifaces[i] = b.link.index
 	if info.iface != 0 {
 		b.ifaces[i] = info.iface
 	}
 	in = Ingress{
 		Local:      info.local,
-		Source:     netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+		Source:     source,
 		Unicast:    info.local.IsValid() && info.local == info.dest,
 		BootServer: b.link.bootServer,
 		MTUBytes:   b.link.mtuBytes,
 	}
-	if !b.link.addr.IsUnspecified() {
+	if b.link.bound() {
 		in.Local, in.Unicast = b.link.addr, true
 	}
-	return m.Buffers[0][:m.N], in, info.arrived, true
+	return data, in, info.arrived, true
 }
 
 // arrival is what the kernel says of one datagram.

@@ -7,26 +7,16 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 )
 
 // writer is what one sending goroutine reuses for a link.
 type writer struct {
-	messages []ipv4.Message
-	addrs    []net.UDPAddr
-	waiting  []outgoing // committed replies, used by the committer only
+	outbox  *outbox
+	waiting []outgoing // committed replies, used by the committer only
 }
 
-func newWriter(*link) *writer {
-	w := &writer{messages: make([]ipv4.Message, batchDatagrams), addrs: make([]net.UDPAddr, batchDatagrams)}
-	for i := range w.messages {
-		w.messages[i].Buffers = make([][]byte, 1)
-		w.messages[i].OOB = make([]byte, 0, controlBytesMax)
-		w.addrs[i].IP = make(net.IP, net.IPv4len)
-		w.messages[i].Addr = &w.addrs[i]
-	}
-	return w
-}
+func newWriter(l *link) *writer { return &writer{outbox: newOutbox(l.raw)} }
 
 // send sends replies out of the link they belong to, and reports each.
 func (s *Server) send(l *link, w *writer, out []outgoing) {
@@ -49,10 +39,10 @@ func (s *Server) sendSome(l *link, w *writer, out []outgoing) {
 			}
 			o.dest = broadcastTo(o.dest.Addr.Port())
 		}
-		w.fill(n, o)
+		w.put(n, l, o)
 		n++
 	}
-	failed := s.writeAll(l, w.messages[:n])
+	failed := s.writeAll(l, w.outbox, n)
 	for i := range out {
 		s.counts.sent[min(out[i].event.Type, typesMax)].Add(1)
 		if s.cfg.Served != nil {
@@ -62,40 +52,44 @@ func (s *Server) sendSome(l *link, w *writer, out []outgoing) {
 	s.counts.reasons[ReasonSendFailed].Add(uint64(failed))
 }
 
-func (w *writer) fill(i int, o *outgoing) {
-	m, a := &w.messages[i], &w.addrs[i]
-	m.Buffers[0] = o.reply
-	to, from := o.dest.Addr.Addr().As4(), netip.IPv4Unspecified().As4()
-	if o.from.Is4() {
-		from = o.from.As4()
+// put makes message i. Where the socket has no address of its own, the reply
+// leaves from the address the request came in on, a broadcast out of the same
+// interface.
+func (w *writer) put(i int, l *link, o *outgoing) {
+	from, iface := o.from, 0
+	if l.bound() {
+		from = netip.Addr{}
 	}
-	copy(a.IP, to[:])
-	a.Port = int(o.dest.Addr.Port())
-	iface := 0
 	if o.dest.Kind == DestBroadcast {
 		iface = o.iface
 	}
-	m.OOB = appendPacketInfo(m.OOB[:0], iface, from)
+	w.outbox.put(i, o.reply, o.dest.Addr, from, iface)
 }
 
-// sendTimeout bounds one write: a full interface queue must not hold up the
-// receivers.
+// sendTimeout bounds the wait for a full interface queue: it must not hold up
+// the receivers for long.
 const sendTimeout = time.Second
 
-// writeAll writes every message, going on after one that fails, and returns
-// how many failed.
-func (s *Server) writeAll(l *link, messages []ipv4.Message) (failed int) {
-	for len(messages) > 0 {
-		_ = l.udp.SetWriteDeadline(time.Now().Add(sendTimeout))
-		n, err := l.conn.WriteBatch(messages, 0)
-		if err != nil && n <= 0 {
-			if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-				return failed + len(messages)
-			}
-			n, failed = 1, failed+1
-			s.log.Debug("send", "to", messages[0].Addr.String(), "error", err)
+// writeAll writes n messages, going on after one that fails, and returns how
+// many failed. A deadline is set only when there is something to wait for.
+func (s *Server) writeAll(l *link, o *outbox, n int) (failed int) {
+	wait := false
+	for at := 0; at < n; {
+		var err error
+		at, err = o.write(at, n, wait)
+		switch {
+		case err == nil:
+			return failed
+		case errors.Is(err, unix.EAGAIN):
+			wait = true
+			_ = l.udp.SetWriteDeadline(time.Now().Add(sendTimeout))
+			continue
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+			return failed + n - at
 		}
-		messages = messages[n:]
+		s.log.Debug("send", "to", o.to(at).String(), "error", err)
+		at++
+		failed++
 	}
 	return failed
 }

@@ -40,7 +40,7 @@ func (s *Server) serveBatch(b *batch, n int) {
 		s.serveOne(b, i, dir, now, wall)
 	}
 	s.mu.Unlock()
-	s.send(b.link, &b.writer, b.out)
+	s.send(b.link, b.writer, b.out)
 	b.out = b.out[:0]
 }
 
@@ -62,7 +62,7 @@ func (s *Server) serveOne(b *batch, i int, dir Directory, now Instant, wall time
 	s.counts.reasons[d.Reason].Add(1)
 	s.note(&b.packet, d, now)
 	applied := s.table.Apply(d.Change, now)
-	out := outgoing{reply: d.Reply, dest: d.Dest, from: in.Local, iface: b.ifaceIndex(i), event: d.event(in)}
+	out := outgoing{reply: d.Reply, dest: d.Dest, from: in.Local, iface: b.ifaces[i], event: d.event(in)}
 	switch {
 	case applied.Write:
 		applied.Lease.At = wall

@@ -53,7 +53,7 @@ type Config struct {
 	// requests and must not block.
 	Snapshot func() Directory
 	Leases   Leases
-	// CommitTimeout bounds one Leases.Commit, 5 s if zero.
+	// CommitTimeout bounds one Leases.Commit, 5 s if zero, to within a second.
 	CommitTimeout time.Duration
 	// Served, if set, hears of each reply after it was sent. It is called on
 	// the server's goroutines and must not block.
@@ -89,6 +89,7 @@ type Server struct {
 	counts  counters
 	replies sync.Pool // of *replyBuffer
 	warned  warnings
+	watch   watchdog
 
 	mu    sync.Mutex // guards table and queue
 	table *Table
@@ -201,9 +202,10 @@ func (s *Server) now() Instant { return time.Since(s.start) }
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var receivers, committer sync.WaitGroup
-	drained := make(chan struct{})
+	var receivers, committer, ticker sync.WaitGroup
+	drained, finished := make(chan struct{}), make(chan struct{})
 	committer.Go(func() { s.commitLoop(drained) })
+	ticker.Go(func() { s.tick(finished) })
 	for _, l := range s.links {
 		receivers.Go(func() {
 			if err := s.receive(l); err != nil {
@@ -211,7 +213,6 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	receivers.Go(func() { s.tick(ctx) })
 	<-ctx.Done()
 	for _, l := range s.links {
 		l.interrupt()
@@ -219,6 +220,8 @@ func (s *Server) Run(ctx context.Context) error {
 	receivers.Wait()
 	close(drained)
 	committer.Wait()
+	close(finished)
+	ticker.Wait()
 	s.close()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -226,18 +229,21 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// tickEvery is how often leases end without a request coming in.
-const tickEvery = 10 * time.Second
+// tickEvery is how often leases end without a request coming in, and how
+// exact CommitTimeout is.
+const tickEvery = time.Second
 
-// tick ends leases while nobody asks, so that the store and operators see it.
-func (s *Server) tick(ctx context.Context) {
+// tick ends leases while nobody asks, so that the store and operators see it,
+// and watches the store.
+func (s *Server) tick(finished <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-finished:
 			return
 		case <-ticker.C:
+			s.watch.check(s.now(), s.cfg.CommitTimeout)
 			s.mu.Lock()
 			s.advance(s.cfg.Snapshot(), s.now())
 			s.mu.Unlock()
@@ -249,7 +255,7 @@ func (s *Server) tick(ctx context.Context) {
 func (s *Server) receive(l *link) error {
 	b := newBatch(l)
 	for {
-		n, err := b.read()
+		n, err := b.inbox.read()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			return nil
@@ -264,6 +270,7 @@ func (s *Server) receive(l *link) error {
 }
 
 func (s *Server) close() {
+	s.watch.close()
 	for _, l := range s.links {
 		l.close()
 	}
