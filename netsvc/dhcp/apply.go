@@ -30,7 +30,7 @@ type Change struct {
 	Term   Instant
 	Commit bool // the store does not hold this promise yet
 	xid    uint32
-	class  askerClass
+	class  Class
 }
 
 // Applied is what Apply did: the record to store, if any, and a ticket that
@@ -109,7 +109,7 @@ func (t *Table) take(c Change, now Instant) *binding {
 	}
 	t.setState(b, bindingFree, 0)
 	b.client = c.Client
-	b.durable, b.xid, b.class = false, 0, askerClass{}
+	b.durable, b.xid, b.class = false, 0, Class{}
 	b.generation++
 	t.reindex(b)
 	return b

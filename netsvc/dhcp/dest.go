@@ -49,7 +49,7 @@ func (t *turn) destination(kind MessageType, ip netip.Addr) Dest {
 		return Dest{DestUDP, netip.AddrPortFrom(giaddr, t.relayPort())}
 	case kind == Nak:
 		return broadcastTo(client)
-	case !ciaddr.IsUnspecified():
+	case kind == Ack && !ciaddr.IsUnspecified(): // in DISCOVER it is anybody's
 		return Dest{DestUDP, netip.AddrPortFrom(ciaddr, client)}
 	case t.p.Flags()&flagBroadcast != 0, !ip.IsValid(), t.subnet.AlwaysBroadcast, t.client.Type != htypeEthernet:
 		return broadcastTo(client)

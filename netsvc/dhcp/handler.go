@@ -38,8 +38,20 @@ type Decision struct {
 	Change Change
 	Node   string // the sender's node, empty if unknown
 	Client HardwareAddr
-	Arch   Arch // of the asker, when a boot file was looked up
+	Class  Class
 }
+
+// Class is what the sender of a message says it is, in short.
+type Class struct {
+	Arch Arch
+	// PXE, HTTP, IPXE and UBoot say which firmware asks. An operating system
+	// sets none of them.
+	PXE, HTTP, IPXE, UBoot bool
+}
+
+// Firmware reports whether the machine is on its way to an operating system:
+// for Emulab, PXEBOOTING and not BOOTING.
+func (c Class) Firmware() bool { return c.PXE || c.HTTP || c.IPXE || c.UBoot }
 
 // hopsMax is how many relays a request may have passed (RFC 1542 §4.1.1).
 const hopsMax = 16
@@ -62,7 +74,7 @@ type turn struct {
 	server netip.Addr // option 54 of the reply
 	res    Reservation
 	known  bool // res is valid
-	arch   Arch // of the asker
+	class  Class
 }
 
 // Decide answers one request. It is a function of its arguments: it reads the
@@ -70,7 +82,7 @@ type turn struct {
 // table must have been advanced to now and configured with dir's subnets. The
 // reply is appended to dst, which needs a capacity of 1472 to stay where it is.
 func Decide(dst []byte, p *Packet, in Ingress, dir Directory, table *Table, now Instant) Decision {
-	t := turn{p: p, in: in, dir: dir, table: table, now: now, dst: dst, arch: ArchUnknown}
+	t := turn{p: p, in: in, dir: dir, table: table, now: now, dst: dst, class: Class{Arch: ArchUnknown}}
 	if reason := t.admit(); reason != 0 {
 		return t.silent(reason)
 	}
@@ -120,6 +132,9 @@ func (t *turn) admit() Reason {
 	}
 	t.findServer()
 	t.res, t.known = t.dir.ByHardware(client)
+	if t.known && t.res.Ignore {
+		return ReasonIgnored
+	}
 	return 0
 }
 
@@ -253,11 +268,9 @@ func (t *turn) discover() Decision {
 		return t.silent(ReasonBusy)
 	}
 	d := t.lease(Offer, ip, reason)
-	asker := AskerOf(t.p)
 	d.Change = Change{
 		Kind: ChangeOffer, IP: ip, Client: t.client, Node: t.res.Node,
-		xid:   t.p.XID(),
-		class: askerClass{arch: asker.Arch, pxe: asker.PXE, http: asker.HTTP, ipxe: asker.IPXE},
+		xid: t.p.XID(), class: t.class,
 	}
 	return d
 }
@@ -340,13 +353,13 @@ func (t *turn) inform() Decision {
 }
 
 func (t *turn) silent(reason Reason) Decision {
-	return Decision{Reason: reason, Reply: t.dst, Node: t.res.Node, Client: t.client, Arch: t.arch}
+	return Decision{Reason: reason, Reply: t.dst, Node: t.res.Node, Client: t.client, Class: t.class}
 }
 
 func (t *turn) finish(w *replyWriter, kind MessageType, reason Reason, dest Dest) Decision {
 	return Decision{
 		Type: kind, Reason: reason, Reply: w.finish(t.p), Dest: dest,
-		Node: t.res.Node, Client: t.client, Arch: t.arch,
+		Node: t.res.Node, Client: t.client, Class: t.class,
 	}
 }
 

@@ -20,6 +20,7 @@ type link struct {
 	index      int // of the interface, 0 if bound to an address
 	mtuBytes   int
 	addr       netip.Addr // bound address, unspecified on an interface
+	port       uint16
 	bootServer bool
 }
 
@@ -47,6 +48,7 @@ func listen(iface string, at netip.AddrPort) (*link, error) {
 		l.close()
 		return nil, fmt.Errorf("dhcp: listen on %s: %w", at, err)
 	}
+	l.port = l.local().Port()
 	return l, nil
 }
 

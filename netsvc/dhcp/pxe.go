@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Arch is a client's processor and firmware (IANA Processor Architecture
@@ -143,10 +144,16 @@ func AskerOf(p *Packet) Asker {
 }
 
 const (
-	classPXE  = "PXEClient"
-	classHTTP = "HTTPClient"
-	classIPXE = "iPXE"
+	classPXE   = "PXEClient"
+	classHTTP  = "HTTPClient"
+	classIPXE  = "iPXE"
+	classUBoot = "U-boot" // followed by .arm and such
 )
+
+func (a *Asker) class() Class {
+	uboot := len(a.VendorClass) >= len(classUBoot) && strings.EqualFold(string(a.VendorClass[:len(classUBoot)]), classUBoot)
+	return Class{Arch: a.Arch, PXE: a.PXE, HTTP: a.HTTP, IPXE: a.IPXE, UBoot: uboot}
+}
 
 // isIPXEClass accepts the bare string iPXE sends, and the length-prefixed form
 // RFC 3004 asks for.

@@ -22,13 +22,13 @@ func newRawSocket() (*rawSocket, error) {
 
 func (r *rawSocket) close() { _ = unix.Close(r.fd) }
 
-// send sends a reply to the client's chaddr, which the reply holds.
-func (r *rawSocket) send(o *outgoing) error {
+// send sends a reply from a port to the client's chaddr, which the reply holds.
+func (r *rawSocket) send(o *outgoing, from uint16) error {
 	if len(o.reply) < optionsOffset || !o.from.Is4() {
 		return unix.EINVAL
 	}
 	var room [replyBytesMax + ipUDPBytes]byte
-	frame := appendDatagram(room[:0], netip.AddrPortFrom(o.from, serverPort), o.dest.Addr, o.reply)
+	frame := appendDatagram(room[:0], netip.AddrPortFrom(o.from, from), o.dest.Addr, o.reply)
 	to := unix.SockaddrLinklayer{Protocol: swap16(unix.ETH_P_IP), Ifindex: o.iface, Halen: o.reply[2]}
 	if to.Halen > uint8(len(to.Addr)) {
 		return unix.EINVAL

@@ -27,6 +27,7 @@ const (
 	ReasonUnknownRelay
 	ReasonNoSubnet
 	ReasonOff
+	ReasonIgnored
 	ReasonUnknownClient
 	ReasonReservedElsewhere
 	ReasonPoolEmpty
@@ -77,6 +78,7 @@ var reasonTexts = [reasonCount]string{
 	ReasonUnknownRelay:      "the relay address is of no served subnet",
 	ReasonNoSubnet:          "no subnet is configured for where this came from",
 	ReasonOff:               "the subnet's mode is off",
+	ReasonIgnored:           "the node is left to another server",
 	ReasonUnknownClient:     "no reservation, and the subnet has no pool",
 	ReasonReservedElsewhere: "the node has no address on this subnet, and there is no pool",
 	ReasonPoolEmpty:         "the pool has no free address",

@@ -68,8 +68,8 @@ func (t *turn) asker() Asker {
 		return a
 	}
 	b := t.table.ofClient(t.client, t.subnet)
-	if b.heldBy(t.client, t.now) && b.xid == t.p.XID() && (b.class.pxe || b.class.http) {
-		a.Arch, a.PXE, a.HTTP, a.IPXE = b.class.arch, b.class.pxe, b.class.http, b.class.ipxe
+	if b.heldBy(t.client, t.now) && b.xid == t.p.XID() && (b.class.PXE || b.class.HTTP) {
+		a.Arch, a.PXE, a.HTTP, a.IPXE = b.class.Arch, b.class.PXE, b.class.HTTP, b.class.IPXE
 	}
 	return a
 }
@@ -77,7 +77,7 @@ func (t *turn) asker() Asker {
 // writeBoot asks what the client loads and tells it in its own way. It reports
 // whether there is anything.
 func (t *turn) writeBoot(w *replyWriter, a Asker) bool {
-	t.arch = a.Arch
+	t.class = a.class()
 	if a.PXE {
 		w.echo(t.p, OptClientUUID)
 	}
@@ -176,7 +176,7 @@ func (t *turn) writeParameter(w *replyWriter, code uint8) {
 	case OptRouter:
 		w.addrOption(code, t.subnet.Routers...)
 	case OptDNS:
-		w.addrOption(code, t.subnet.DNS...)
+		w.addrOption(code, t.nameServers()...)
 	case OptNTP:
 		w.addrOption(code, t.subnet.NTP...)
 	case OptDomainName:
@@ -184,6 +184,13 @@ func (t *turn) writeParameter(w *replyWriter, code uint8) {
 	case OptHostName:
 		w.textOption(code, t.hostname(), false)
 	}
+}
+
+func (t *turn) nameServers() []netip.Addr {
+	if len(t.res.DNS) > 0 {
+		return t.res.DNS
+	}
+	return t.subnet.DNS
 }
 
 func (t *turn) hostname() string {

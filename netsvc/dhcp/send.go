@@ -34,7 +34,7 @@ func (s *Server) sendSome(l *link, w *writer, out []outgoing) {
 	for i := range out {
 		o := &out[i]
 		if o.dest.Kind == DestHardware {
-			if s.raw != nil && s.raw.send(o) == nil {
+			if s.raw != nil && s.raw.send(o, l.port) == nil {
 				continue
 			}
 			o.dest = broadcastTo(o.dest.Addr.Port())

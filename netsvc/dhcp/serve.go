@@ -50,7 +50,7 @@ func (s *Server) serveOne(b *batch, i int, dir Directory, now Instant, wall time
 		s.counts.reasons[ReasonMalformed].Add(1)
 		return
 	}
-	if b.packet.Type() == Discover && !arrived.IsZero() && wall.Sub(arrived) > staleDiscoverAfter {
+	if b.packet.Type() == Discover && isStale(arrived, wall) {
 		s.counts.reasons[ReasonStale].Add(1)
 		return
 	}
@@ -72,6 +72,17 @@ func (s *Server) serveOne(b *batch, i int, dir Directory, now Instant, wall time
 	}
 }
 
+// isStale reports whether a DISCOVER waited so long for us that its client has
+// sent another. Under overload these go first. A wait that is too long to be
+// one is a step of the clock.
+func isStale(arrived, now time.Time) bool {
+	age := now.Sub(arrived)
+	return !arrived.IsZero() && age > staleDiscoverAfter && age < queueAgeMax
+}
+
+// queueAgeMax is more than any datagram waits in a socket.
+const queueAgeMax = 5 * time.Minute
+
 // writes reports whether applying the change gives the store a record.
 func (c Change) writes() bool {
 	switch c.Kind {
@@ -86,7 +97,7 @@ func (c Change) writes() bool {
 func (d Decision) event(in Ingress) Event {
 	return Event{
 		Node: d.Node, Client: d.Client, Type: d.Type, Reason: d.Reason,
-		Arch: d.Arch, IP: d.Change.IP, BootServer: in.BootServer,
+		Class: d.Class, IP: d.Change.IP, BootServer: in.BootServer,
 	}
 }
 

@@ -67,8 +67,8 @@ type Event struct {
 	Client HardwareAddr
 	Type   MessageType
 	Reason Reason
-	Arch   Arch // ArchUnknown if the asker did not say
-	IP     netip.Addr
+	Class  Class
+	IP     netip.Addr // given or kept; not set by a proxy's answer and a NAK
 	// BootServer is set for an answer on port 4011.
 	BootServer bool
 }

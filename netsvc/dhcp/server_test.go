@@ -282,7 +282,7 @@ func TestServerBootServerPort(t *testing.T) {
 	if string(p.File()) != "snponly.efi" || p.CIAddr() != netip.MustParseAddr("127.1.0.1") {
 		t.Errorf("file %q ciaddr %s", p.File(), p.CIAddr())
 	}
-	if e := <-l.events; !e.BootServer || e.Arch != ArchX64EFI {
+	if e := <-l.events; !e.BootServer || e.Class != (Class{Arch: ArchX64EFI, PXE: true}) {
 		t.Errorf("event %+v", e)
 	}
 }
@@ -415,7 +415,7 @@ func TestRawSocket(t *testing.T) {
 	}
 	o := &outgoing{reply: mustBuild(t, Offer, "mac=52:54:00:00:00:01 12=text:"+t.Name()), from: netip.MustParseAddr("127.0.0.1"), iface: lo.Index}
 	o.dest = Dest{DestHardware, netip.MustParseAddrPort("127.0.0.2:68")}
-	if err := raw.send(o); err != nil {
+	if err := raw.send(o, serverPort); err != nil {
 		t.Fatal(err)
 	}
 	want := appendDatagram(nil, netip.AddrPortFrom(o.from, serverPort), o.dest.Addr, o.reply)

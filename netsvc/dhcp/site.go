@@ -209,7 +209,11 @@ func (s *Subnets) findRelay(giaddr netip.Addr) *Subnet {
 	if i, ok := s.relays[giaddr]; ok {
 		return &s.list[i]
 	}
-	return s.Find(giaddr)
+	subnet := s.Find(giaddr)
+	if subnet == nil || !subnet.usable(giaddr) {
+		return nil // an answer to a broadcast address would reflect
+	}
+	return subnet
 }
 
 // Reservation binds a machine to a node and, if it has one, a fixed address.
@@ -217,6 +221,11 @@ type Reservation struct {
 	Node     string     // name in the registry
 	IP       netip.Addr // not set for a node without a fixed address
 	Hostname string     // option 12, Node if empty
+	// DNS replaces the subnet's servers if it is not empty.
+	DNS []netip.Addr
+	// Ignore leaves the machine to another server (a sub-boss, or an
+	// experiment that manages its nodes itself): it gets no answer at all.
+	Ignore bool
 }
 
 // BootFile is what a client shall load. Names of TFTP files and URLs are the

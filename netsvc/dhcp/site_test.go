@@ -140,8 +140,14 @@ func (s *testSite) addNode(words []string) error {
 		r.IP = netip.MustParseAddr(words[2])
 		s.byIP[r.IP] = r
 	}
-	if len(words) > 3 {
-		r.Hostname = words[3]
+	for _, w := range words[min(3, len(words)):] {
+		if list, ok := strings.CutPrefix(w, "dns="); ok {
+			r.DNS = parseAddrs(list)
+		} else if w == "ignore" {
+			r.Ignore = true
+		} else {
+			r.Hostname = w
+		}
 	}
 	s.byHW[hw] = r
 	return err

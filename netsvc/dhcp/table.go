@@ -65,13 +65,7 @@ type binding struct {
 
 	// What the client said in DISCOVER: some ROMs leave it out in REQUEST.
 	xid   uint32
-	class askerClass
-}
-
-// askerClass is the part of an Asker that is kept with an offer.
-type askerClass struct {
-	arch            Arch
-	pxe, http, ipxe bool
+	class Class
 }
 
 // live reports whether nobody else may have the address.
