@@ -1,0 +1,302 @@
+package tmcc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Client reaches one server.
+type Client struct {
+	Server string   // name or address
+	Ports  []uint16 // tried in this order; empty is 7777 and 14447
+	UDP    bool     // one datagram, one answer, no second try
+	Unix   string   // path of a proxy's socket, in place of Server
+	// Timeout ends a call that makes no progress; 0 waits for ever.
+	Timeout time.Duration
+	// Once makes a connection that cannot be made an error at once. The
+	// command tries for ever.
+	Once bool
+	// Bind is the local address, for tests with many nodes on one host.
+	Bind netip.Addr
+	// Debug gets a line per step; nil is silent.
+	Debug io.Writer
+}
+
+const (
+	retryPause      = 10 * time.Second // after all ports were tried
+	lookupTries     = 5
+	lookupPause     = 5 * time.Second
+	redirectsMax    = 4
+	redirectTag     = "REDIRECT="
+	redirectMax     = 256 // bytes of a redirecting reply
+	datagramMax     = 64 << 10
+	datagramDataMax = 2047 // what a C server reads of a datagram
+)
+
+// Errors that callers tell apart.
+var (
+	ErrTimeout      = errors.New("Timed out because there was no progress!") // the C client's words
+	errRedirectLoop = errors.New("tmcc: redirected too often")
+)
+
+// Do makes one exchange and copies the reply to out as it arrives.
+func (c *Client) Do(ctx context.Context, req Request, out io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	call := &call{Client: *c, req: req, progress: func() {}}
+	if c.Timeout > 0 {
+		alarm := time.AfterFunc(c.Timeout, func() { cancel(ErrTimeout) })
+		defer alarm.Stop()
+		call.progress = func() { alarm.Reset(c.Timeout) }
+	}
+	err := call.run(ctx, out)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// call is one Do, which may move to another server.
+type call struct {
+	Client
+	req      Request
+	progress func()
+}
+
+func (c *call) run(ctx context.Context, out io.Writer) error {
+	for range redirectsMax + 1 {
+		target, err := c.exchange(ctx, out)
+		if err != nil || target == "" {
+			return err
+		}
+		c.debugf("redirected to %s", target)
+		host, vnode, _ := strings.Cut(target, ":")
+		c.Server, c.Unix = host, ""
+		if vnode != "" {
+			c.req.VNode = vnode
+		}
+	}
+	return errRedirectLoop
+}
+
+// exchange asks one server. A C server resets the connection on a long request:
+// then a shorter one is sent in its place.
+func (c *call) exchange(ctx context.Context, out io.Writer) (redirect string, err error) {
+	if c.UDP && c.Unix == "" {
+		return c.exchangeUDP(ctx, out)
+	}
+	request := c.req.Bytes()
+	redirect, err = c.exchangeStream(ctx, request, out)
+	short, ok := c.req.Shortened()
+	if ok && ctx.Err() == nil && (errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)) {
+		c.debugf("server does not take %d bytes, sending %d", len(request), len(short))
+		return c.exchangeStream(ctx, short, out)
+	}
+	return redirect, err
+}
+
+func (c *call) exchangeStream(ctx context.Context, request []byte, out io.Writer) (redirect string, err error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	c.progress()
+	if err := c.send(conn, request); err != nil {
+		return "", err
+	}
+	return c.receive(conn, out)
+}
+
+// send writes the request, and half-closes where the server looks for it. A
+// proxy on a Unix socket does not.
+func (c *call) send(conn net.Conn, request []byte) error {
+	for len(request) > 0 {
+		n, err := conn.Write(request[:min(len(request), 64<<10)])
+		if err != nil {
+			return fmt.Errorf("tmcc: sending: %w", err)
+		}
+		request = request[n:]
+		c.progress()
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if version := c.req.Version; !ok || version != 0 && version < 22 {
+		return nil
+	}
+	if err := tcp.CloseWrite(); err != nil {
+		return fmt.Errorf("tmcc: sending: %w", err)
+	}
+	return nil
+}
+
+// receive copies the reply, unless it redirects.
+func (c *call) receive(conn net.Conn, out io.Writer) (redirect string, err error) {
+	in := bufio.NewReaderSize(&progressReader{conn, c.progress}, 16<<10)
+	if tag, _ := in.Peek(len(redirectTag)); string(tag) == redirectTag {
+		line, err := io.ReadAll(io.LimitReader(in, redirectMax))
+		if err != nil {
+			return "", fmt.Errorf("tmcc: receiving: %w", err)
+		}
+		target, _, _ := bytes.Cut(line[len(redirectTag):], []byte("\n"))
+		return string(target), nil
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return "", fmt.Errorf("tmcc: receiving: %w", err)
+	}
+	return "", nil
+}
+
+type progressReader struct {
+	in       io.Reader
+	progress func()
+}
+
+func (r *progressReader) Read(b []byte) (int, error) {
+	n, err := r.in.Read(b)
+	if n > 0 {
+		r.progress()
+	}
+	return n, err
+}
+
+// connect tries every port in turn until one answers. A host that is not there
+// yet is tried again for ever: nodes boot before their server does.
+func (c *call) connect(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{KeepAlive: 0} // the system's keep-alive, as in C
+	if c.Unix != "" {
+		return dialer.DialContext(ctx, "unix", c.Unix)
+	}
+	if c.Bind.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.Bind, 0))
+	}
+	addr, err := c.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		for _, port := range c.ports() {
+			var conn net.Conn
+			conn, err = dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(addr, port).String())
+			if err == nil {
+				return conn, nil
+			}
+			if !worthRetrying(err) {
+				return nil, fmt.Errorf("tmcc: %w", err)
+			}
+			c.debugf("%v", err)
+		}
+		if c.Once {
+			return nil, fmt.Errorf("tmcc: %w", err)
+		}
+		if err := sleep(ctx, retryPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func worthRetrying(err error) bool {
+	for _, errno := range []error{unix.ECONNREFUSED, unix.ECONNRESET, unix.ETIMEDOUT, unix.EAGAIN, unix.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return os.IsTimeout(err)
+}
+
+func (c *call) ports() []uint16 {
+	if len(c.Ports) > 0 {
+		return c.Ports
+	}
+	return []uint16{7777, 14447}
+}
+
+// resolve looks the server up, a few times: name servers boot too.
+func (c *call) resolve(ctx context.Context) (netip.Addr, error) {
+	if addr, err := netip.ParseAddr(c.Server); err == nil {
+		return addr, nil
+	}
+	for try := 1; ; try++ {
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", c.Server)
+		if err == nil && len(addrs) > 0 {
+			return addrs[0].Unmap(), nil
+		}
+		if try == lookupTries || c.Once || ctx.Err() != nil {
+			return netip.Addr{}, fmt.Errorf("tmcc: server %q: %w", c.Server, err)
+		}
+		if err := sleep(ctx, lookupPause); err != nil {
+			return netip.Addr{}, err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// exchangeUDP sends one datagram and takes the first that comes back. An empty
+// reply of a C server is no datagram: only a time-out ends the wait.
+func (c *call) exchangeUDP(ctx context.Context, out io.Writer) (redirect string, err error) {
+	request := c.req.Bytes()
+	if len(request) > datagramDataMax {
+		return "", fmt.Errorf("tmcc: a request of %d bytes is too long for UDP", len(request))
+	}
+	addr, err := c.resolve(ctx)
+	if err != nil {
+		return "", err
+	}
+	dialer := net.Dialer{}
+	if c.Bind.IsValid() {
+		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.Bind, 0))
+	}
+	conn, err := dialer.DialContext(ctx, "udp", net.JoinHostPort(addr.String(), strconv.Itoa(int(c.ports()[0]))))
+	if err != nil {
+		return "", fmt.Errorf("tmcc: %w", err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if _, err := conn.Write(request); err != nil {
+		return "", fmt.Errorf("tmcc: sending: %w", err)
+	}
+	buf := make([]byte, datagramMax)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return "", fmt.Errorf("tmcc: receiving: %w", err)
+	}
+	return c.receive(datagramConn{conn, bytes.NewReader(buf[:n])}, out)
+}
+
+// datagramConn reads one datagram as a stream.
+type datagramConn struct {
+	net.Conn
+	in *bytes.Reader
+}
+
+func (d datagramConn) Read(b []byte) (int, error) { return d.in.Read(b) }
+
+func (c *call) debugf(format string, args ...any) {
+	if c.Debug != nil {
+		fmt.Fprintf(c.Debug, "tmcc: "+format+"\n", args...)
+	}
+}
