@@ -1,0 +1,34 @@
+package getopt
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, want string }{
+		{"-z -s 1 in out", "[{z } {s 1}] [in out]"},
+		{"-zs1 in - -o", "[{z } {s 1} {o }] [in -]"},
+		{"in -sx -- -z", "[{s x}] [in -z]"},
+		{"-q", "error: invalid option -- 'q'"},
+		{"-:", "error: invalid option -- ':'"},
+		{"-s", "error: option requires an argument -- 's'"},
+	} {
+		options, operands, err := Parse(strings.Fields(c.args), "zs:o")
+		got := ""
+		if err != nil {
+			got = "error: " + err.Error()
+		} else {
+			var list []string
+			for _, o := range options {
+				list = append(list, fmt.Sprintf("{%c %s}", o.Letter, o.Value))
+			}
+			got = fmt.Sprintf("%v %v", list, operands)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.args, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package unzip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/ndz"
+)
+
+const (
+	usage = `usage: imageunzip [options] <input filename> [output filename]
+ -s slice     output to DOS or GPT partition number "slice" of the disk
+ -D type      with -s, set the DOS type of the partition afterwards
+ -K           keep what is in an output file: for applying a delta
+ -z           write zeros to free space
+ -c           verify the checksum of each chunk
+ -a file      verify signed checksums with the key in file
+ -k file      decrypt with the key in file
+ -u uuid      accept only the image with this id
+ -o, -O       print progress dots
+ -n           decode on one core
+ -v           print the version
+ -W, -r, -f   accepted for compatibility, without effect
+ An input of "-" is standard input, an output of "-" standard output.
+`
+	optionLetters   = "s:D:Kzco0Oa:k:u:nW:r:fdvh"
+	dotsPerLine     = 67
+	keyFileBytesMax = 64 << 10
+)
+
+// command is a parsed command line.
+type command struct {
+	in, out   string
+	slice     int
+	slicetype int // or -1
+	keep      bool
+	dots      bool
+	opts      Options
+
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// Main is imageunzip, with the old program's options, texts and exit status;
+// args are those after the program's name.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &command{slicetype: -1, stdin: stdin, stdout: stdout, stderr: stderr}
+	done, err := c.parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "imageunzip: %v\n%s", err, usage)
+		return 1
+	}
+	if done {
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	if err := c.run(ctx); err != nil {
+		fmt.Fprintf(stderr, "imageunzip: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// parse returns true if there is nothing more to do.
+func (c *command) parse(args []string) (done bool, err error) {
+	options, operands, err := getopt.Parse(args, optionLetters)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range options {
+		if o.Letter == 'v' {
+			fmt.Fprintf(c.stderr, "imageunzip: reads image versions %s to %s\n", ndz.V1, ndz.V4)
+			return true, nil
+		}
+		if err := c.option(o); err != nil {
+			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+		}
+	}
+	switch len(operands) {
+	case 1:
+		c.in, c.out = operands[0], "-"
+	case 2:
+		c.in, c.out = operands[0], operands[1]
+	default:
+		return false, errors.New("want an input and an output")
+	}
+	if c.slice > 0 && c.out == "-" {
+		return false, errors.New("option -s needs a disk to write to")
+	}
+	if c.slicetype >= 0 && c.slice == 0 {
+		return false, errors.New("option -D needs -s")
+	}
+	return false, nil
+}
+
+func (c *command) option(o getopt.Option) (err error) {
+	decode := &c.opts.Decode
+	switch o.Letter {
+	case 's':
+		c.slice, err = number(o.Value, 1, 128)
+	case 'D':
+		c.slicetype, err = number(o.Value, 0, 255)
+	case 'K':
+		c.keep = true
+	case 'z':
+		c.opts.ZeroFill = true
+	case 'c':
+		decode.Checksum = true
+	case 'a':
+		decode.Checksum = true
+		var text []byte
+		if text, err = readKeyFile(o.Value); err == nil {
+			decode.SigningKey, err = ndz.ParseSigningKey(text)
+		}
+	case 'k':
+		var text []byte
+		if text, err = readKeyFile(o.Value); err == nil {
+			decode.Key, err = ndz.ParseKey(text)
+		}
+	case 'u':
+		var id ndz.ImageID
+		id, err = ndz.ParseImageID(strings.TrimPrefix(o.Value, "0x"))
+		decode.ImageID = &id
+	case 'o', '0', 'O':
+		c.dots = true
+	case 'n':
+		c.opts.Workers = 1
+	case 'h':
+		err = errors.New("help")
+	}
+	return err
+}
+
+func number(s string, low, high int) (int, error) {
+	n, err := strconv.ParseInt(s, 0, 32)
+	if err != nil || int(n) < low || int(n) > high {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
+	}
+	return int(n), nil
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
+}
+
+func (c *command) run(ctx context.Context) error {
+	start := time.Now()
+	dots := c.progress(start)
+	stats, err := c.restore(ctx)
+	dots.End()
+	if err != nil {
+		return err
+	}
+	c.report(stats, time.Since(start))
+	return nil
+}
+
+// progress prints what the old program does with -o, and warnings.
+func (c *command) progress(start time.Time) *getopt.Dots {
+	dots := &getopt.Dots{W: c.stderr, PerLine: dotsPerLine, Start: start}
+	c.opts.Warn = func(text string) {
+		dots.End()
+		fmt.Fprintf(c.stderr, "imageunzip: warning: %s\n", text)
+	}
+	if c.dots {
+		c.opts.Progress = func(p Progress) {
+			dots.Mark('.', func(s int64) string { return fmt.Sprintf("%4d %6d", s, p.Chunks-p.Stats.Chunks) })
+		}
+	}
+	return dots
+}
+
+func (c *command) report(s Stats, took time.Duration) {
+	actual := s.WrittenBytes + s.ZeroedBytes
+	fmt.Fprintf(c.stderr, "Decompressed %d bytes, wrote %d bytes (%d actual) in %d.%03d seconds\n",
+		s.WrittenBytes+s.ClippedBytes, max(s.EndBytes, actual), actual, took.Milliseconds()/1000, took.Milliseconds()%1000)
+	fmt.Fprintf(c.stderr, "%d bytes of data in %d ops (%d bytes/op)\n",
+		s.WrittenBytes, s.WriteRequests, s.WrittenBytes/max(1, s.WriteRequests))
+}
+
+func (c *command) restore(ctx context.Context) (Stats, error) {
+	if c.out == "-" {
+		return c.toStdout(ctx)
+	}
+	in, size, err := c.open()
+	if err != nil {
+		return Stats{}, err
+	}
+	defer in.Close()
+	// Look at the image before the output is touched.
+	if size >= 0 {
+		if _, err := ndz.Info(in, size); err != nil {
+			return Stats{}, fmt.Errorf("%s: %w", c.in, err)
+		}
+	}
+	target, err := OpenTarget(c.out)
+	if err != nil {
+		return Stats{}, err
+	}
+	defer target.Close()
+	slice, err := c.place(target)
+	if err != nil {
+		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
+	}
+	if !c.keep && c.slice == 0 {
+		if err := target.Truncate(); err != nil {
+			return Stats{}, err
+		}
+	}
+	var stats Stats
+	if size >= 0 {
+		stats, err = File(ctx, in, size, target, c.opts)
+	} else {
+		stats, err = Reader(ctx, c.stdin, target, c.opts)
+	}
+	if err != nil {
+		return stats, fmt.Errorf("%s to %s: %w", c.in, c.out, err)
+	}
+	if c.slicetype >= 0 {
+		return stats, slice.setType(target, byte(c.slicetype))
+	}
+	return stats, nil
+}
+
+// open opens the image; a size of -1 is that of a pipe.
+func (c *command) open() (*os.File, int64, error) {
+	if c.in == "-" {
+		return nil, -1, nil
+	}
+	f, err := os.Open(c.in)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}
+
+func (c *command) toStdout(ctx context.Context) (Stats, error) {
+	src := c.stdin
+	if c.in != "-" {
+		f, err := os.Open(c.in)
+		if err != nil {
+			return Stats{}, err
+		}
+		defer f.Close()
+		src = f
+	}
+	if !c.opts.ZeroFill {
+		fmt.Fprintln(c.stderr, "WARNING: forcing zero-fill as the output cannot seek")
+	}
+	return Stream(ctx, src, c.stdout, c.opts)
+}
