@@ -29,31 +29,37 @@ func New(store kv.Store, limits Limits, now func() time.Time) *Logs {
 
 // Begin starts a node's next log and drops the oldest ones over the limit.
 func (l *Logs) Begin(ctx context.Context, node string) (boot uint64, err error) {
-	if node == "" || strings.ContainsAny(node, "/\x00") {
-		return 0, fmt.Errorf("bloblog: node name %q", node)
-	}
 	_, err = l.store.Update(ctx, func(tx kv.Tx) error {
-		last, err := newest(tx, node, math.MaxUint64)
+		log, err := l.begin(tx, node)
 		if err != nil {
 			return err
 		}
-		boot = 1
-		if last != nil {
-			boot = last.Boot + 1
-		}
-		now := l.now().UTC()
-		if err := writeRecord(tx, &Log{Node: node, Boot: boot, Started: now, Updated: now}); err != nil {
-			return err
-		}
-		if keep := uint64(max(l.limits.BootsMax, 1)); boot > keep {
-			return dropRange(tx, []byte(nodePrefix(node)), []byte(bootPrefix(node, boot-keep+1)))
-		}
-		return nil
+		boot = log.Boot
+		return writeRecord(tx, log)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("bloblog: node %s: %w", node, err)
 	}
 	return boot, nil
+}
+
+func (l *Logs) begin(tx kv.Tx, node string) (*Log, error) {
+	if node == "" || strings.ContainsAny(node, "/\x00") {
+		return nil, fmt.Errorf("node name %q", node)
+	}
+	last, err := newest(tx, node, math.MaxUint64)
+	if err != nil {
+		return nil, err
+	}
+	now := l.now().UTC()
+	log := &Log{Node: node, Boot: 1, Started: now, Updated: now}
+	if last != nil {
+		log.Boot = last.Boot + 1
+	}
+	if keep := uint64(max(l.limits.BootsMax, 1)); log.Boot > keep {
+		err = dropRange(tx, []byte(nodePrefix(node)), []byte(bootPrefix(node, log.Boot-keep+1)))
+	}
+	return log, err
 }
 
 func dropRange(tx kv.Tx, start, end []byte) error {
@@ -96,7 +102,7 @@ func (l *Logs) Append(ctx context.Context, node string, boot uint64, offset int6
 			return err
 		}
 		durable = log.Bytes
-		return nil
+		return writeRecord(tx, log)
 	})
 	if err != nil {
 		return durable, fmt.Errorf("bloblog: node %s, boot %d at %d: %w", node, boot, offset, err)
@@ -104,6 +110,7 @@ func (l *Logs) Append(ctx context.Context, node string, boot uint64, offset int6
 	return durable, nil
 }
 
+// add puts text at the end of a log; the caller writes the record.
 func (l *Logs) add(tx kv.Tx, log *Log, text []byte) error {
 	if size := log.Bytes - log.LastChunk; size > 0 && size+int64(len(text)) <= mergeBytesMax {
 		key := chunkKey(log.Node, log.Boot, log.LastChunk)
@@ -127,10 +134,7 @@ func (l *Logs) add(tx kv.Tx, log *Log, text []byte) error {
 		}
 	}
 	log.Updated = l.now().UTC()
-	if err := l.cut(tx, log); err != nil {
-		return err
-	}
-	return writeRecord(tx, log)
+	return l.cut(tx, log)
 }
 
 // cut drops whole chunks between head and tail.
@@ -181,7 +185,8 @@ func (l *Logs) Close(ctx context.Context, node string, boot uint64) error {
 	return err
 }
 
-// storeBytes is how much Store makes durable at a time.
+// storeBytes is how much Store makes durable at a time. Most logs are smaller
+// and cost one transaction.
 const storeBytes = 256 << 10
 
 // Store reads a whole log and keeps it as the node's newest, without the white
@@ -189,36 +194,48 @@ const storeBytes = 256 << 10
 // text failed is kept, and the failure returned.
 func (l *Logs) Store(ctx context.Context, node string, text io.Reader) error {
 	buf := make([]byte, storeBytes)
-	var boot uint64
-	var offset int64
+	var log *Log
 	for {
 		n, readErr := io.ReadFull(text, buf)
 		piece := buf[:n]
-		if boot == 0 {
+		if log == nil {
 			piece = bytes.TrimLeft(piece, " \t\n\v\f\r")
 		}
-		if len(piece) > 0 {
+		if log != nil || len(piece) > 0 {
 			var err error
-			if boot == 0 {
-				if boot, err = l.Begin(ctx, node); err != nil {
-					return err
-				}
-			}
-			if offset, err = l.Append(ctx, node, boot, offset, piece); err != nil {
+			if log, err = l.storePiece(ctx, node, log, piece, readErr != nil); err != nil {
 				return err
 			}
 		}
-		if readErr == nil {
+		switch readErr {
+		case nil:
 			continue
-		}
-		if boot != 0 {
-			if err := l.Close(ctx, node, boot); err != nil {
-				return err
-			}
-		}
-		if readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
+		case io.EOF, io.ErrUnexpectedEOF:
 			return nil
 		}
-		return fmt.Errorf("bloblog: node %s: after %d bytes: %w", node, offset, readErr)
+		return fmt.Errorf("bloblog: node %s: log broke off: %w", node, readErr)
 	}
+}
+
+// storePiece appends to a log, of which nil is the one to begin.
+func (l *Logs) storePiece(ctx context.Context, node string, was *Log, piece []byte, last bool) (log *Log, err error) {
+	_, err = l.store.Update(ctx, func(tx kv.Tx) (err error) {
+		if was == nil {
+			log, err = l.begin(tx, node)
+		} else {
+			log, err = readRecord(tx, node, was.Boot)
+		}
+		if err == nil && len(piece) > 0 {
+			err = l.add(tx, log, piece)
+		}
+		if err != nil {
+			return err
+		}
+		log.Closed = last
+		return writeRecord(tx, log)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bloblog: node %s: %w", node, err)
+	}
+	return log, nil
 }
