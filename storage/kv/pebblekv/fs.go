@@ -59,12 +59,7 @@ func (fs *guardFS) failLog(op, name string, err error) bool {
 }
 
 // frozen refuses changes of the directory in the failed state.
-func (fs *guardFS) frozen() error {
-	if !fs.armed.Load() {
-		return nil
-	}
-	return fs.fail.err()
-}
+func (fs *guardFS) frozen() error { return fs.fail.err() }
 
 func (fs *guardFS) delay() {
 	if !fs.armed.Load() {
@@ -92,6 +87,9 @@ func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 		}
 	}
 	f, err := fs.FS.Create(name, category)
+	if err == nil && strings.HasPrefix(fs.PathBase(name), "MANIFEST") {
+		return &manifestFile{File: f, fs: fs}, nil
+	}
 	if !fs.owns(name, ".sst") {
 		return f, err
 	}
@@ -230,4 +228,32 @@ func (f *tableFile) Sync() error {
 		f.fs.delay()
 	}
 	return err
+}
+
+// manifestFile is frozen with the directory: what it would name may not be
+// durable.
+type manifestFile struct {
+	vfs.File
+	fs *guardFS
+}
+
+func (f *manifestFile) Write(p []byte) (int, error) {
+	if err := f.fs.frozen(); err != nil {
+		return 0, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *manifestFile) Sync() error {
+	if err := f.fs.frozen(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *manifestFile) SyncData() error {
+	if err := f.fs.frozen(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
 }

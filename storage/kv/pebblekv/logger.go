@@ -38,28 +38,32 @@ func (l logger) Errorf(format string, args ...any) {
 
 // Fatalf unwinds to the public method that called pebble if there is one on
 // the stack (see catchFatal). A goroutine of pebble's own has nothing to
-// unwind to: it ends, its deferred unlocks run, and what waits for its result
-// waits until Close, which then leaves pebble as it is.
+// unwind to. An error of the manifest it gets back as an error: the failed
+// state freezes the directory, so nothing wrong reaches the disk. Otherwise the
+// goroutine ends, and Close leaves pebble as it is.
 func (l logger) Fatalf(format string, args ...any) {
 	err := &fatalError{text: fmt.Sprintf(format, args...)}
 	l.fail.stuck.Store(true)
 	if l.fail.set(err) {
 		l.log.Error("store failed: pebble cannot go on", "err", err)
 	}
-	if calledByUs() {
+	switch {
+	case onStack("hyzer/storage/kv/pebblekv."):
 		panic(err)
+	case onStack("github.com/cockroachdb/pebble/v2.(*versionSet)."):
+		return // as an error; the directory is frozen
 	}
 	runtime.Goexit()
 }
 
-// calledByUs tells whether a function of this package, other than the logger,
-// is on the calling goroutine's stack.
-func calledByUs() bool {
+// onStack tells whether a function whose name begins with prefix, other than
+// the logger, is on the calling goroutine's stack.
+func onStack(prefix string) bool {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
 	for {
 		frame, more := frames.Next()
-		if strings.HasPrefix(frame.Function, "hyzer/storage/kv/pebblekv.") {
+		if strings.HasPrefix(frame.Function, prefix) {
 			return true
 		}
 		if !more {

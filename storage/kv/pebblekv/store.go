@@ -87,7 +87,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := s.openPebble(opts); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
-	if err := s.load(); err != nil {
+	if err := errors.Join(s.fail.err(), s.load()); err != nil {
 		return nil, errors.Join(err, s.db.Close(), s.closeHealth(), s.lock.Close())
 	}
 	s.start(opts)
@@ -124,7 +124,6 @@ func lockDir(fs vfs.FS, dir string) (*pebble.Lock, error) {
 }
 
 func (s *Store) openPebble(opts Options) (err error) {
-	defer s.catchFatal(&err)
 	if err := checkPebble(opts.FS, s.dir); err != nil {
 		return err
 	}
@@ -137,10 +136,24 @@ func (s *Store) openPebble(opts Options) (err error) {
 	o := pebbleOptions(opts, events, logger{log: opts.Logger, fail: s.fail})
 	o.FS, o.Lock = s.guard, s.lock
 	s.health = watch
-	if s.db, err = pebble.Open(s.dir, o); err != nil {
+	if s.db, err = openDB(s.dir, o); err != nil {
 		return fmt.Errorf("pebblekv: open %s: %w", s.dir, errors.Join(err, s.closeHealth()))
 	}
 	return nil
+}
+
+// openDB is pebble.Open, which panics over some errors of the file system.
+func openDB(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			err = r
+		default:
+			err = fmt.Errorf("pebble: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
 }
 
 // closeHealth ends the watch over slow disks.

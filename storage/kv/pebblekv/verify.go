@@ -53,7 +53,7 @@ func VerifyFS(fs vfs.FS, dir string) (report Report, err error) {
 	s.log = slog.New(slog.DiscardHandler)
 	o := pebbleOptions(Options{}.withDefaults(), s.eventListener(), logger{log: s.log, fail: s.fail})
 	o.FS, o.Lock, o.ReadOnly, o.ErrorIfNotExists = fs, lock, true, true
-	db, err := pebble.Open(dir, o)
+	db, err := openDB(dir, o)
 	if err != nil {
 		return report, fmt.Errorf("pebblekv: verify %s: %w", dir, err)
 	}
