@@ -56,6 +56,14 @@ func needOS(tx *Tx, ref Ref) error {
 	return err
 }
 
+// checkName is CheckName as a broken rule.
+func checkName(s string) error {
+	if err := CheckName(s); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
 func legacyClaim(space string, id int) []string {
 	if id == 0 {
 		return nil
@@ -75,6 +83,9 @@ func (s *Subnet) check() error {
 			return invalid("address %s is outside %s", a, s.Prefix)
 		}
 	}
+	if s.LeaseSecs < 0 {
+		return invalid("lease_secs %d is negative", s.LeaseSecs)
+	}
 	if s.RangeFirst.IsValid() != s.RangeLast.IsValid() || s.RangeLast.Less(s.RangeFirst) {
 		return invalid("range %v to %v: want both ends, in order", s.RangeFirst, s.RangeLast)
 	}
@@ -82,7 +93,7 @@ func (s *Subnet) check() error {
 }
 
 func (n *Node) check(tx *Tx) error {
-	if err := firstError(CheckName(n.ID), need[NodeType](tx, n.Type)); err != nil {
+	if err := firstError(checkName(n.ID), need[NodeType](tx, n.Type)); err != nil {
 		return err
 	}
 	if err := n.checkHost(tx); err != nil {
@@ -124,7 +135,7 @@ func (n *Node) checkHost(tx *Tx) error {
 }
 
 func (o *OS) check(tx *Tx) error {
-	if err := firstError(CheckName(o.Project), CheckName(o.Name)); err != nil {
+	if err := firstError(checkName(o.Project), checkName(o.Name)); err != nil {
 		return err
 	}
 	last := -1
@@ -133,11 +144,11 @@ func (o *OS) check(tx *Tx) error {
 			return invalid("version %d after %d: want ascending versions", v.Version, last)
 		}
 		last = v.Version
-		if v.OpMode == "" && !v.NextOS.IsZero() {
-			continue // a generic name has no mode of its own
-		}
-		if v.OpMode == "" {
+		if v.OpMode == "" && v.NextOS.IsZero() { // a generic name has no mode of its own
 			return invalid("version %d has no op_mode", v.Version)
+		}
+		if err := o.checkNext(tx, v.NextOS); err != nil {
+			return err
 		}
 	}
 	if len(o.Versions) == 0 {
@@ -146,8 +157,28 @@ func (o *OS) check(tx *Tx) error {
 	return nil
 }
 
+// nextOSHopsMax bounds a chain of generic systems; a longer one is a cycle.
+const nextOSHopsMax = 8
+
+func (o *OS) checkNext(tx *Tx, next Ref) error {
+	for range nextOSHopsMax {
+		if next.IsZero() {
+			return nil
+		}
+		if err := needOS(tx, next); err != nil {
+			return err
+		}
+		rec, err := Get[OS](tx, next.Key())
+		if err != nil {
+			return err
+		}
+		next = rec.Version(next.Version).NextOS
+	}
+	return invalid("next_os of %s leads in a circle", o.key())
+}
+
 func (i *Image) check(tx *Tx) error {
-	if err := firstError(CheckName(i.Project), CheckName(i.Name)); err != nil {
+	if err := firstError(checkName(i.Project), checkName(i.Name)); err != nil {
 		return err
 	}
 	last := -1
@@ -174,7 +205,7 @@ func (i *Image) check(tx *Tx) error {
 
 // Version returns a version, Head being the last, or nil.
 func (o *OS) Version(version int) *OSVersion {
-	if version == Head {
+	if version == Head && len(o.Versions) > 0 {
 		return &o.Versions[len(o.Versions)-1]
 	}
 	for i := range o.Versions {
@@ -190,7 +221,7 @@ func (v *OSVersion) Has(feature string) bool { return slices.Contains(v.Features
 
 // Version returns a version, Head being the last, or nil.
 func (i *Image) Version(version int) *ImageVersion {
-	if version == Head {
+	if version == Head && len(i.Versions) > 0 {
 		return &i.Versions[len(i.Versions)-1]
 	}
 	for n := range i.Versions {
@@ -211,6 +242,19 @@ func (i *Image) GroupID() string {
 
 func (ifc *Interface) isControl() bool {
 	return ifc.Role == InterfaceControl || ifc.Role == InterfaceOuterControl
+}
+
+// addTo and dropFrom change a map of sorted lists of names; an empty list
+// leaves the map.
+func addTo(m pmap[string, []string], key, name string) pmap[string, []string] {
+	return m.With(key, withName(list(m, key), name))
+}
+
+func dropFrom(m pmap[string, []string], key, name string) pmap[string, []string] {
+	if rest := withoutName(list(m, key), name); len(rest) > 0 {
+		return m.With(key, rest)
+	}
+	return m.Without(key)
 }
 
 // withName and withoutName return a changed copy of a sorted list of names;

@@ -27,7 +27,7 @@ func (t *NodeType) claims() []string    { return nil }
 func (t *NodeType) install(n *Snapshot) { n.types = n.types.With(t.Name, t) }
 func (t *NodeType) remove(n *Snapshot)  { n.types = n.types.Without(t.Name) }
 func (t *NodeType) check(tx *Tx) error {
-	return firstError(CheckName(t.Name), needOS(tx, t.DefaultOS), needOS(tx, t.LoaderOS), needOS(tx, t.AdminOS))
+	return firstError(checkName(t.Name), needOS(tx, t.DefaultOS), needOS(tx, t.LoaderOS), needOS(tx, t.AdminOS))
 }
 
 func (*Node) kind() string  { return kindNode }
@@ -72,7 +72,7 @@ func (n *Node) install(s *Snapshot) {
 		}
 	}
 	if n.Host != "" {
-		s.guests = s.guests.With(n.Host, withName(s.Guests(n.Host), n.ID))
+		s.guests = addTo(s.guests, n.Host, n.ID)
 	}
 }
 func (n *Node) remove(s *Snapshot) {
@@ -86,7 +86,7 @@ func (n *Node) remove(s *Snapshot) {
 		}
 	}
 	if n.Host != "" {
-		s.guests = s.guests.With(n.Host, withoutName(s.Guests(n.Host), n.ID))
+		s.guests = dropFrom(s.guests, n.Host, n.ID)
 	}
 }
 
@@ -104,7 +104,7 @@ func (i *Image) remove(n *Snapshot)  { n.images = n.images.Without(i.key()) }
 
 func (*Project) kind() string          { return kindProject }
 func (p *Project) key() string         { return p.ID }
-func (p *Project) check(tx *Tx) error  { return CheckName(p.ID) }
+func (p *Project) check(tx *Tx) error  { return checkName(p.ID) }
 func (p *Project) claims() []string    { return nil }
 func (p *Project) install(n *Snapshot) { n.projects = n.projects.With(p.ID, p) }
 func (p *Project) remove(n *Snapshot)  { n.projects = n.projects.Without(p.ID) }
@@ -113,7 +113,7 @@ func (*Group) kind() string     { return kindGroup }
 func (g *Group) key() string    { return g.Project + "/" + g.ID }
 func (*Group) claims() []string { return nil }
 func (g *Group) check(tx *Tx) error {
-	if err := firstError(CheckName(g.ID), need[Project](tx, g.Project)); err != nil {
+	if err := firstError(checkName(g.ID), need[Project](tx, g.Project)); err != nil {
 		return err
 	}
 	for _, m := range g.Members {
@@ -125,16 +125,16 @@ func (g *Group) check(tx *Tx) error {
 }
 func (g *Group) install(n *Snapshot) {
 	n.groups = n.groups.With(g.key(), g)
-	n.projectGroups = n.projectGroups.With(g.Project, withName(n.ProjectGroups(g.Project), g.ID))
+	n.projectGroups = addTo(n.projectGroups, g.Project, g.ID)
 }
 func (g *Group) remove(n *Snapshot) {
 	n.groups = n.groups.Without(g.key())
-	n.projectGroups = n.projectGroups.With(g.Project, withoutName(n.ProjectGroups(g.Project), g.ID))
+	n.projectGroups = dropFrom(n.projectGroups, g.Project, g.ID)
 }
 
 func (*User) kind() string          { return kindUser }
 func (u *User) key() string         { return u.ID }
-func (u *User) check(tx *Tx) error  { return CheckName(u.ID) }
+func (u *User) check(tx *Tx) error  { return checkName(u.ID) }
 func (u *User) claims() []string    { return nil }
 func (u *User) install(n *Snapshot) { n.users = n.users.With(u.ID, u) }
 func (u *User) remove(n *Snapshot)  { n.users = n.users.Without(u.ID) }
@@ -143,7 +143,7 @@ func (*Experiment) kind() string     { return kindExperiment }
 func (e *Experiment) key() string    { return e.Key() }
 func (*Experiment) claims() []string { return nil }
 func (e *Experiment) check(tx *Tx) error {
-	return firstError(CheckName(e.ID), need[Project](tx, e.Project))
+	return firstError(checkName(e.ID), need[Project](tx, e.Project))
 }
 func (e *Experiment) install(n *Snapshot) { n.experiments = n.experiments.With(e.key(), e) }
 func (e *Experiment) remove(n *Snapshot)  { n.experiments = n.experiments.Without(e.key()) }
@@ -154,21 +154,25 @@ func (r *Reservation) check(tx *Tx) error {
 	return firstError(need[Node](tx, r.Node), need[Experiment](tx, r.Experiment))
 }
 func (r *Reservation) claims() []string {
-	if r.VName == "" {
-		return nil
+	var names []string
+	if r.VName != "" {
+		names = append(names, "vname/"+r.Experiment+"/"+r.VName)
 	}
-	return []string{"vname/" + r.Experiment + "/" + r.VName}
+	if r.ExternalID != "" {
+		names = append(names, "external/"+r.ExternalID)
+	}
+	return names
 }
 func (r *Reservation) install(n *Snapshot) {
 	n.reservations = n.reservations.With(r.Node, r)
-	n.members = n.members.With(r.Experiment, withName(n.Members(r.Experiment), r.Node))
+	n.members = addTo(n.members, r.Experiment, r.Node)
 	if r.ExternalID != "" {
 		n.byExternal = n.byExternal.With(r.ExternalID, r.Node)
 	}
 }
 func (r *Reservation) remove(n *Snapshot) {
 	n.reservations = n.reservations.Without(r.Node)
-	n.members = n.members.With(r.Experiment, withoutName(n.Members(r.Experiment), r.Node))
+	n.members = dropFrom(n.members, r.Experiment, r.Node)
 	n.byExternal = n.byExternal.Without(r.ExternalID)
 }
 
@@ -225,7 +229,7 @@ func (c *Command) remove(n *Snapshot)  { n.commands = n.commands.Without(c.Node)
 func (*Errand) kind() string          { return kindErrand }
 func (e *Errand) key() string         { return fmt.Sprintf("%s/%016x.%d", e.Node, uint64(e.After), e.Index) }
 func (*Errand) claims() []string      { return nil }
-func (*Errand) check(*Tx) error       { return nil }
+func (e *Errand) check(tx *Tx) error  { return need[Node](tx, e.Node) }
 func (e *Errand) install(n *Snapshot) { n.errands = n.errands.With(e.key(), e) }
 func (e *Errand) remove(n *Snapshot)  { n.errands = n.errands.Without(e.key()) }
 
@@ -249,7 +253,7 @@ func (l *NodeLoad) remove(n *Snapshot)  { n.loads = n.loads.Without(l.Node) }
 func (*LoadJob) kind() string          { return kindJob }
 func (j *LoadJob) key() string         { return j.ID }
 func (*LoadJob) claims() []string      { return nil }
-func (j *LoadJob) check(tx *Tx) error  { return CheckName(j.ID) }
+func (j *LoadJob) check(tx *Tx) error  { return checkName(j.ID) }
 func (j *LoadJob) install(n *Snapshot) { n.jobs = n.jobs.With(j.ID, j) }
 func (j *LoadJob) remove(n *Snapshot)  { n.jobs = n.jobs.Without(j.ID) }
 

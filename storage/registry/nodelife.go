@@ -129,9 +129,23 @@ type StateLogEntry struct {
 	ModeChange bool   `json:"mode_change,omitzero"`
 	Errno      int    `json:"errno,omitzero"` // boot errno, with a failure
 	Note       string `json:"note,omitzero"`
-	// Revision is the transaction that wrote it; filled when read.
+	// Ended is set in entries that are no step (From equals To): they say
+	// that the node will not go on by itself, EndedGaveUp or EndedDeleted.
+	// Note has the reason.
+	Ended string `json:"ended,omitzero"`
+	// Revision is the transaction that wrote it; filled by a LogWatcher.
 	Revision kv.Revision `json:"revision,omitzero"`
 }
+
+// Values of StateLogEntry.Ended.
+const (
+	EndedGaveUp  = "gave up" // retries are exhausted
+	EndedDeleted = "deleted" // the node is no longer in the registry
+)
+
+// IsArrival reports whether the entry says that the node reached a state, and
+// is not an op_mode change that followed from one or the end of trying.
+func (e *StateLogEntry) IsArrival() bool { return !e.ModeChange && e.Ended == "" }
 
 // Command is an order to a node that has not had its effect yet: a reboot
 // asked for and not yet seen. It is apart from the state's deadline.
@@ -170,6 +184,9 @@ type NodeLoad struct {
 	Job    string      `json:"job,omitzero"`
 	Images []LoadImage `json:"images"`
 	Asked  time.Time   `json:"asked,omitzero"`
+	// Life is the node's boot at the time: a RELOADDONE of that same boot
+	// is about an older load.
+	Life uint64 `json:"life,omitzero"`
 }
 
 // LoadImage is one image of a load, in order.
@@ -212,6 +229,7 @@ type LoadNode struct {
 	Errno    int         `json:"errno,omitzero"`
 	Attempt  int         `json:"attempt"`           // 1 and up
 	After    kv.Revision `json:"after"`             // this attempt's waits begin after it
+	Life     uint64      `json:"life,omitzero"`     // the node's boot when this attempt began
 	Deadline time.Time   `json:"deadline,omitzero"` // of this attempt
 	Loaded   time.Time   `json:"loaded,omitzero"`
 	Ended    time.Time   `json:"ended,omitzero"`

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,7 +57,8 @@ func (r *Registry) Snapshot() *Snapshot { return r.snapshot.Load() }
 
 // Update runs fn in one transaction, and returns when it is durable and in
 // the snapshot. fn may run more than once. An error of fn or a broken rule
-// (ErrInvalid, ErrConflict) leaves no trace.
+// (ErrInvalid, ErrConflict) leaves no trace. ctx bounds only the wait for the
+// transaction to begin: what was begun is not reported as undone.
 func (r *Registry) Update(ctx context.Context, fn func(tx *Tx) error) (kv.Revision, error) {
 	changed := false
 	revision, err := r.store.Update(ctx, func(ktx kv.Tx) error {
@@ -66,13 +66,13 @@ func (r *Registry) Update(ctx context.Context, fn func(tx *Tx) error) (kv.Revisi
 		if err := fn(tx); err != nil {
 			return err
 		}
-		changed = len(tx.changes) > 0
+		changed = tx.writes()
 		return tx.finish()
 	})
 	if err != nil || !changed {
 		return revision, err
 	}
-	return revision, r.await(ctx, revision)
+	return revision, r.await(revision)
 }
 
 // Read runs fn on a consistent view of the records; it must not write.
@@ -169,6 +169,9 @@ func (r *Registry) apply(events []kv.Event) error {
 		}
 		if ev.Deleted {
 			next.forgetCell(kind, id)
+			if kind == kindNode {
+				next.cells = next.cells.Without(id)
+			}
 			continue
 		}
 		if records[i], err = decodeRecord(kind, id, ev.Value); err != nil {
@@ -187,11 +190,13 @@ func (r *Registry) apply(events []kv.Event) error {
 
 // forgetCell empties what a deleted state or status record left in its cell.
 func (s *Snapshot) forgetCell(kind, node string) {
-	switch kind {
-	case kindState:
-		s.cell(node).state.Store(&NodeState{Node: node})
-	case kindStatus:
-		s.cell(node).status.Store(&NodeStatus{Node: node})
+	c, ok := s.cells.Get(node)
+	switch {
+	case !ok:
+	case kind == kindState:
+		c.state.Store(&NodeState{Node: node})
+	case kind == kindStatus:
+		c.status.Store(&NodeStatus{Node: node})
 	}
 }
 
@@ -264,9 +269,9 @@ func (r *Registry) fail(err error) {
 	r.moved = make(chan struct{})
 }
 
-// await blocks until the snapshot holds a revision. The transaction is durable
-// whatever await returns.
-func (r *Registry) await(ctx context.Context, revision kv.Revision) error {
+// await blocks until the snapshot holds a revision of a transaction that wrote
+// records. The transaction is durable whatever await returns.
+func (r *Registry) await(revision kv.Revision) error {
 	for {
 		r.mu.Lock()
 		applied, moved, failed := r.applied, r.moved, r.failed
@@ -277,11 +282,7 @@ func (r *Registry) await(ctx context.Context, revision kv.Revision) error {
 		case failed != nil:
 			return fmt.Errorf("registry: snapshot is behind: %w", failed)
 		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		<-moved
 	}
 }
 
@@ -298,73 +299,3 @@ type closedWatcher struct{}
 
 func (closedWatcher) Next(context.Context) ([]kv.Event, error) { return nil, kv.ErrClosed }
 func (closedWatcher) Close()                                   {}
-
-// StateLog reads a node's log entries with Seq > after, oldest first, at most
-// limit of them (0: all).
-func (r *Registry) StateLog(ctx context.Context, node string, after uint64, limit int) ([]StateLogEntry, error) {
-	var entries []StateLogEntry
-	err := r.store.View(ctx, func(reader kv.Reader) error {
-		start, end := logKey(node, after+1), logKey(node, ^uint64(0))
-		return reader.ScanRange(start, end, false, func(key, value []byte) error {
-			var entry StateLogEntry
-			if err := json.Unmarshal(value, &entry); err != nil {
-				return fmt.Errorf("registry: state log %s: %w", key, err)
-			}
-			entries = append(entries, entry)
-			if len(entries) == limit {
-				return kv.ErrStop
-			}
-			return nil
-		})
-	})
-	return entries, err
-}
-
-// LogWatcher delivers state log entries of all nodes in revision order.
-type LogWatcher struct{ watcher kv.Watcher }
-
-// WatchLog delivers every entry written after a revision, once and in order,
-// or kv.ErrCompacted if some are no longer kept as history.
-func (r *Registry) WatchLog(ctx context.Context, after kv.Revision) (*LogWatcher, error) {
-	watcher, err := r.store.Watch(ctx, []byte(logPrefix), after)
-	if err != nil {
-		return nil, err
-	}
-	return &LogWatcher{watcher}, nil
-}
-
-// Next blocks for the next entries, all of whole revisions.
-func (w *LogWatcher) Next(ctx context.Context) ([]StateLogEntry, error) {
-	for {
-		events, err := w.watcher.Next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var entries []StateLogEntry
-		for _, ev := range events {
-			if ev.Deleted {
-				continue // trimmed, not taken back
-			}
-			var entry StateLogEntry
-			if err := json.Unmarshal(ev.Value, &entry); err != nil {
-				return nil, fmt.Errorf("registry: state log %s: %w", ev.Key, err)
-			}
-			entry.Revision = ev.Revision
-			entries = append(entries, entry)
-		}
-		if len(entries) > 0 {
-			return entries, nil
-		}
-	}
-}
-
-// Close ends the watch.
-func (w *LogWatcher) Close() { w.watcher.Close() }
-
-// Moved is closed at the next change of the snapshot. Take it before reading
-// Snapshot, and no change is missed.
-func (r *Registry) Moved() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.moved
-}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -48,29 +49,56 @@ func ParseSiteFile(r io.Reader) (*SiteFile, error) {
 	if len(data) > siteFileBytesMax {
 		return nil, fmt.Errorf("site file is over %d bytes", siteFileBytesMax)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, err
+	root, err := onlyDocument(data)
+	if err != nil || root == nil {
+		return &SiteFile{}, err
 	}
-	file := &SiteFile{}
-	if doc.Kind == 0 {
-		return file, nil
-	}
-	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("line %d: want sections such as nodes:", root.Line)
 	}
+	file, seen := &SiteFile{}, map[string]bool{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if err := file.section(root.Content[i], root.Content[i+1]); err != nil {
+		name := root.Content[i]
+		if seen[name.Value] {
+			return nil, fmt.Errorf("line %d: section %.40q stands twice", name.Line, name.Value)
+		}
+		seen[name.Value] = true
+		if err := file.section(name, root.Content[i+1]); err != nil {
 			return nil, err
 		}
 	}
 	return file, nil
 }
 
+// onlyDocument parses a stream of one YAML document; nil if it is empty. What
+// stood in a second one would be lost without a word.
+func onlyDocument(data []byte) (*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("line %d: a second document; a site file is one", more.Line)
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil, nil
+	}
+	return root, nil
+}
+
 // section decodes one top-level entry, record by record for the sake of line
 // numbers.
 func (f *SiteFile) section(name, value *yaml.Node) error {
+	if memberType(reflect.TypeFor[SiteFile](), name.Value) == nil {
+		return fmt.Errorf("line %d: section %.40q is not known", name.Line, name.Value)
+	}
 	if value.Kind != yaml.SequenceNode {
 		return decodeSection(f, name.Value, value, value)
 	}
@@ -90,6 +118,9 @@ func decodeSection(f *SiteFile, name string, value, at *yaml.Node) error {
 	if err := value.Decode(&plain); err != nil {
 		return fmt.Errorf("line %d: %w", at.Line, err)
 	}
+	if t := memberType(reflect.TypeFor[SiteFile](), name); t != nil {
+		plain = asText(plain, value, t)
+	}
 	asJSON, err := json.Marshal(map[string]any{name: plain})
 	if err != nil {
 		return fmt.Errorf("line %d: %w", at.Line, err)
@@ -97,7 +128,7 @@ func decodeSection(f *SiteFile, name string, value, at *yaml.Node) error {
 	dec := json.NewDecoder(bytes.NewReader(asJSON))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(f); err != nil {
-		return fmt.Errorf("line %d: in %s: %w", at.Line, name, err)
+		return fmt.Errorf("line %d: in %.40q: %w", at.Line, name, err)
 	}
 	return nil
 }

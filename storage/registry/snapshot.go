@@ -117,6 +117,7 @@ func (s *Snapshot) Boot(node string) *BootSelection            { return find(s.b
 func (s *Snapshot) PartitionTable(node string) *PartitionTable { return find(s.partitions, node) }
 func (s *Snapshot) Runtime(node string) *Runtime               { return find(s.runtimes, node) }
 func (s *Snapshot) Command(node string) *Command               { return find(s.commands, node) }
+func (s *Snapshot) Errand(key string) *Errand                  { return find(s.errands, key) }
 func (s *Snapshot) Load(node string) *NodeLoad                 { return find(s.loads, node) }
 func (s *Snapshot) Job(id string) *LoadJob                     { return find(s.jobs, id) }
 

@@ -13,6 +13,7 @@ const (
 	recordPrefix = "r/" // r/<kind>/<key>
 	claimPrefix  = "x/" // x/<name> -> kind/key of the record that claims it
 	logPrefix    = "log/"
+	gonePrefix   = "gone/" // gone/<node> -> counters of a deleted node
 )
 
 func recordKey(kind, key string) []byte { return []byte(recordPrefix + kind + "/" + key) }
@@ -138,6 +139,16 @@ func (tx *Tx) note(kind, key string, is record) error {
 	return nil
 }
 
+// writes reports whether the transaction changes any record.
+func (tx *Tx) writes() bool {
+	for _, c := range tx.changes {
+		if c.was != nil || c.is != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // finish moves claims and checks the rules of all changed records.
 func (tx *Tx) finish() error {
 	for _, c := range tx.changes {
@@ -160,6 +171,9 @@ func (tx *Tx) finish() error {
 
 func (tx *Tx) settle(c change) error {
 	if c.is == nil {
+		if c.was == nil {
+			return nil
+		}
 		return tx.checkGone(c)
 	}
 	for _, name := range c.is.claims() {
@@ -174,59 +188,8 @@ func (tx *Tx) settle(c change) error {
 			return err
 		}
 	}
-	return c.is.check(tx)
-}
-
-// checkGone refuses to delete what others refer to, and takes a deleted node's
-// records with it. Its log stays: history is never rewritten.
-func (tx *Tx) checkGone(c change) error {
-	switch c.kind {
-	case kindNode:
-		if _, reserved, err := Find[Reservation](tx, c.key); reserved || err != nil {
-			return firstError(err, invalid("is reserved; free it first"))
-		}
-		for _, kind := range []string{kindBoot, kindPartitions, kindRuntime, kindState, kindStatus, kindCommand, kindLoad} {
-			if err := tx.kv.Delete(recordKey(kind, c.key)); err != nil {
-				return err
-			}
-		}
-	case kindType:
-		return List(tx, func(n *Node) error {
-			if n.Type == c.key {
-				return invalid("node %s is of this type", n.ID)
-			}
-			return nil
-		})
-	case kindExperiment:
-		return List(tx, func(r *Reservation) error {
-			if r.Experiment == c.key {
-				return invalid("node %s is reserved to it", r.Node)
-			}
-			return nil
-		})
-	}
-	return nil
-}
-
-// logEntriesMax bounds the state log of one node; the oldest entry goes first.
-const logEntriesMax = 10_000
-
-// AppendLog writes one entry of a node's state log. The caller, stated, numbers
-// entries and writes the NodeState that they lead to in the same transaction.
-func AppendLog(tx *Tx, entry *StateLogEntry) error {
-	value, err := json.Marshal(entry)
-	if err != nil {
-		return fmt.Errorf("registry: state log of %s: %w", entry.Node, err)
-	}
-	if err := tx.kv.Put(logKey(entry.Node, entry.Seq), value); err != nil {
+	if err := c.is.check(tx); err != nil || !lostVersions(c) {
 		return err
 	}
-	if entry.Seq <= logEntriesMax {
-		return nil
-	}
-	return tx.kv.Delete(logKey(entry.Node, entry.Seq-logEntriesMax))
-}
-
-func logKey(node string, seq uint64) []byte {
-	return fmt.Appendf(nil, "%s%s/%016x", logPrefix, node, seq)
+	return tx.osUsersKept()
 }
