@@ -90,7 +90,10 @@ type Watcher interface {
 	// Next returns all matching changes of the next revisions that have
 	// any; the changes of one revision are never split over two calls. It
 	// blocks until there is one, ctx ends, the watcher falls out of the
-	// kept history (ErrCompacted) or the store closes (ErrClosed).
+	// kept history (ErrCompacted), the store closes (ErrClosed), or it
+	// failed and every durable change was delivered (ErrFailed). One
+	// goroutine at a time may call it. The changes of a revision are net,
+	// one for a key, in key order.
 	Next(ctx context.Context) ([]Event, error)
 	Close()
 }
@@ -102,7 +105,10 @@ type Store interface {
 	// one, and may be run more than once, so it must have no effect outside
 	// tx. An error of fn is returned as it is and nothing is written.
 	// Concurrent callers share one fsync. A transaction without changes is
-	// not a revision: the present revision is returned.
+	// not a revision: the present revision is returned. Putting the value a
+	// key has already is a change. A refused write (ErrTooLarge) fails the
+	// transaction even if fn ignores it. fn must not call Update or Close
+	// of the same store. ctx bounds the wait to begin, not the fsync.
 	Update(ctx context.Context, fn func(tx Tx) error) (Revision, error)
 	// View runs fn on a consistent state that holds only durable
 	// revisions, including every Update that returned before View began.
