@@ -43,7 +43,7 @@ type Applied struct {
 
 type ticket struct {
 	ip         uint32
-	generation uint32
+	generation uint64
 	term       Instant
 }
 
@@ -79,10 +79,11 @@ func (t *Table) applyOffer(c Change, now Instant) {
 func (t *Table) applyBind(c Change, now Instant) Applied {
 	b := t.take(c, now)
 	if b.state != bindingLeased {
-		b.since = now
+		b.since, b.term = now, 0
 	}
 	if c.Commit {
-		b.durable, b.term, b.node = false, c.Term, c.Node
+		// The longest term still promised: the new ACK may get lost.
+		b.durable, b.term, b.node = false, max(c.Term, b.term), c.Node
 	}
 	t.setState(b, bindingLeased, max(now+graced(c.Term), b.stillPromised()))
 	return Applied{Lease: b.record(LeaseBound), Write: c.Commit, ticket: ticket{b.ip, b.generation, b.term}}
@@ -110,7 +111,7 @@ func (t *Table) take(c Change, now Instant) *binding {
 	t.setState(b, bindingFree, 0)
 	b.client = c.Client
 	b.durable, b.xid, b.class = false, 0, Class{}
-	b.generation++
+	t.renumber(b)
 	t.reindex(b)
 	return b
 }
@@ -146,7 +147,7 @@ func (t *Table) mayQuarantine(ip uint32) bool {
 
 func (t *Table) quarantine(b *binding, now Instant) Applied {
 	t.unindex(b)
-	b.generation++
+	t.renumber(b)
 	b.durable, b.term, b.since = false, quarantineTerm, now
 	t.setState(b, bindingDeclined, now+quarantineTerm)
 	return Applied{Lease: b.record(LeaseDeclined), Write: true}

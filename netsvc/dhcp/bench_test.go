@@ -37,20 +37,23 @@ func BenchmarkDecide(b *testing.B) {
 	words := "mac=" + benchMAC(4321) + " giaddr=127.1.0.254 57=05c0 60=text:PXEClient:Arch:00000:UNDI:002001 93=0000 97=" +
 		strings.Repeat("11", 17) + " 61=01525400001122 55=0103060c0f111c2a2b4243 "
 	ip := "127.1.16.225"
-	for name, data := range map[string][]byte{
-		"discover": mustBuild(b, Discover, words),
-		"request":  mustBuild(b, Request, words+"54=127.0.0.1 50="+ip),
-		"renew":    mustBuild(b, Request, words+"ciaddr="+ip),
-		"inform":   mustBuild(b, Inform, words+"ciaddr="+ip),
-		"stranger": mustBuild(b, Discover, "mac=52:54:ff:ff:ff:ff giaddr=127.1.0.254"),
+	for _, c := range []struct {
+		name string
+		data []byte
+	}{
+		{"discover", mustBuild(b, Discover, words)},
+		{"request", mustBuild(b, Request, words+"54=127.0.0.1 50="+ip)},
+		{"renew", mustBuild(b, Request, words+"ciaddr="+ip)},
+		{"inform", mustBuild(b, Inform, words+"ciaddr="+ip)},
+		{"stranger", mustBuild(b, Discover, "mac=52:54:ff:ff:ff:ff giaddr=127.1.0.254")},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			table, err := NewTable(nil, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
 			table.Configure(site.subnets)
-			benchDecide(b, site, table, data)
+			benchDecide(b, site, table, c.data)
 		})
 	}
 }

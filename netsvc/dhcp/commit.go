@@ -83,7 +83,7 @@ func (s *Server) commit(work []pending, leases []Lease) []Lease {
 	}
 	s.counts.commits.Add(1)
 	if err != nil {
-		s.log.Error("leases not stored, no answer sent; clients will ask again", "leases", len(leases), "error", err)
+		s.warnNotStored(len(leases), err)
 	} else {
 		s.counts.leases.Add(uint64(len(leases)))
 	}
@@ -93,6 +93,14 @@ func (s *Server) commit(work []pending, leases []Lease) []Lease {
 		s.settle(&work[i], err)
 	}
 	return leases
+}
+
+// warnNotStored is called by the committer only.
+func (s *Server) warnNotStored(leases int, err error) {
+	if now := s.now(); s.notStored == 0 || now-s.notStored >= warnEvery {
+		s.notStored = now
+		s.log.Error("leases not stored, no answer sent; clients will ask again", "leases", leases, "error", err)
+	}
 }
 
 func (s *Server) settle(p *pending, err error) {

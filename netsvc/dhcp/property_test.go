@@ -49,10 +49,11 @@ node n1 52:54:00:00:00:01 10.50.0.11
 node n2 52:54:00:00:00:02 10.50.0.105`
 
 // Another site with the reservations moved: addresses change hands.
-const worldSiteMoved = `subnet 10.50.0.0/24 serve lease=3m pool=10.50.0.100-10.50.0.111 pool-lease=90s authoritative
+const worldSiteMoved = `subnet 10.50.0.0/24 serve lease=1m pool=10.50.0.100-10.50.0.111 pool-lease=3m authoritative
 node n0 52:54:00:00:00:00 10.50.0.11
 node n1 52:54:00:00:00:01 10.50.0.10
-node n3 52:54:00:00:00:03 10.50.0.108`
+node n3 52:54:00:00:00:03 10.50.0.108
+node renamed 52:54:00:00:00:02 10.50.0.105`
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), store: map[netip.Addr]Lease{}}

@@ -103,6 +103,9 @@ func (t *turn) knowsBetter(ip netip.Addr) Reason {
 		return ReasonOtherAddress
 	}
 	if b := t.table.ofClient(t.client, t.subnet); b.heldBy(t.client, t.now) && b.state == bindingLeased {
+		if addrOf(b.ip) == ip {
+			return ReasonNotAvailable // its reservation is gone
+		}
 		return ReasonOtherAddress
 	}
 	if b := t.table.find(ip); b.live(t.now) && b.state == bindingLeased && b.client != t.client {

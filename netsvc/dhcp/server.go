@@ -90,6 +90,8 @@ type Server struct {
 	replies sync.Pool // of *replyBuffer
 	warned  warnings
 	watch   watchdog
+	// notStored is when the committer last complained of the store.
+	notStored Instant
 
 	mu    sync.Mutex // guards table and queue
 	table *Table

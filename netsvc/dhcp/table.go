@@ -57,9 +57,10 @@ type binding struct {
 	term    time.Duration
 	since   Instant // of the offer or the first bind
 	until   Instant // end of hold, lease or quarantine
-	// generation changes whenever the address changes hands, so that an ACK
-	// whose write took long is not sent for a lease that has ended since.
-	generation uint32
+	// generation is a number of the table's own, new whenever the address
+	// changes hands, so that an ACK whose write took long is not sent for a
+	// lease that has ended since.
+	generation uint64
 	heapIndex  int
 	heapUntil  Instant // until when it was put in order; never after until
 
@@ -92,6 +93,8 @@ type Table struct {
 	queue    bindingHeap
 	subnets  *Subnets
 	pools    []pool // by Subnet.index
+
+	generations uint64 // given out so far; none is used twice
 }
 
 // NewTable makes a table from stored leases. Every lease that is bound or in
@@ -263,10 +266,15 @@ func (t *Table) free(b *binding) {
 	wasDeclined := b.state == bindingDeclined
 	t.setState(b, bindingFree, 0)
 	b.durable = false
-	b.generation++
+	t.renumber(b)
 	if wasDeclined || t.poolOf(b.ip) == nil {
 		t.remove(b)
 	}
+}
+
+func (t *Table) renumber(b *binding) {
+	t.generations++
+	b.generation = t.generations
 }
 
 func (b *binding) record(state LeaseState) Lease {

@@ -149,6 +149,55 @@ func TestPoolIsUsedUp(t *testing.T) {
 	}
 }
 
+// An ACK whose lease ended while it was being stored is not sent, even if the
+// address has been leased again, and nobody's durability is taken for another's.
+func TestTicketOfEndedLease(t *testing.T) {
+	t.Parallel()
+	table, err := NewTable(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip := netip.MustParseAddr("10.0.0.5")
+	first, second := EthernetAddr([6]byte{2, 0, 0, 0, 0, 1}), EthernetAddr([6]byte{2, 0, 0, 0, 0, 2})
+	bind := func(client HardwareAddr) Applied {
+		return table.Apply(Change{Kind: ChangeBind, IP: ip, Client: client, Node: "pc1", Term: time.Hour, Commit: true}, 0)
+	}
+	one := bind(first)
+	table.Apply(Change{Kind: ChangeRelease, IP: ip, Client: first}, 0)
+	two := bind(second)
+	if table.committed(one.ticket) {
+		t.Error("the ACK of a lease that was given back is sent")
+	}
+	if table.find(ip).durable {
+		t.Error("the second lease counts as stored with the first")
+	}
+	if !table.committed(two.ticket) || !table.find(ip).durable {
+		t.Error("the ACK of the second lease is not sent")
+	}
+}
+
+// A shorter term does not shorten what was promised before: not in memory, and
+// not in the record.
+func TestTermNeverShrinks(t *testing.T) {
+	t.Parallel()
+	table, err := NewTable(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip, client := netip.MustParseAddr("10.0.0.5"), EthernetAddr([6]byte{2, 0, 0, 0, 0, 1})
+	for _, c := range []Change{
+		{Kind: ChangeBind, IP: ip, Client: client, Node: "pc1", Term: time.Hour, Commit: true},
+		{Kind: ChangeBind, IP: ip, Client: client, Node: "renamed", Term: time.Minute, Commit: true},
+	} {
+		if a := table.Apply(c, 0); a.Lease.Term != time.Hour {
+			t.Errorf("stored for %s", a.Lease.Term)
+		}
+	}
+	if !table.find(ip).heldBy(client, 59*time.Minute) {
+		t.Error("the lease ends before the first promise")
+	}
+}
+
 // A binding that Configure drops from its subnet keeps its promise.
 func TestConfigureKeepsLeases(t *testing.T) {
 	t.Parallel()
