@@ -19,6 +19,7 @@ type conn struct {
 	rxBatch      *batchReader
 	txBatch      *batchReader // nil if rx == tx
 	local        netip.AddrPort
+	source       []byte // control message: the source address to use; nil: the socket chooses
 	group        [4]byte
 	iface        [4]byte
 	segments     bool // the kernel cuts what WriteSegments sends
@@ -78,7 +79,7 @@ func (c *conn) ReadOwn(ms []Datagram) (int, error) {
 }
 
 func (c *conn) Write(b []byte, to netip.AddrPort) error {
-	_, err := c.tx.WriteToUDPAddrPort(b, to)
+	_, _, err := c.tx.WriteMsgUDPAddrPort(b, c.source, to)
 	return err
 }
 

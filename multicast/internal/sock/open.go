@@ -52,6 +52,10 @@ func (o opener) open() (*conn, error) {
 		c.group, c.iface = o.session.Addr().As4(), o.iface.As4()
 		err = c.join()
 	}
+	if !o.Multicast() {
+		// Bound to no address, so the route would choose the source.
+		c.source = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: o.iface.As4()})
+	}
 	if err != nil {
 		c.Close()
 		return nil, err
