@@ -16,6 +16,7 @@ type DecodeOptions struct {
 	Key        []byte      // decrypts; KeyBytes long, or nil
 	Checksum   bool        // verify the checksum of every chunk
 	SigningKey *SigningKey // verifies signed checksums; implies Checksum
+	AsStored   bool        // leave relocations alone, as signatures want it
 }
 
 // Decoder decodes chunks one after the other, reusing its memory. It is for
@@ -117,6 +118,9 @@ func (d *Decoder) open(chunk []byte, h *Header) error {
 // this chunk has nothing to change, as has one of an unknown type.
 func (d *Decoder) place(h *Header) error {
 	d.fixups = d.fixups[:0]
+	if d.opts.AsStored {
+		return nil
+	}
 	table := h.Version.headerBytes() + len(h.Regions)*RegionBytes
 	for i, r := range h.Relocs {
 		from, to := r.extent()
@@ -270,7 +274,7 @@ func (d *Decoder) emit(at int64, data []byte, fn func(int64, []byte) error) erro
 		size := int64(r.Size) * SectorBytes
 		if from, to := max(at, base), min(at+int64(len(data)), base+size); from < to {
 			run := data[from-at : to-at]
-			if to == base+size {
+			if to == base+size && !d.opts.AsStored {
 				run = run[:len(run)-d.header.shortBy(r)]
 			}
 			if err := fn(int64(r.Start)*SectorBytes+from-base, run); err != nil {

@@ -1,0 +1,98 @@
+package sig_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"hyzer/bench/shared"
+	"hyzer/imaging/sig"
+)
+
+func golden(t *testing.T, name string) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestGolden hashes every golden image that has a signature by imagehash, and
+// wants that signature byte for byte.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	var m struct {
+		Entries []struct {
+			File   string
+			MadeBy string `json:"made_by"`
+		}
+	}
+	if err := json.Unmarshal(shared.ReadFile(t, "vectors/ndz/MANIFEST.json"), &m); err != nil {
+		t.Fatal(err)
+	}
+	tested := 0
+	for _, e := range m.Entries {
+		if !strings.HasSuffix(e.File, "sig.gz") || !strings.HasPrefix(e.MadeBy, "imagehash -c") {
+			continue
+		}
+		tested++
+		t.Run(e.File, func(t *testing.T) {
+			t.Parallel()
+			want := golden(t, e.File)
+			opts := sig.HashOptions{Workers: 2, JoinSpans: strings.Contains(e.MadeBy, " -X")}
+			if strings.Contains(e.MadeBy, "-D md5 -b 4096") {
+				opts.Type, opts.BlockSectors = sig.MD5, 8
+			}
+			name := e.File[:strings.LastIndex(strings.TrimSuffix(e.File, "sig.gz"), ".")]
+			name = strings.TrimSuffix(name, ".md5-4k") + ".ndz.gz"
+			image := golden(t, name)
+			f, err := sig.Image(context.Background(), bytes.NewReader(image), int64(len(image)), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := f.AppendTo(nil); !bytes.Equal(got, want) {
+				t.Errorf("signature of %s differs: %d bytes, want %d", name, len(got), len(want))
+			}
+			parsed, err := sig.Parse(want)
+			if err != nil || !bytes.Equal(parsed.AppendTo(nil), want) {
+				t.Errorf("golden signature does not come back: %v", err)
+			}
+		})
+	}
+	if tested < 30 {
+		t.Errorf("only %d signatures in the manifest", tested)
+	}
+}
+
+// TestCheck finds the blocks of a disk that were changed.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	disk, f := golden(t, "mbr.img.gz"), &sig.File{}
+	var err error
+	if f, err = sig.Parse(golden(t, "mbr.sig.gz")); err != nil {
+		t.Fatal(err)
+	}
+	bad, err := sig.Check(context.Background(), bytes.NewReader(disk), f, 2)
+	if err != nil || len(bad) > 0 {
+		t.Fatalf("%d bad blocks on the very disk, %v", len(bad), err)
+	}
+	for _, i := range []int{70, 3, 40} {
+		disk[f.Records[i].Start*512+5] ^= 1
+	}
+	bad, err = sig.Check(context.Background(), bytes.NewReader(disk), f, 2)
+	if err != nil || len(bad) != 3 || bad[0].Start != f.Records[3].Start || bad[2].Start != f.Records[70].Start {
+		t.Errorf("bad blocks %v, %v", bad, err)
+	}
+	if _, err = sig.Check(context.Background(), bytes.NewReader(disk[:1<<20]), f, 2); err == nil {
+		t.Error("a disk that is too short passes")
+	}
+}
