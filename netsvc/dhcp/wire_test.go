@@ -142,6 +142,9 @@ func TestCapturedPayloads(t *testing.T) {
 	t.Parallel()
 	var seen int
 	for _, m := range capturedMessages(t) {
+		if len(m.payload) == 0 {
+			continue
+		}
 		p := mustParse(t, m.payload)
 		seen++
 		if got := p.Type().String(); got != m.Msg || p.Op() != m.Op || p.Secs() != m.Secs {
