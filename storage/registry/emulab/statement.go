@@ -188,7 +188,10 @@ func (p *parser) columnList() ([]string, error) {
 func (p *parser) rows(table string, columns []string) error {
 	wanted := p.want(table)
 	for {
-		line := p.line
+		if _, err := p.peek(); err != nil {
+			return err
+		}
+		line := p.line // where the row begins
 		values, err := p.values(wanted)
 		if err != nil {
 			return err
