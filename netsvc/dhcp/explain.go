@@ -31,7 +31,7 @@ func Explain(q Question, dir Directory, table *Table, now Instant) string {
 	d := Decide(make([]byte, 0, replyBytesMax), &p, in, dir, table, now)
 	var b strings.Builder
 	explainMachine(&b, q, dir, table, now)
-	explainSubnet(&b, q, dir)
+	explainSubnet(&b, q, dir, table, now)
 	if d.Type == 0 {
 		fmt.Fprintf(&b, "answer: none, because %s\n", d.Reason)
 		return b.String()
@@ -93,7 +93,7 @@ func explainHolder(b *strings.Builder, q Question, held *binding, now Instant) {
 	}
 }
 
-func explainSubnet(b *strings.Builder, q Question, dir Directory) {
+func explainSubnet(b *strings.Builder, q Question, dir Directory, table *Table, now Instant) {
 	s := dir.Subnets().Find(q.Local)
 	if q.Relay.IsValid() {
 		s = dir.Subnets().findRelay(q.Relay)
@@ -106,6 +106,10 @@ func explainSubnet(b *strings.Builder, q Question, dir Directory) {
 		fmt.Fprintf(b, ", pool %s to %s", s.PoolFirst, s.PoolLast)
 	}
 	b.WriteByte('\n')
+	if held := table.ofClient(q.Client, s); held.heldBy(q.Client, now) {
+		fmt.Fprintf(b, "  the machine holds %s (%s) for another %s\n",
+			addrOf(held.ip), held.state, (held.until - now).Truncate(1e9))
+	}
 }
 
 func explainReply(b *strings.Builder, d Decision) {

@@ -1,9 +1,6 @@
 package dhcp
 
-import (
-	"bytes"
-	"net/netip"
-)
+import "net/netip"
 
 // Ingress says where a request came in.
 type Ingress struct {
@@ -52,13 +49,6 @@ type Class struct {
 // Firmware reports whether the machine is on its way to an operating system:
 // for Emulab, PXEBOOTING and not BOOTING.
 func (c Class) Firmware() bool { return c.PXE || c.HTTP || c.IPXE || c.UBoot }
-
-// hopsMax is how many relays a request may have passed (RFC 1542 §4.1.1).
-const hopsMax = 16
-
-// relayOptionBytesMax is the longest option 82 that is echoed: RFC 3046 knows
-// one of it. A longer one leaves no room for the answer.
-const relayOptionBytesMax = optionBytesMax
 
 // turn is one request being decided.
 type turn struct {
@@ -109,154 +99,6 @@ func (t *turn) serve() Decision {
 		return t.inform()
 	}
 	return t.silent(ReasonNotRequest)
-}
-
-// admit finds out who asks on which subnet, or why nobody answers.
-func (t *turn) admit() Reason {
-	if t.p.Op() != opBootRequest {
-		return ReasonNotRequest
-	}
-	if t.kind = t.p.Type(); t.kind == 0 {
-		return ReasonBOOTP
-	}
-	client, ok := t.p.Client()
-	if !ok || client.Type == htypeEthernet && client.Octets[0]&1 != 0 {
-		return ReasonNoIdentity
-	}
-	t.client = client
-	if v, ok := t.p.Option(OptRelayAgent); ok && len(v) > relayOptionBytesMax {
-		return ReasonRelayOption
-	}
-	if reason := t.findSubnet(); reason != 0 {
-		return reason
-	}
-	t.findServer()
-	t.res, t.known = t.dir.ByHardware(client)
-	if t.known && t.res.Ignore {
-		return ReasonIgnored
-	}
-	return 0
-}
-
-// findSubnet: giaddr selects the subnet, link selection overrides it (RFC
-// 3527), then option 118 (RFC 3011), both only through a relay we accept.
-// Without a relay it is the network of the ingress address, except for a
-// client that renews through a router.
-func (t *turn) findSubnet() Reason {
-	subnets := t.dir.Subnets()
-	giaddr := t.p.GIAddr()
-	switch {
-	case !giaddr.IsUnspecified():
-		return t.findRelayed(subnets, giaddr)
-	case t.in.Unicast && !t.p.CIAddr().IsUnspecified():
-		t.subnet = subnets.Find(t.p.CIAddr())
-	default:
-		t.subnet = subnets.Find(t.in.Local)
-	}
-	return t.checkSubnet()
-}
-
-func (t *turn) findRelayed(subnets *Subnets, giaddr netip.Addr) Reason {
-	if t.p.Hops() > hopsMax {
-		return ReasonHops
-	}
-	relay := subnets.findRelay(giaddr)
-	if relay == nil || relay.Mode == ModeOff {
-		return ReasonUnknownRelay
-	}
-	t.subnet = relay
-	if v, ok := t.p.RelaySubOption(relayLinkSelection); ok && len(v) == 4 {
-		t.subnet = subnets.Find(netip.AddrFrom4([4]byte(v)))
-	} else if a, ok := t.p.AddrOption(OptSubnetSelection); ok {
-		t.subnet = subnets.Find(a)
-	}
-	return t.checkSubnet()
-}
-
-func (t *turn) checkSubnet() Reason {
-	switch {
-	case t.subnet == nil:
-		return ReasonNoSubnet
-	case t.subnet.Mode == ModeOff:
-		return ReasonOff
-	}
-	return 0
-}
-
-// findServer chooses option 54: the relay's override (RFC 5107), the subnet's,
-// or the address the request came in on.
-func (t *turn) findServer() {
-	t.server = t.ownAddr()
-	if t.p.GIAddr().IsUnspecified() {
-		return
-	}
-	if v, ok := t.p.RelaySubOption(relayServerID); ok && len(v) == 4 {
-		t.server = netip.AddrFrom4([4]byte(v))
-	}
-}
-
-// ownAddr is an address of this host that the client reaches.
-func (t *turn) ownAddr() netip.Addr {
-	if t.subnet.Server.IsValid() {
-		return t.subnet.Server
-	}
-	return t.in.Local
-}
-
-// fixed returns the client's reserved address, if it has one on this subnet.
-func (t *turn) fixed() (netip.Addr, bool) {
-	return t.res.IP, t.known && t.res.IP.Is4() && t.subnet.usable(t.res.IP)
-}
-
-// heldByOther reports whether the lease of somebody else keeps a reserved
-// address from its owner. Another card of the same node does not.
-func (t *turn) heldByOther(ip netip.Addr) bool {
-	b := t.table.find(ip)
-	if !b.live(t.now) || b.state != bindingLeased || b.client == t.client {
-		return false
-	}
-	return b.node == "" || b.node != t.res.Node
-}
-
-// choose finds the address this client gets here, and why it gets none.
-func (t *turn) choose() (netip.Addr, Reason) {
-	if ip, ok := t.fixed(); ok {
-		if t.heldByOther(ip) {
-			return netip.Addr{}, ReasonHeldByOther
-		}
-		return ip, ReasonReserved
-	}
-	if !t.subnet.HasPool() {
-		if t.known {
-			return netip.Addr{}, ReasonReservedElsewhere
-		}
-		return netip.Addr{}, ReasonUnknownClient
-	}
-	return t.chooseDynamic()
-}
-
-// chooseDynamic: the present binding, the previous one if free, the address
-// asked for if free, a new one (RFC 2131 §4.3.1).
-func (t *turn) chooseDynamic() (netip.Addr, Reason) {
-	if b := t.table.ofClient(t.client, t.subnet); b != nil {
-		if ip := addrOf(b.ip); b.client == t.client && t.available(ip) {
-			return ip, ReasonPool
-		}
-	}
-	if ip, ok := t.p.AddrOption(OptRequestedAddress); ok && t.available(ip) {
-		return ip, ReasonPool
-	}
-	if t.table.full() {
-		return netip.Addr{}, ReasonBusy
-	}
-	if ip, ok := t.table.freeIn(t.subnet, t.client, t.dir, t.now); ok {
-		return ip, ReasonPool
-	}
-	return netip.Addr{}, ReasonPoolEmpty
-}
-
-func (t *turn) available(ip netip.Addr) bool {
-	return t.table.available(ip, t.subnet, t.client, t.dir, t.now)
 }
 
 func (t *turn) discover() Decision {
@@ -361,10 +203,4 @@ func (t *turn) finish(w *replyWriter, kind MessageType, reason Reason, dest Dest
 		Type: kind, Reason: reason, Reply: w.finish(t.p), Dest: dest,
 		Node: t.res.Node, Client: t.client, Class: t.class,
 	}
-}
-
-// isNetBoot reports whether the message says PXEClient or HTTPClient.
-func isNetBoot(p *Packet) bool {
-	class, _ := p.Option(OptVendorClass)
-	return bytes.HasPrefix(class, []byte(classPXE)) || bytes.HasPrefix(class, []byte(classHTTP))
 }

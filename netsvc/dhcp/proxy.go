@@ -1,6 +1,9 @@
 package dhcp
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // proxyOffer answers a network boot client beside another DHCP server: boot
 // file, but no address (PXE 2.1 §2.2.3). REQUESTs on port 67 belong to the
@@ -50,4 +53,10 @@ func (t *turn) writeProxyBoot(w *replyWriter) bool {
 	a.Proxy = true
 	w.echo(t.p, OptClientID)
 	return t.writeBoot(w, a)
+}
+
+// isNetBoot reports whether the message says PXEClient or HTTPClient.
+func isNetBoot(p *Packet) bool {
+	class, _ := p.Option(OptVendorClass)
+	return bytes.HasPrefix(class, []byte(classPXE)) || bytes.HasPrefix(class, []byte(classHTTP))
 }

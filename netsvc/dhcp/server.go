@@ -33,7 +33,8 @@ const (
 // least one of Interfaces and Addresses.
 type Config struct {
 	// Interfaces are served by name, each with sockets of its own that hear
-	// broadcasts (SO_BINDTODEVICE).
+	// broadcasts (SO_BINDTODEVICE). The subnet of a client on the wire is that
+	// of the interface's primary address.
 	Interfaces []string
 	// Addresses get sockets bound to them. Such a socket hears no broadcast:
 	// it is for relayed requests and for loopback.
