@@ -95,6 +95,8 @@ func ParseHead(data []byte, final bool) (head Head, rest int, err error) {
 		switch {
 		case end < 0 && !final && len(data) < headBytesMax:
 			return head, 0, ErrIncomplete
+		case end < 0 && !final:
+			return head, 0, ErrMalformed
 		case end < 0:
 			end = len(data) - at
 		}
