@@ -448,3 +448,43 @@ func TestParseControl(t *testing.T) {
 		parseControl(good)
 	}
 }
+
+// While the store hangs, what waits for it is bounded, offers go on, and once it
+// works again clients that ask again are served.
+func TestServerStoreHangs(t *testing.T) {
+	t.Parallel()
+	store := &memoryLeases{begun: make(chan struct{}, 1<<16), release: make(chan struct{})}
+	const nodes = queuedRepliesMax + 1000
+	site := bigSite(t, nodes)
+	l := newLab(t, store, func(c *Config) {
+		c.Snapshot = func() Directory { return site }
+		c.Served = nil
+	})
+	request := func(i int) {
+		l.send(Request, fmt.Sprintf("mac=%s 54=127.0.0.1 50=127.1.%d.%d", benchMAC(i), i>>8, i&0xff))
+	}
+	busy := func() uint64 { return l.server.Counts()[ReasonBusy.String()] }
+	for i := 1; busy() == 0; i = i%(nodes-1) + 1 {
+		request(i)
+	}
+	l.send(Discover, "mac="+benchMAC(1))
+	if p := l.read(); p.Type() != Offer {
+		t.Fatalf("%s while the store hangs", p.Type())
+	}
+	l.server.mu.Lock()
+	waiting := len(l.server.queue)
+	l.server.mu.Unlock()
+	if waiting > queuedRepliesMax {
+		t.Errorf("%d replies wait", waiting)
+	}
+	close(store.release)
+	l.client = l.dial("127.0.0.1") // leave the answers to the flood behind
+	for {
+		request(nodes - 1)
+		l.client.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // then ask again
+		buf := make([]byte, 2000)
+		if n, err := l.client.Read(buf); err == nil && mustParse(t, buf[:n]).Type() == Ack {
+			return
+		}
+	}
+}
