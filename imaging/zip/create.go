@@ -23,23 +23,41 @@ func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats
 		return Stats{}, err
 	}
 	opts.warn(layout.Warnings)
+	if opts.Base != nil {
+		full, err := layout.delta(ctx, src, opts)
+		if err != nil {
+			return Stats{}, err
+		}
+		if opts.Signature != nil {
+			*opts.Signature = *full
+		}
+	}
+	if opts.Chosen != nil {
+		opts.Chosen(layout)
+	}
 	return Write(ctx, src, layout, out, opts)
 }
 
-// Write makes an image of what layout says is in use.
+// Write makes an image of what layout says is in use. A delta of nothing makes
+// an image of no chunk.
 func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts Options) (Stats, error) {
 	p, err := newPacker(layout, out, opts)
 	if err != nil {
 		return Stats{}, err
 	}
 	align := uint64(sig.BlockSectorsDefault)
-	if s := opts.Signature; s != nil {
-		if s.Type == 0 {
-			s.Type, s.BlockSectors = sig.SHA1, sig.BlockSectorsDefault
+	sign := opts.Signature
+	if sign != nil {
+		if sign.Type == 0 {
+			sign.Type, sign.BlockSectors = sig.SHA1, sig.BlockSectorsDefault
 		}
-		align, s.Records = s.BlockSectors, nil
+		align = sign.BlockSectors
+		if opts.Base != nil {
+			p.pending, sign = sign.Records, nil // made, but for the chunks
+		}
+		opts.Signature.Records = nil
 	}
-	line := newPipeline(ctx, src, layout, opts)
+	line := newPipeline(ctx, src, layout, sign, opts)
 	defer line.stop()
 	go line.plan(&planner{data: append(layout.Data[:0:0], layout.Data...), align: align})
 	for u := range line.order {
@@ -89,6 +107,9 @@ func (p *packer) finish() (Stats, error) {
 			return p.stats, err
 		}
 	}
+	if s := p.opts.Signature; s != nil { // of a delta without changes
+		s.Records = append(s.Records, p.pending...)
+	}
 	return p.stats, nil
 }
 
@@ -112,7 +133,7 @@ type pipeline struct {
 	order  chan *unit
 }
 
-func newPipeline(ctx context.Context, src Source, layout *Layout, opts Options) *pipeline {
+func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File, opts Options) *pipeline {
 	n := opts.workers()
 	l := &pipeline{free: make(chan *unit, n+unitsAhead), work: make(chan *unit, n+unitsAhead), order: make(chan *unit, n+unitsAhead)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
@@ -121,7 +142,7 @@ func newPipeline(ctx context.Context, src Source, layout *Layout, opts Options) 
 	}
 	for range n {
 		z, _ := newDeflater(opts.level()) // newPacker has checked the level
-		w := &worker{src: src, layout: layout, sign: opts.Signature, z: z}
+		w := &worker{src: src, layout: layout, sign: sign, z: z}
 		l.wg.Go(func() {
 			for u := range l.work {
 				w.run(u)

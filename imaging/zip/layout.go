@@ -23,6 +23,9 @@ type Layout struct {
 	Relocs   []ndz.Reloc
 	Parts    []Part
 	Warnings []string
+
+	Delta                     bool   // Data is only what differs from a base
+	FullSectors, DeltaSectors uint64 // if a base was compared with
 }
 
 // Patch replaces a sector of Data, which must be in use.
@@ -172,4 +175,17 @@ func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freem
 		free = append(free, freemap.Shift(f, e.Start)...)
 	}
 	return free, nil
+}
+
+// change makes p, the data of r, what is to be stored.
+func (l *Layout) change(p []byte, r freemap.Range) {
+	for _, w := range overlap(l.Wipe, r) {
+		from, to := max(w.Start, r.Start), min(w.End, r.End)
+		clear(p[(from-r.Start)*sectorBytes : (to-r.Start)*sectorBytes])
+	}
+	for _, x := range l.Patches {
+		if x.Sector >= r.Start && x.Sector < r.End {
+			copy(p[(x.Sector-r.Start)*sectorBytes:][:sectorBytes], x.Data)
+		}
+	}
 }

@@ -47,9 +47,17 @@ type Options struct {
 	// Signature, if set, gets the hashes of everything in the image.
 	Signature *sig.File
 
+	// Base, if set, is the signature to make a delta against. The delta is a
+	// full image after all if it would be more than FullPercent of it (0: never).
+	// Signature then describes all of the disk, hashed as Base is.
+	Base        *sig.File
+	FullPercent int
+
 	Workers  int
 	Progress func(Stats)
 	Warn     func(text string)
+	// Chosen, if set, is called with the layout before anything is written.
+	Chosen func(*Layout)
 }
 
 // Stats are the totals of an image.

@@ -226,12 +226,13 @@ func (p *packer) close(next uint64) error {
 	return nil
 }
 
-// number gives the signature's records of a written chunk their chunk.
+// number gives the signature's records that a written chunk covers their
+// chunk.
 func (p *packer) number(h ndz.Header) {
 	if p.opts.Signature == nil {
 		return
 	}
-	end := p.dataEnd()
+	end := h.Last
 	i := 0
 	for ; i < len(p.pending) && p.pending[i].Start < end; i++ {
 		r := p.pending[i]

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
-	"sort"
 
 	"github.com/klauspost/compress/flate"
 
@@ -106,25 +105,10 @@ func (w *worker) read(u *unit) error {
 			return fmt.Errorf("reading the source at sector %d: %w", w.layout.Base+r.Start+uint64(n/sectorBytes), err)
 		}
 		clear(p[n:]) // of the last sector of a file
-		w.change(p, r)
+		w.layout.change(p, r)
 		at += len(p)
 	}
 	return nil
-}
-
-// change makes the data of r what the layout wants stored.
-func (w *worker) change(p []byte, r freemap.Range) {
-	wipe := w.layout.Wipe
-	i := sort.Search(len(wipe), func(i int) bool { return wipe[i].End > r.Start })
-	for ; i < len(wipe) && wipe[i].Start < r.End; i++ {
-		from, to := max(wipe[i].Start, r.Start), min(wipe[i].End, r.End)
-		clear(p[(from-r.Start)*sectorBytes : (to-r.Start)*sectorBytes])
-	}
-	for _, x := range w.layout.Patches {
-		if x.Sector >= r.Start && x.Sector < r.End {
-			copy(p[(x.Sector-r.Start)*sectorBytes:][:sectorBytes], x.Data)
-		}
-	}
 }
 
 func (w *worker) hash(u *unit) {
