@@ -122,18 +122,19 @@ func TestSiteLoss(t *testing.T) {
 		// Bounds on the blocks sent per block of the image, and on the time
 		// over that of the blocks sent at the full rate.
 		sentMax, timeMax float64
+		chunks           int
 	}{
-		{1, 0, 1.001, 1.1},
-		{1, 0.01, 1.02, 1.2},
-		{1, 0.05, 1.08, 1.3},
-		{4, 0, 1.01, 1.2},
-		{4, 0.01, 1.08, 1.3},
-		{16, 0.01, 1.25, 1.5},
+		{1, 0, 1.001, 1.1, 24},
+		{1, 0.01, 1.02, 1.15, 24},
+		{1, 0.05, 1.08, 1.15, 24},
+		{4, 0, 1.01, 1.2, 12},
+		{4, 0.01, 1.08, 1.2, 12},
+		{16, 0.01, 1.20, 1.3, 8},
 	} {
 		t.Run(fmt.Sprintf("%d clients, loss %v", c.clients, c.loss), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 24<<20)
+				s := newSite(t, c.chunks<<20)
 				ctx, cancel := context.WithCancel(s.ctx)
 				srv, result := s.serve(ctx, s.serverConfig())
 				start := time.Now()

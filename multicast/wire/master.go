@@ -128,6 +128,12 @@ func (s *Signature) MTime() (unixTime uint32, ok bool) {
 	return binary.BigEndian.Uint32(s.Data[:]), s.Type == SigMTime
 }
 
+// Bytes returns the part of the field that the type uses.
+func (s *Signature) Bytes() []byte {
+	n := map[SignatureType]int{SigMTime: 4, SigMD5: 16, SigSHA1: 20}[s.Type]
+	return s.Data[:n]
+}
+
 // Errors of the master server codec.
 var (
 	ErrMasterVersion = errors.New("frisbee master message has an unknown version")

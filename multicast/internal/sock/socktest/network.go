@@ -78,6 +78,7 @@ func (n *Network) Inject(from, to netip.AddrPort, b []byte) {
 }
 
 func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
+	b = append([]byte(nil), b...) // one copy for all: nobody writes to it
 	for _, e := range n.endpoints {
 		if e == sender || e.closed || (to != e.local && to != e.session) {
 			continue
@@ -89,7 +90,7 @@ func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
 			e.Dropped++
 			continue
 		}
-		e.queue = append(e.queue, packet{from, append([]byte(nil), b...)})
+		e.queue = append(e.queue, packet{from, b})
 		e.notify()
 	}
 }
@@ -181,6 +182,6 @@ func (e *Endpoint) take(ms []sock.Datagram) (int, error) {
 		ms[i].N = copy(ms[i].Buf, e.queue[i].data)
 		ms[i].From = e.queue[i].from
 	}
-	e.queue = append(e.queue[:0], e.queue[n:]...)
+	e.queue = e.queue[n:]
 	return n, nil
 }

@@ -1,0 +1,287 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/unzip"
+	"hyzer/multicast/wire"
+)
+
+const usage = `usage: frisbee [options] -m addr -p port <output file>
+       frisbee [options] -S master -F imageid <output file>
+       frisbee -S master -Q imageid
+ -m addr -p port   session to join: group, broadcast address or unicast server
+ -S addr           server; with -F or -Q, master server
+ -p port           with -F or -Q, port of the master server (64494)
+ -i addr           interface, by its address
+ -b                addr is a broadcast address
+ -F id, -Q id      ask the master server to send the image; ask about it
+ -X methods        ways to ask for: ucast,mcast,bcast,any
+ -B s              ask again every s seconds while the image is busy
+ -P host           ask, and report, on behalf of that host
+ -s slice -D type  write into a partition; set its DOS type
+ -z                write zeros to free space
+ -N                write the file as it is, do not decompress
+ -u uuid           accept only the image with this id
+ -c file, -e file  key to verify checksums with; key to decrypt with
+ -r s              start after a random delay of up to s seconds
+ -T s              give up when the server is silent for so long
+ -K s              announce the group membership after so long without packets
+ -H s              report to the server when it asks
+ -O                ask for the image in order
+ -C n, -M MB       chunk buffers; memory
+ -R n              chunks to ask for ahead
+ -k KB             socket buffers
+ -q, -d            quiet; more messages
+ -n -f -I -W -t -U accepted for compatibility, without effect
+`
+
+// optionLetters as getopt has them: a colon after those with a value.
+const optionLetters = "m:p:S:i:bF:Q:X:B:P:s:D:zNu:c:e:r:T:K:H:OC:M:R:k:qdnfI:W:tU:h"
+
+// Bounds of the numbers on the command line.
+const (
+	secondsMax      = 1_000_000
+	megabytesMax    = 1 << 20
+	keyFileBytesMax = 64 << 10
+	slicesMax       = 128
+)
+
+// command is a parsed command line.
+type command struct {
+	out      string
+	session  Config
+	addr     netip.Addr
+	port     int
+	master   netip.Addr // -S
+	imageID  string
+	status   bool // -Q
+	methods  wire.Methods
+	busy     time.Duration // -B
+	delayMax time.Duration // -r
+	timeout  bool          // -T was given
+
+	slice     int
+	slicetype int // or -1
+	restore   unzip.Options
+	quiet     bool
+	debug     bool
+
+	stdout, stderr io.Writer
+}
+
+// parse reads the command line as getopt would.
+func (c *command) parse(args []string) error {
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		cluster := args[0][1:]
+		args = args[1:]
+		if cluster == "-" {
+			break
+		}
+		for len(cluster) > 0 {
+			letter := cluster[0]
+			cluster = cluster[1:]
+			at := strings.IndexByte(optionLetters, letter)
+			if at < 0 || letter == ':' {
+				return fmt.Errorf("unknown option -%c", letter)
+			}
+			value := ""
+			if at+1 < len(optionLetters) && optionLetters[at+1] == ':' {
+				if value, cluster = cluster, ""; value == "" {
+					if len(args) == 0 {
+						return fmt.Errorf("option -%c needs a value", letter)
+					}
+					value, args = args[0], args[1:]
+				}
+			}
+			if err := c.option(letter, value); err != nil {
+				return fmt.Errorf("option -%c: %w", letter, err)
+			}
+		}
+	}
+	return c.operands(args)
+}
+
+// operands checks that what is needed is there.
+func (c *command) operands(args []string) error {
+	switch {
+	case c.status && len(args) == 0:
+	case len(args) == 1:
+		c.out = args[0]
+	default:
+		return errors.New("want one output file")
+	}
+	if c.imageID != "" {
+		if !c.master.IsValid() {
+			return errors.New("options -F and -Q need -S")
+		}
+		if c.port == 0 {
+			c.port = wire.MasterPort
+		}
+		return nil
+	}
+	if !c.addr.IsValid() || c.port == 0 {
+		return errors.New("want -m and -p, or -S and -F")
+	}
+	c.session.Address, c.session.Server = netip.AddrPortFrom(c.addr, uint16(c.port)), c.master
+	return nil
+}
+
+// option takes one option; those about packets and those about the disk are
+// further down.
+func (c *command) option(letter byte, value string) (err error) {
+	switch letter {
+	case 'm':
+		c.addr, err = ipv4(value)
+	case 'p':
+		c.port, err = number(value, 1, 65535)
+	case 'S':
+		c.master, err = ipv4(value)
+	case 'F', 'Q':
+		c.imageID, c.status = value, letter == 'Q'
+		if value == "" || len(value) > wire.ImageIDBytesMax {
+			err = fmt.Errorf("want a name of 1 to %d bytes", wire.ImageIDBytesMax)
+		}
+	case 'X':
+		c.methods, err = parseMethods(value)
+	case 'B':
+		c.busy, err = seconds(value)
+	case 'P':
+		c.session.ReportFor, err = ipv4(value)
+	case 'r':
+		c.delayMax, err = seconds(value)
+	case 'q':
+		c.quiet = true
+	case 'd':
+		c.debug = true
+	case 'h':
+		err = errors.New("help")
+	case 's', 'D', 'z', 'N', 'u', 'c', 'e':
+		err = c.diskOption(letter, value)
+	default:
+		err = c.packetOption(letter, value)
+	}
+	return err
+}
+
+func (c *command) packetOption(letter byte, value string) (err error) {
+	s := &c.session
+	n := 0
+	switch letter {
+	case 'i':
+		s.Iface, err = ipv4(value)
+	case 'b':
+		s.Broadcast = true
+	case 'T':
+		s.IdleTimeout, err = seconds(value)
+		c.timeout = true
+	case 'K':
+		s.Keepalive, err = seconds(value)
+	case 'H':
+		s.Heartbeat = true
+		_, err = number(value, 0, secondsMax)
+	case 'O':
+		s.InOrder = true
+	case 'C':
+		s.Buffers, err = number(value, 0, megabytesMax)
+	case 'M': // half for chunks, half for what is to be written
+		n, err = number(value, 2, megabytesMax)
+		s.Buffers = n / 2
+	case 'R':
+		n, err = number(value, 1, BuffersMax)
+		s.Window = max(WindowDefault, 4*n)
+	case 'k':
+		n, err = number(value, 1, 4096)
+		s.SocketBufferBytes = n << 10
+	}
+	return err
+}
+
+func (c *command) diskOption(letter byte, value string) (err error) {
+	decode := &c.restore.Decode
+	switch letter {
+	case 's':
+		c.slice, err = number(value, 0, slicesMax)
+	case 'D':
+		c.slicetype, err = number(value, 0, 255)
+	case 'z':
+		c.restore.ZeroFill = true
+	case 'N':
+		c.session.Raw = true
+	case 'u':
+		var id ndz.ImageID
+		id, err = ndz.ParseImageID(strings.TrimPrefix(value, "0x"))
+		decode.ImageID = &id
+	case 'c':
+		decode.Checksum = true
+		var text []byte
+		if text, err = readKeyFile(value); err == nil {
+			decode.SigningKey, err = ndz.ParseSigningKey(text)
+		}
+	case 'e':
+		var text []byte
+		if text, err = readKeyFile(value); err == nil {
+			decode.Key, err = ndz.ParseKey(text)
+		}
+	}
+	return err
+}
+
+func ipv4(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err == nil && !a.Is4() {
+		err = fmt.Errorf("%s is not an IPv4 address", s)
+	}
+	return a, err
+}
+
+func number(s string, low, high int) (int, error) {
+	n, err := strconv.ParseInt(s, 0, 32)
+	if err != nil || int(n) < low || int(n) > high {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
+	}
+	return int(n), nil
+}
+
+func seconds(s string) (time.Duration, error) {
+	n, err := number(s, 0, secondsMax)
+	return time.Duration(n) * time.Second, err
+}
+
+func parseMethods(s string) (m wire.Methods, err error) {
+	names := map[string]wire.Methods{"ucast": wire.Unicast, "mcast": wire.Multicast, "bcast": wire.Broadcast, "any": wire.AnyMethod}
+	for _, name := range strings.Split(s, ",") {
+		one, ok := names[name]
+		if !ok {
+			return 0, fmt.Errorf("%q is not one of ucast, mcast, bcast, any", name)
+		}
+		m |= one
+	}
+	return m, nil
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
+}
+
+// startDelay is a random time up to -r.
+func (c *command) startDelay() time.Duration {
+	if c.delayMax <= 0 {
+		return 0
+	}
+	return rand.N(c.delayMax)
+}
