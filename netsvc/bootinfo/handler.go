@@ -44,7 +44,7 @@ func Handle(s *registry.Snapshot, req Request, from netip.Addr) (out Outcome, ok
 	if answer, valid := AnswerFor(out.Plan); valid {
 		out.Reply.Status, out.Reply.Answer = StatusSuccess, answer
 	}
-	if node != nil {
+	if node != nil && !out.Plan.NewNode {
 		out.Node = node.ID
 		out.States = reports(out.Plan)
 	}

@@ -44,6 +44,7 @@ type Plan struct {
 	OS        registry.Ref   // what boots, if it is a known system
 	OpMode    string         // its op_mode
 	Boot      BootMethodKind // which loader the node uses
+	NewNode   bool           // the machine counts as unknown: nothing it does is reported
 	Reason    string         // why, for people
 }
 
@@ -103,7 +104,7 @@ func resolveKnown(s *registry.Snapshot, node *registry.Node, asker Asker) Plan {
 	if boot.PXEPath != "" && !strings.Contains(boot.PXEPath, "pxeboot") { // rule 3
 		return Plan{Kind: Reboot, Reason: "the node must boot " + boot.PXEPath + " through DHCP"}
 	}
-	choice := choose(boot)
+	choice := choose(s, boot)
 	if choice.ref.IsZero() { // rule 6
 		if asker.LoaderVersion >= 1 {
 			return Plan{Kind: Wait, Reason: "no system is selected"}
@@ -121,14 +122,36 @@ type choice struct {
 }
 
 // choose applies rule 4: once > until cleared > default.
-func choose(b *registry.BootSelection) choice {
+func choose(s *registry.Snapshot, b *registry.BootSelection) choice {
 	switch {
-	case !b.Next.IsZero():
+	case NextCounts(s, s.Node(b.Node), b, s.Load(b.Node)):
 		return choice{b.Next, b.NextCmdline, "next"}
 	case !b.Temp.IsZero():
 		return choice{b.Temp, "", "temp"}
 	}
 	return choice{b.Def, b.DefCmdline, "def"}
+}
+
+// opModeReload is the op_mode of disk loaders.
+const opModeReload = "RELOAD"
+
+// NextCounts reports whether a node's one-shot selection is to be followed. A
+// disk loader without a load is not: when a boot's report is lost, the end of
+// the load leaves the selection behind, and the node would go into the loader,
+// find nothing to load, and come back for ever (page stated, section 6). The
+// state machine asks this too, so that it expects what the node is told.
+func NextCounts(s *registry.Snapshot, node *registry.Node, b *registry.BootSelection, load *registry.NodeLoad) bool {
+	if b.Next.IsZero() || load != nil {
+		return !b.Next.IsZero()
+	}
+	if _, version := Concrete(s, b.Next); version != nil && version.OpMode == opModeReload {
+		return false
+	}
+	if node == nil {
+		return true
+	}
+	t := s.Type(node.Type)
+	return t == nil || !t.LoaderOS.Same(b.Next)
 }
 
 // Selected is the system a node will boot, with generic names followed, and
@@ -137,7 +160,7 @@ func Selected(s *registry.Snapshot, b *registry.BootSelection) (registry.Ref, *r
 	if b == nil {
 		return registry.Ref{}, nil
 	}
-	return Concrete(s, choose(b).ref)
+	return Concrete(s, choose(s, b).ref)
 }
 
 // Concrete follows generic systems to the one that exists on disks.
@@ -172,7 +195,10 @@ func planFor(s *registry.Snapshot, node *registry.Node, c choice) Plan {
 	}
 	plan.Kind, plan.Partition = Part, slot
 	if disk := s.Attribute(node, attrBIOSDisk); disk != "" {
-		n, err := strconv.ParseInt(disk, 0, 32) // C's atoi read 0x80 as 0
+		n, err := strconv.ParseInt(disk, 10, 32)
+		if err != nil { // C's atoi read 0x80 as 0
+			n, err = strconv.ParseInt(disk, 0, 32)
+		}
 		if err != nil {
 			plan.Kind, plan.Reason = Fail, "attribute "+attrBIOSDisk+" is not a number: "+disk
 			return plan
@@ -236,13 +262,13 @@ func slotOf(s *registry.Snapshot, node *registry.Node, ref registry.Ref) (int, b
 func newNode(s *registry.Snapshot) Plan {
 	ref := s.Site().NewNodeOS
 	if ref.IsZero() {
-		return Plan{Reason: "the machine is unknown and the site names no new_node_os"}
+		return Plan{NewNode: true, Reason: "the machine is unknown and the site names no new_node_os"}
 	}
 	_, version := Concrete(s, ref)
 	if version == nil || version.Path == "" {
-		return Plan{Reason: "the machine is unknown and new_node_os " + ref.String() + " has no path"}
+		return Plan{NewNode: true, Reason: "the machine is unknown and new_node_os " + ref.String() + " has no path"}
 	}
-	plan := Plan{OS: ref, OpMode: version.OpMode, Reason: "the machine is unknown: it boots " + ref.String() + " to register"}
+	plan := Plan{NewNode: true, OS: ref, OpMode: version.OpMode, Reason: "the machine is unknown: it boots " + ref.String() + " to register"}
 	planPath(s, &plan, version)
 	return plan
 }

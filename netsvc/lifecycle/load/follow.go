@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"sync"
 	"time"
 
 	"hyzer/netsvc/lifecycle/states"
@@ -19,12 +20,13 @@ const attemptsMax = 2
 // it keeps in memory is a copy of its open rows.
 type follower struct {
 	*Manager
-	job  *registry.LoadJob
-	open map[string]*registry.LoadNode
+	job   *registry.LoadJob
+	open  map[string]*registry.LoadNode
+	begun map[string]bool // nodes that went down since their attempt began
 }
 
 func (f *follower) run(ctx context.Context) error {
-	f.open = map[string]*registry.LoadNode{}
+	f.open, f.begun = map[string]*registry.LoadNode{}, map[string]bool{}
 	after := kv.Revision(0)
 	snapshot := f.reg.Snapshot()
 	for _, id := range f.job.Nodes {
@@ -38,25 +40,36 @@ func (f *follower) run(ctx context.Context) error {
 			after = row.After
 		}
 	}
-	watcher, err := f.reg.WatchLog(ctx, after)
-	if errors.Is(err, kv.ErrCompacted) {
-		return f.lostHistory(ctx)
+	f.startNodes(ctx, snapshot)
+	for len(f.open) > 0 {
+		err := f.read(ctx, after)
+		if !errors.Is(err, kv.ErrCompacted) && err != nil {
+			return err
+		}
+		if err == nil {
+			break
+		}
+		if after, err = f.catchUp(ctx); err != nil {
+			return err
+		}
 	}
+	return f.finish(ctx)
+}
+
+// read follows the log from a revision until no node is open.
+func (f *follower) read(ctx context.Context, after kv.Revision) error {
+	watcher, err := f.reg.WatchLog(ctx, after)
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
-	f.startNodes(ctx, snapshot)
 	for len(f.open) > 0 {
 		entries, err := f.next(ctx, watcher)
-		if errors.Is(err, kv.ErrCompacted) {
-			return f.lostHistory(ctx)
-		}
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if row := f.open[e.Node]; row != nil && e.Revision > row.After {
+			if row := f.row(e.Node); row != nil && e.Revision > row.After {
 				if err := f.step(ctx, row, e); err != nil {
 					return err
 				}
@@ -66,35 +79,62 @@ func (f *follower) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.finish(ctx)
+	return nil
 }
+
+// row is a node's open row; nil if it was ended here or by others (cancelled,
+// replaced).
+func (f *follower) row(node string) *registry.LoadNode {
+	row := f.open[node]
+	if row == nil {
+		return nil
+	}
+	if stored := f.reg.Snapshot().LoadNode(f.job.ID, node); stored == nil || !stored.Open() {
+		delete(f.open, node)
+		return nil
+	}
+	return row
+}
+
+// rebootsMax bounds the reboot orders written at once; they share fsyncs.
+const rebootsMax = 64
 
 // startNodes reboots every node whose attempt has not been seen to begin. After
 // a restart of the appliance a node may be rebooted that has just been: its
 // load starts over, none is forgotten.
 func (f *follower) startNodes(ctx context.Context, s *registry.Snapshot) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	slots := make(chan struct{}, rebootsMax)
 	for _, id := range f.job.Nodes {
 		row := f.open[id]
 		if row == nil || row.Result != registry.LoadWaiting || begun(s, row) {
 			continue
 		}
-		if err := f.reboot(ctx, id); err != nil && ctx.Err() == nil {
-			f.log.Warn("node not rebooted into its loader", "node", id, "job", f.job.ID, "error", err)
-		}
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			f.start(ctx, id)
+		})
 	}
 }
 
-// begun reports whether a node has a reboot pending or has left its old life
-// since the attempt began.
+// start reboots a node into its loader. A node that cannot be rebooted is left
+// to its attempt's deadline.
+func (f *follower) start(ctx context.Context, node string) {
+	if err := f.reboot(ctx, node); err != nil && ctx.Err() == nil {
+		f.log.Warn("node not rebooted into its loader", "node", node, "job", f.job.ID, "error", err)
+	}
+}
+
+// begun reports whether a node has a reboot for a load pending or has left its
+// old life since the attempt began.
 func begun(s *registry.Snapshot, row *registry.LoadNode) bool {
-	if s.Command(row.Node) != nil {
+	if command := s.Command(row.Node); command != nil && command.By == string(states.SourceLoad) {
 		return true
 	}
 	state := s.State(row.Node)
-	if states.DefaultFailSet().Has(states.State(state.State)) {
-		return false
-	}
-	return state.Mode == string(states.ModeReload) || state.Mode == string(states.ModePXEKernel) && state.State != "PXEWAIT"
+	return state.Life > row.Life && !states.DefaultFailSet().Has(states.State(state.State))
 }
 
 // next waits for log entries, at most until the next deadline.
@@ -117,8 +157,11 @@ func (f *follower) next(ctx context.Context, watcher *registry.LogWatcher) ([]re
 // step follows one node by one entry of its log.
 func (f *follower) step(ctx context.Context, row *registry.LoadNode, e registry.StateLogEntry) error {
 	state := states.State(e.To)
+	f.follows(row, e)
 	switch {
-	case e.ModeChange:
+	case e.Ended != "":
+		return f.failed(ctx, row, registry.LoadFailed, e, e.Ended+": "+e.Note)
+	case e.ModeChange || !f.begun[row.Node]:
 		return nil
 	case row.Result == registry.LoadWaiting && (e.To == "RELOADDONE" || e.To == "RELOADDONEV2"):
 		return f.loaded(ctx, row, e)
@@ -134,9 +177,22 @@ func (f *follower) step(ctx context.Context, row *registry.LoadNode, e registry.
 	return nil
 }
 
+// follows notes that a node has gone down since its attempt began: until then
+// what it says is about its former life, be it a failure or an older load.
+func (f *follower) follows(row *registry.LoadNode, e registry.StateLogEntry) {
+	switch states.State(e.To) {
+	case states.StateShutdown, states.StateRebooting, states.StatePowerOff, states.StatePXEWakeup,
+		states.StatePXEBooting, states.StateGPXEBooting, states.StateBooting:
+		if e.Ended == "" {
+			f.begun[row.Node] = true
+		}
+	}
+}
+
 func (f *follower) loaded(ctx context.Context, row *registry.LoadNode, e registry.StateLogEntry) error {
 	row.Loaded = e.At
-	if !f.job.WaitBoot {
+	if free := f.reg.Snapshot().Reservation(row.Node) == nil; free || !f.job.WaitBoot {
+		// A free node waits in its boot loader; it boots nothing.
 		return f.end(ctx, row, registry.LoadDone, e, "")
 	}
 	row.Result, row.Deadline = registry.LoadLoaded, e.At.Add(bootTimeBase)
@@ -145,38 +201,63 @@ func (f *follower) loaded(ctx context.Context, row *registry.LoadNode, e registr
 
 // failed tries a node's load once more before it is given up.
 func (f *follower) failed(ctx context.Context, row *registry.LoadNode, result string, e registry.StateLogEntry, reason string) error {
+	if row.Result == registry.LoadLoaded {
+		return f.end(ctx, row, result, e, "loaded, but "+reason)
+	}
 	if row.Attempt >= attemptsMax {
 		return f.end(ctx, row, result, e, fmt.Sprintf("%s (%d attempts)", reason, row.Attempt))
 	}
-	row.Attempt++
 	images, err := resolveImages(f.reg.Snapshot(), f.job.Images)
 	if err == nil {
-		row.Deadline = time.Now().UTC().Add(loadTime(images))
 		err = f.replan(ctx, row, images)
 	}
-	if err != nil {
-		return f.end(ctx, row, registry.LoadFailed, e, "cannot be tried again: "+err.Error())
+	switch {
+	case errors.Is(err, errNotOpen):
+		delete(f.open, row.Node)
+		return nil
+	case errors.Is(err, registry.ErrNotFound), errors.Is(err, registry.ErrInvalid), errors.Is(err, errNoLoader):
+		return f.end(ctx, row, registry.LoadFailed, e, reason+"; cannot be tried again: "+err.Error())
+	case err != nil:
+		return err
 	}
 	f.log.Warn("load is tried again", "node", row.Node, "job", f.job.ID, "reason", reason, "state", e.To)
-	return f.reboot(ctx, row.Node)
+	f.start(ctx, row.Node)
+	return nil
 }
+
+// errNotOpen ends the part of a job that others ended: cancelled, replaced.
+var errNotOpen = errors.New("the node's load was ended")
 
 // replan tells the node to load once more and begins its next attempt.
 func (f *follower) replan(ctx context.Context, row *registry.LoadNode, images []planned) error {
 	snapshot := f.reg.Snapshot()
+	next := *row
+	next.Attempt++
+	next.Deadline = time.Now().UTC().Add(loadTime(images))
 	_, err := f.reg.Update(ctx, func(tx *registry.Tx) error {
-		row.After = tx.Revision()
+		if stored, err := registry.Lookup[registry.LoadNode](tx, registry.LoadNodeKey(row.Job, row.Node)); err != nil {
+			return err
+		} else if stored == nil || !stored.Open() {
+			return errNotOpen
+		}
+		next.After = tx.Revision()
 		req := Request{Images: f.job.Images}
 		if old, err := registry.Lookup[registry.NodeLoad](tx, row.Node); err != nil {
 			return err
 		} else if old != nil && len(old.Images) > 0 {
 			req.Prepare, req.ZeroFree = old.Images[0].Prepare, old.Images[0].MustWipe
 		}
-		if err := planNode(tx, snapshot, f.runner, row.Node, f.job, req, images); err != nil {
+		load, err := planNode(tx, snapshot, f.runner, row.Node, f.job, req, images)
+		if err != nil {
 			return err
 		}
-		return registry.Put(tx, row)
+		next.Life = load.Life
+		return registry.Put(tx, &next)
 	})
+	if err == nil {
+		*row = next
+		delete(f.begun, row.Node)
+	}
 	return err
 }
 
@@ -184,15 +265,18 @@ func (f *follower) replan(ctx context.Context, row *registry.LoadNode, images []
 func (f *follower) expire(ctx context.Context) error {
 	now := time.Now()
 	for _, id := range f.openNames() {
-		row := f.open[id]
-		if row.Deadline.After(now) {
+		if f.open[id].Deadline.After(now) {
+			continue
+		}
+		row := f.row(id)
+		if row == nil {
 			continue
 		}
 		state := f.reg.Snapshot().State(id)
 		last := registry.StateLogEntry{Node: id, Mode: state.Mode, To: state.State, At: now.UTC()}
 		var err error
 		if row.Result == registry.LoadLoaded {
-			err = f.end(ctx, row, registry.LoadTimedOut, last, "loaded, but not up in time")
+			err = f.failed(ctx, row, registry.LoadTimedOut, last, "not up in time")
 		} else {
 			err = f.failed(ctx, row, registry.LoadTimedOut, last, "the load took too long")
 		}
@@ -236,23 +320,31 @@ func (f *follower) finish(ctx context.Context) error {
 	return err
 }
 
-// lostHistory ends a job whose log is no longer kept as history: what the nodes
-// are now is known, how they came there is not.
-func (f *follower) lostHistory(ctx context.Context) error {
+// catchUp judges the open nodes by what they are now, after the log was not
+// kept as history as far back as needed, and returns where to read on.
+func (f *follower) catchUp(ctx context.Context) (kv.Revision, error) {
 	snapshot := f.reg.Snapshot()
 	for _, id := range f.openNames() {
-		row := f.open[id]
+		row := f.row(id)
+		if row == nil {
+			continue
+		}
 		state := snapshot.State(id)
 		last := registry.StateLogEntry{Node: id, Mode: state.Mode, To: state.State, At: state.Since}
-		result, reason := registry.LoadFailed, "the appliance was down too long to know"
-		if load := snapshot.Load(id); load == nil || load.Job != f.job.ID {
-			result, reason = registry.LoadDone, "" // RELOADDONE removed it
+		f.begun[id] = state.Life > row.Life
+		if load := snapshot.Load(id); row.Result == registry.LoadWaiting && (load == nil || load.Job != f.job.ID) {
+			if err := f.loaded(ctx, row, last); err != nil { // RELOADDONE removed it
+				return 0, err
+			}
 		}
-		if err := f.end(ctx, row, result, last, reason); err != nil {
-			return err
+		if f.open[id] == nil {
+			continue
+		}
+		if err := f.step(ctx, row, last); err != nil {
+			return 0, err
 		}
 	}
-	return f.finish(ctx)
+	return snapshot.Revision(), nil
 }
 
 func (f *follower) openNames() []string {

@@ -70,13 +70,15 @@ func (m *Manager) Start(ctx context.Context, req Request) (*registry.LoadJob, er
 	_, err = m.reg.Update(ctx, func(tx *registry.Tx) error {
 		job.Start = tx.Revision()
 		for _, id := range nodes {
-			if err := planNode(tx, snapshot, m.runner, id, job, req, images); err != nil {
+			if err := supersede(tx, id, job.ID, now); err != nil {
 				return err
 			}
-			row := &registry.LoadNode{Job: job.ID, Node: id, Result: registry.LoadWaiting, Attempt: 1, After: job.Start, Deadline: deadline}
-			if err := m.supersede(tx, id, job.ID, now); err != nil {
+			load, err := planNode(tx, snapshot, m.runner, id, job, req, images)
+			if err != nil {
 				return err
 			}
+			row := &registry.LoadNode{Job: job.ID, Node: id, Result: registry.LoadWaiting, Attempt: 1,
+				After: job.Start, Life: load.Life, Deadline: deadline}
 			if err := registry.Put(tx, row); err != nil {
 				return err
 			}
@@ -91,8 +93,8 @@ func (m *Manager) Start(ctx context.Context, req Request) (*registry.LoadJob, er
 }
 
 // supersede ends the part of an older job that a new load of the node
-// replaces.
-func (m *Manager) supersede(tx *registry.Tx, node, by string, now time.Time) error {
+// replaces. It runs before the node's load is written.
+func supersede(tx *registry.Tx, node, by string, now time.Time) error {
 	old, err := registry.Lookup[registry.NodeLoad](tx, node)
 	if err != nil || old == nil || old.Job == "" || old.Job == by {
 		return err
@@ -111,7 +113,7 @@ func (m *Manager) Cancel(ctx context.Context, id string) error {
 	now := time.Now().UTC()
 	_, err := m.reg.Update(ctx, func(tx *registry.Tx) error {
 		job, err := registry.Get[registry.LoadJob](tx, id)
-		if err != nil {
+		if err != nil || !job.Finished.IsZero() {
 			return err
 		}
 		for _, node := range job.Nodes {
@@ -152,15 +154,31 @@ func (m *Manager) follow(job *registry.LoadJob) {
 	m.cancels[job.ID] = cancel
 	m.follows.Go(func() {
 		defer cancel()
-		f := &follower{Manager: m, job: job}
-		err := f.run(ctx)
-		if err != nil && ctx.Err() == nil {
-			m.log.Error("load is no longer followed; restart the appliance to take it up again", "job", job.ID, "error", err)
-		}
+		m.followToEnd(ctx, job)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		delete(m.cancels, job.ID)
 	})
+}
+
+// followRetryDelay spaces attempts to go on after the store refused to write.
+const followRetryDelay = 5 * time.Second
+
+// followToEnd follows a job; what goes wrong on the way (a full disk) is tried
+// again from the job's records.
+func (m *Manager) followToEnd(ctx context.Context, job *registry.LoadJob) {
+	for {
+		err := (&follower{Manager: m, job: job}).run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		m.log.Error("load could not be followed; trying again", "job", job.ID, "error", err)
+		select {
+		case <-time.After(followRetryDelay):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // newID names a job so that names sort by time.

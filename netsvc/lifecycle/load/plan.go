@@ -58,33 +58,33 @@ func resolveImages(s *registry.Snapshot, refs []registry.Ref) ([]planned, error)
 
 // planNode writes everything that tells a node to load: what it boots, what
 // its disk will hold, and what its loader is to fetch.
-func planNode(tx *registry.Tx, s *registry.Snapshot, runner *stated.Runner, id string, job *registry.LoadJob, req Request, images []planned) error {
+func planNode(tx *registry.Tx, s *registry.Snapshot, runner *stated.Runner, id string, job *registry.LoadJob, req Request, images []planned) (*registry.NodeLoad, error) {
 	node, err := registry.Get[registry.Node](tx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	loader, err := loaderOf(s, node)
 	if err != nil {
-		return fmt.Errorf("node %s: %w", id, err)
+		return nil, fmt.Errorf("node %s: %w", id, err)
 	}
 	if err := holdFree(tx, id, job.Created); err != nil {
-		return err
+		return nil, err
 	}
 	boots := images[len(images)-1].version.BootOS
 	if boots.IsZero() {
-		return fmt.Errorf("node %s: image %s names no boot_os", id, images[len(images)-1].ref)
-	}
-	err = runner.Select(tx, id, func(b *registry.BootSelection) {
-		b.Def, b.DefCmdline = boots, ""
-		b.Next, b.NextCmdline = loader, ""
-	})
-	if err != nil {
-		return err
+		return nil, fmt.Errorf("node %s: image %s names no boot_os", id, images[len(images)-1].ref)
 	}
 	if err := planPartitions(tx, id, req.Prepare, images); err != nil {
-		return err
+		return nil, err
+	}
+	state, err := registry.Lookup[registry.NodeState](tx, id)
+	if err != nil {
+		return nil, err
 	}
 	load := &registry.NodeLoad{Node: id, Job: job.ID, Asked: job.Created}
+	if state != nil {
+		load.Life = state.Life
+	}
 	for i, image := range images {
 		// Only the first image may prepare or wipe the disk: it would take
 		// the ones before it away.
@@ -94,7 +94,14 @@ func planNode(tx *registry.Tx, s *registry.Snapshot, runner *stated.Runner, id s
 		}
 		load.Images = append(load.Images, one)
 	}
-	return registry.Put(tx, load)
+	if err := registry.Put(tx, load); err != nil {
+		return nil, err
+	}
+	// After the load is written: without it the loader is no choice.
+	return load, runner.Select(tx, id, func(b *registry.BootSelection) {
+		b.Def, b.DefCmdline = boots, ""
+		b.Next, b.NextCmdline = loader, ""
+	})
 }
 
 func loaderOf(s *registry.Snapshot, node *registry.Node) (registry.Ref, error) {
@@ -126,20 +133,20 @@ func planPartitions(tx *registry.Tx, id string, prepare bool, images []planned) 
 		table = &registry.PartitionTable{Node: id}
 	}
 	for _, image := range images {
-		first, count := image.version.LoadPart, max(image.version.LoadLength, 1)
-		if first == 0 {
-			first, count = 1, WholeDiskSlots
-		}
-		table.Slots = replaceSlots(table.Slots, first, count, image)
+		table.Slots = replaceSlots(table.Slots, image)
 	}
 	return registry.Put(tx, table)
 }
 
-// replaceSlots puts an image's systems into the slots that it covers.
-func replaceSlots(slots []registry.Partition, first, count int, image planned) []registry.Partition {
+// replaceSlots puts an image's systems into the slots that it covers: all of
+// them for an image of the whole disk.
+func replaceSlots(slots []registry.Partition, image planned) []registry.Partition {
 	var out []registry.Partition
+	first := image.version.LoadPart
+	end := first + max(image.version.LoadLength, 1)
 	for _, p := range slots {
-		if p.Slot < first || p.Slot >= first+count {
+		// Slot 0 is a whole disk with one system: any write ends it.
+		if first != 0 && p.Slot != 0 && (p.Slot < first || p.Slot >= end) {
 			out = append(out, p)
 		}
 	}

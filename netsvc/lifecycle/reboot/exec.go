@@ -3,9 +3,12 @@ package reboot
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
+	"time"
 
 	"hyzer/storage/registry"
 )
@@ -38,11 +41,41 @@ func (Exec) IsOn(ctx context.Context, target registry.Power) (bool, error) {
 }
 
 func run(ctx context.Context, target registry.Power, verb string) (string, error) {
-	cmd := exec.CommandContext(ctx, target.Address, verb, target.Outlet)
-	var out, errs bytes.Buffer
+	return runCommand(ctx, target.Address, verb, target.Outlet)
+}
+
+// Limits of a command: what it prints is kept up to outputBytesMax, and a child
+// that it leaves behind holds its output open for commandGrace at most.
+const (
+	outputBytesMax = 64 << 10
+	commandGrace   = 2 * time.Second
+)
+
+// runCommand runs a command in a process group of its own, which ends with ctx.
+func runCommand(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = commandGrace
+	var out, errs boundedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s %s: %w: %.200s", target.Address, verb, target.Outlet, err, errs.String())
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it did its work and left a child
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %.200s", strings.Join(append([]string{name}, args...), " "), err, errs.String())
 	}
 	return out.String(), nil
+}
+
+// boundedBuffer keeps the first outputBytesMax bytes and swallows the rest.
+type boundedBuffer struct{ bytes.Buffer }
+
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), outputBytesMax-b.Len())])
+	return len(p), nil
 }

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
+	"time"
 
+	"hyzer/netsvc/lifecycle/stated"
 	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
@@ -94,12 +95,23 @@ func (l *Ladder) wake(ctx context.Context, s *registry.Snapshot, node *registry.
 	return l.cfg.Wake(ctx, server, ip)
 }
 
+// powerOnAttemptsMax is how often a node that was turned off is turned on
+// again: its SHUTDOWN has ended the command, so that nothing else would.
+const powerOnAttemptsMax = 3
+
 // powerCycle turns off, reports, and turns on.
 func (l *Ladder) powerCycle(ctx context.Context, s *registry.Snapshot, node *registry.Node) error {
 	if err := l.powerOff(ctx, s, node, "SHUTDOWN"); err != nil {
 		return err
 	}
-	return l.setPower(ctx, node, true)
+	var err error
+	for range powerOnAttemptsMax {
+		if err = l.setPower(ctx, node, true); err == nil || ctx.Err() != nil {
+			return err
+		}
+		l.cfg.Log.Warn("node not powered on; trying again", "node", node.ID, "error", err)
+	}
+	return fmt.Errorf("%w: %w", stated.ErrLeftOff, err)
 }
 
 func (l *Ladder) powerOff(ctx context.Context, s *registry.Snapshot, node *registry.Node, state string) error {
@@ -130,8 +142,14 @@ func (l *Ladder) RunScript(ctx context.Context, node, script string) error {
 	if !filepath.IsAbs(script) {
 		script = filepath.Join(l.cfg.ScriptDir, script)
 	}
-	if out, err := exec.CommandContext(ctx, script).CombinedOutput(); err != nil {
-		return fmt.Errorf("node %s: script %s: %w: %.200s", node, script, err, out)
+	ctx, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	if _, err := runCommand(ctx, script); err != nil {
+		return fmt.Errorf("node %s: script %w", node, err)
 	}
 	return nil
 }
+
+// scriptTimeout ends a script that hangs; it holds a worker.
+const scriptTimeout = 10 * time.Minute
+

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"hyzer/storage/registry"
 )
@@ -32,9 +33,18 @@ func redfishClient(insecure bool) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		MaxConnsPerHost:     2,
 		MaxIdleConnsPerHost: 1,
+		IdleConnTimeout:     redfishIdleMax, // a site has thousands of controllers
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: insecure},
 	}}
 }
+
+// Close ends idle connections.
+func (d *Redfish) Close() {
+	d.strict.CloseIdleConnections()
+	d.insecure.CloseIdleConnections()
+}
+
+const redfishIdleMax = 30 * time.Second
 
 // redfishBytesMax bounds a controller's answer.
 const redfishBytesMax = 1 << 20
@@ -95,9 +105,12 @@ func (d *Redfish) call(ctx context.Context, target registry.Power, method, path 
 		return nil, fmt.Errorf("redfish: %w", err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, redfishBytesMax))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, redfishBytesMax+1))
 	if err != nil {
 		return nil, fmt.Errorf("redfish %s: %w", address, err)
+	}
+	if len(answer) > redfishBytesMax {
+		return nil, fmt.Errorf("redfish %s: answer is over %d bytes", address, redfishBytesMax)
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, fmt.Errorf("redfish %s %s: %s: %.200s", method, address, resp.Status, answer)

@@ -2,6 +2,7 @@ package stated
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"hyzer/netsvc/lifecycle/states"
@@ -18,8 +19,11 @@ type turn struct {
 	tables   *states.Tables
 	snapshot *registry.Snapshot // for what is configured, not for state
 	now      time.Time
+	ended    string                   // not empty: why the node will not go on by itself
+	extra    func(*registry.Tx) error // nil, or what else the transaction does
 
 	node    states.Node // after the events
+	stale   []states.State
 	errands []*registry.Errand
 	notices []states.Reason // for operators
 	refused states.Reason   // why a command was not taken
@@ -27,20 +31,72 @@ type turn struct {
 
 // run applies events to a node inside a transaction.
 func (t *turn) run(tx *registry.Tx, id string, events []states.Event) error {
-	t.errands, t.notices, t.refused = nil, nil, ""
+	t.errands, t.notices, t.refused, t.stale = nil, nil, "", nil
 	recs, err := readRecords(tx, id)
 	if err != nil {
 		return err
 	}
 	t.node = recs.machineNode(t.snapshot)
 	before := t.node
-	effects := t.step(events)
+	effects := t.step(t.current(recs, events))
 	for i, e := range effects {
 		if err := t.effect(tx, &recs, e, i); err != nil {
 			return fmt.Errorf("%s of %s: %w", e.Kind, id, err)
 		}
 	}
-	return t.save(tx, recs, before)
+	if err := t.logEnd(tx, before, effects); err != nil {
+		return err
+	}
+	if err := t.save(tx, recs, before); err != nil || t.extra == nil {
+		return err
+	}
+	return t.extra(tx)
+}
+
+// current leaves out reports that a load is done when the node has not begun a
+// boot since its present load was planned: an older load ended, and the disk
+// does not hold what the records say.
+func (t *turn) current(recs records, events []states.Event) []states.Event {
+	if recs.load == nil || recs.load.Job == "" || recs.load.Life != recs.state.Life {
+		return events
+	}
+	var kept []states.Event
+	for _, e := range events {
+		if e.Kind == states.EventReport && (e.State == "RELOADDONE" || e.State == "RELOADDONEV2") {
+			t.stale = append(t.stale, e.State)
+			continue
+		}
+		kept = append(kept, e)
+	}
+	return kept
+}
+
+// logEnd writes a log entry when the machine gives a node up: waiters read the
+// log, and nothing else will come there.
+func (t *turn) logEnd(tx *registry.Tx, before states.Node, effects []states.Effect) error {
+	reason := t.ended
+	if reason == "" && gaveUp(&before, &t.node, effects) {
+		reason = "retries are exhausted"
+	}
+	if reason == "" {
+		return nil
+	}
+	t.node.Seq++
+	mode, state := string(t.node.Mode), string(t.node.State)
+	return registry.AppendLog(tx, &registry.StateLogEntry{Node: t.node.ID, Seq: t.node.Seq, At: t.now, FromMode: mode, Mode: mode,
+		From: state, To: state, Source: string(states.SourceStated), Ended: registry.EndedGaveUp, Note: reason})
+}
+
+// gaveUp reports whether the machine stopped trying: it said so, or it let the
+// last deadline of a node lapse that was given up before.
+func gaveUp(before, after *states.Node, effects []states.Effect) bool {
+	for _, e := range effects {
+		if e.Kind == states.EffectNotify && e.Reason == states.ReasonGaveUp ||
+			e.Kind == states.EffectEndCommand && e.Outcome == states.OutcomeGaveUp {
+			return true
+		}
+	}
+	return after.GaveUp && before.Deadline.Set() && !after.Deadline.Set() && before.Seq == after.Seq
 }
 
 // step runs the machine over the events and over the reports that follow from
@@ -68,8 +124,10 @@ func (t *turn) save(tx *registry.Tx, recs records, before states.Node) error {
 		}
 		next.Running = ref
 	}
-	if err := registry.Put(tx, next); err != nil {
-		return err
+	if !reflect.DeepEqual(next, recs.state) { // a stale event changes nothing
+		if err := registry.Put(tx, next); err != nil {
+			return err
+		}
 	}
 	switch {
 	case t.node.Command == before.Command:
@@ -111,12 +169,20 @@ func (t *turn) effect(tx *registry.Tx, recs *records, e states.Effect, index int
 		t.notices = append(t.notices, e.Reason)
 	case states.EffectStartCommand, states.EffectReboot, states.EffectPingUp, states.EffectRunScript:
 		errand := &registry.Errand{Node: id, After: tx.Revision(), Index: index, Kind: string(e.Kind), Method: string(e.Method),
-			State: string(e.State), Life: e.Life, Script: e.Script, Reason: string(e.Reason),
+			State: string(e.State), Life: t.lifeOf(e), Script: e.Script, Reason: string(e.Reason),
 			Generation: e.Command.Generation, Created: t.now}
 		t.errands = append(t.errands, errand)
 		return registry.Put(tx, errand)
 	}
 	return nil
+}
+
+// lifeOf is the boot that an errand is for.
+func (t *turn) lifeOf(e states.Effect) uint64 {
+	if e.Life != 0 {
+		return e.Life
+	}
+	return t.node.Life
 }
 
 // logState writes an entry, with the boot errno that a node reported before it

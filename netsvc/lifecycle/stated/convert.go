@@ -30,7 +30,9 @@ func readRecords(tx *registry.Tx, id string) (r records, err error) {
 		return r, err
 	}
 	if r.state == nil {
-		r.state = &registry.NodeState{Node: id}
+		if r.state, err = registry.FirstState(tx, id); err != nil {
+			return r, err
+		}
 	}
 	if r.boot, err = registry.Lookup[registry.BootSelection](tx, id); err != nil {
 		return r, err
@@ -64,7 +66,10 @@ func (r records) machineNode(s *registry.Snapshot) states.Node {
 		n.Triggers = append(n.Triggers, machineTrigger(t))
 	}
 	if r.boot != nil {
-		n.Default, n.Next, n.Temp = bootOS(s, r.boot.Def), bootOS(s, r.boot.Next), bootOS(s, r.boot.Temp)
+		n.Default, n.Temp = bootOS(s, r.boot.Def), bootOS(s, r.boot.Temp)
+		if bootplan.NextCounts(s, r.node, r.boot, r.load) {
+			n.Next = bootOS(s, r.boot.Next)
+		}
 	}
 	if r.load != nil {
 		n.CurrentReloads = len(r.load.Images)

@@ -3,40 +3,100 @@ package stated
 import (
 	"context"
 	"errors"
-	"hash/maphash"
-	"sync"
 	"time"
 
 	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
 
+// errandRetryDelay spaces attempts to record an errand's end while the store
+// refuses to write.
+const errandRetryDelay = fireRetryDelay
+
+// enqueue hands errands to the workers. Probes have workers of their own: they
+// take minutes, and a node's next reboot must not wait for one.
+func (r *Runner) enqueue(errands ...*registry.Errand) {
+	for _, e := range errands {
+		if states.EffectKind(e.Kind) == states.EffectPingUp {
+			r.endProbe(e.Node) // the new one takes its place
+			r.probes.add(e)
+		} else {
+			r.pool.add(e)
+		}
+	}
+}
+
 // runErrand does one errand and removes it, together with what its outcome
 // does to the node.
 func (r *Runner) runErrand(ctx context.Context, e *registry.Errand) {
-	outcome, err := r.act(ctx, e)
+	if r.cfg.Registry.Snapshot().Errand(e.Key()) == nil {
+		return // done before, or its node was deleted
+	}
+	var outcome []states.Event
+	var err error
+	if !r.overtaken(e) {
+		outcome, err = r.act(ctx, e)
+	}
 	if ctx.Err() != nil {
 		return // stopping: it is done after the restart
 	}
+	ended := ""
 	if err != nil {
 		r.cfg.Log.Warn("errand failed", "node", e.Node, "errand", e.Kind, "method", e.Method, "error", err)
+		if errors.Is(err, ErrLeftOff) {
+			ended = err.Error()
+		}
 	}
-	remove := func(tx *registry.Tx) error { return registry.Delete[registry.Errand](tx, e.Key()) }
-	for {
-		err := r.apply(ctx, e.Node, remove, outcome...)
-		if errors.Is(err, registry.ErrNotFound) { // the node was deleted
-			_, err = r.cfg.Registry.Update(ctx, remove)
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		r.cfg.Log.Error("end of errand not recorded; trying again", "node", e.Node, "errand", e.Kind, "error", err)
+	for !r.endErrand(ctx, e, ended, outcome) {
 		select {
-		case <-time.After(fireRetryDelay):
+		case <-time.After(errandRetryDelay):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// endErrand removes an errand and applies its outcome in one transaction. An
+// outcome that breaks a rule is dropped: it would break it again. False means
+// that it must be tried again.
+func (r *Runner) endErrand(ctx context.Context, e *registry.Errand, ended string, outcome []states.Event) bool {
+	remove := func(tx *registry.Tx) error { return registry.Delete[registry.Errand](tx, e.Key()) }
+	err := r.applyTurn(ctx, e.Node, turn{ended: ended, extra: remove}, outcome...)
+	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrInvalid) || errors.Is(err, registry.ErrConflict) {
+		if !errors.Is(err, registry.ErrNotFound) { // else the node was deleted
+			r.cfg.Log.Error("outcome of errand is dropped", "node", e.Node, "errand", e.Kind, "error", err)
+		}
+		_, err = r.cfg.Registry.Update(ctx, remove)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.cfg.Log.Error("end of errand not recorded; trying again", "node", e.Node, "errand", e.Kind, "error", err)
+	}
+	return err == nil
+}
+
+// overtaken reports whether events have made an errand pointless while it
+// waited, or while the appliance was down. A node that has come up since must
+// not be rebooted for what it was then. One that is still down must: its power
+// may have been off in the middle of this very errand.
+func (r *Runner) overtaken(e *registry.Errand) bool {
+	snapshot := r.cfg.Registry.Snapshot()
+	state := snapshot.State(e.Node)
+	switch states.EffectKind(e.Kind) {
+	case states.EffectPingUp:
+		return state.Life != e.Life
+	case states.EffectStartCommand:
+		if command := snapshot.Command(e.Node); command != nil {
+			return command.Generation != e.Generation // a later errand is for it
+		}
+	case states.EffectReboot:
+	default:
+		return false
+	}
+	return state.Life > e.Life && !down(states.State(state.State))
+}
+
+func down(state states.State) bool {
+	return state == states.StateShutdown || state == states.StateRebooting || state == states.StatePowerOff
 }
 
 // act does the errand and returns the events that its outcome is.
@@ -48,81 +108,37 @@ func (r *Runner) act(ctx context.Context, e *registry.Errand) ([]states.Event, e
 	case states.EffectReboot:
 		return nil, r.cfg.Actor.Reboot(ctx, e.Node, states.Method(e.Method))
 	case states.EffectPingUp:
-		if r.cfg.Actor.PingUp(ctx, e.Node) {
-			return []states.Event{states.ReportForLife(states.SourcePing, states.State(e.State), e.Life)}, nil
-		}
-		return nil, errors.New("no answer to pings")
+		return r.probe(ctx, e)
 	case states.EffectRunScript:
 		return nil, r.cfg.Actor.RunScript(ctx, e.Node, e.Script)
 	}
 	return nil, errors.New("errand of a kind that this version does not know")
 }
 
-// workersMax bounds reboots and probes under way at once: power controllers
-// and management networks fail when all of a site is switched together.
-const workersMax = 64
-
-// pool runs errands on workers, those of one node in order.
-type pool struct {
-	do    func(context.Context, *registry.Errand)
-	seed  maphash.Seed
-	lanes [workersMax]lane
-}
-
-// lane is one worker's queue. It holds no more errands than the store does.
-type lane struct {
-	mu    sync.Mutex
-	queue []*registry.Errand
-	wake  chan struct{}
-}
-
-func newPool(do func(context.Context, *registry.Errand)) *pool {
-	p := &pool{do: do, seed: maphash.MakeSeed()}
-	for i := range p.lanes {
-		p.lanes[i].wake = make(chan struct{}, 1)
+func (r *Runner) probe(ctx context.Context, e *registry.Errand) ([]states.Event, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.probing[e.Node] = cancel
+	r.mu.Unlock()
+	up := r.cfg.Actor.PingUp(ctx, e.Node)
+	r.mu.Lock()
+	delete(r.probing, e.Node)
+	r.mu.Unlock()
+	switch {
+	case up:
+		return []states.Event{states.ReportForLife(states.SourcePing, states.State(e.State), e.Life)}, nil
+	case ctx.Err() != nil:
+		return nil, nil
 	}
-	return p
+	return nil, errors.New("no answer to pings")
 }
 
-func (p *pool) add(e *registry.Errand) {
-	l := &p.lanes[maphash.String(p.seed, e.Node)%workersMax]
-	l.mu.Lock()
-	l.queue = append(l.queue, e)
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
+// endProbe ends the probe of a node, if one runs.
+func (r *Runner) endProbe(node string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cancel := r.probing[node]; cancel != nil {
+		cancel()
 	}
-}
-
-func (p *pool) run(ctx context.Context) {
-	var work sync.WaitGroup
-	for i := range p.lanes {
-		work.Go(func() { p.lanes[i].run(ctx, p.do) })
-	}
-	work.Wait()
-}
-
-func (l *lane) run(ctx context.Context, do func(context.Context, *registry.Errand)) {
-	for {
-		for e := l.next(); e != nil && ctx.Err() == nil; e = l.next() {
-			do(ctx, e)
-		}
-		select {
-		case <-l.wake:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (l *lane) next() *registry.Errand {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.queue) == 0 {
-		return nil
-	}
-	e := l.queue[0]
-	l.queue = l.queue[1:]
-	return e
 }

@@ -16,6 +16,11 @@ import (
 // error's text says why.
 var ErrRefused = errors.New("stated: command refused")
 
+// ErrLeftOff is wrapped by an Actor whose node is without power although it was
+// to be rebooted. Nothing more comes from such a node, so the failure is
+// written to its log, where waiters see it.
+var ErrLeftOff = errors.New("stated: node was left without power")
+
 // Actor does what the machine orders outside the store. Its methods run on
 // workers, one at a time for each node, and may run again after a crash.
 type Actor interface {
@@ -40,19 +45,22 @@ type Config struct {
 type Runner struct {
 	cfg    Config
 	timers *timers
-	pool   *pool
+	pool   *pool // of reboots and scripts
+	probes *pool
 
-	mu     sync.Mutex // guards tables
-	tables *states.Tables
-	source *registry.Snapshot // the tables' time-outs come from its types
+	mu      sync.Mutex // guards the rest
+	tables  *states.Tables
+	source  *registry.Snapshot            // the tables' time-outs come from its types
+	probing map[string]context.CancelFunc // by node
 }
 
 // New makes a runner. Reports are taken at once; deadlines and errands run
 // while Run does.
 func New(cfg Config) *Runner {
-	r := &Runner{cfg: cfg}
+	r := &Runner{cfg: cfg, probing: map[string]context.CancelFunc{}}
 	r.timers = newTimers()
-	r.pool = newPool(r.runErrand)
+	r.pool = newPool(workersMax, r.runErrand)
+	r.probes = newPool(probesMax, r.runErrand)
 	return r
 }
 
@@ -63,6 +71,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { r.timers.run(ctx, r.fire) })
 	work.Go(func() { r.pool.run(ctx) })
+	work.Go(func() { r.probes.run(ctx) })
 	work.Wait()
 	return nil
 }
@@ -76,17 +85,15 @@ func (r *Runner) resume(ctx context.Context) {
 		if recs.state.State == "" && recs.command == nil {
 			continue
 		}
-		r.timers.follow(recs.machineNode(snapshot))
+		r.timers.follow(recs.machineNode(snapshot), snapshot.Revision())
 		if _, effects := states.Step(r.tablesNow(snapshot), recs.machineNode(snapshot), states.Resume(), r.now()); len(effects) == 0 {
 			continue
 		}
-		if err := r.apply(ctx, node.ID, nil, states.Resume()); err != nil {
+		if err := r.apply(ctx, node.ID, states.Resume()); err != nil {
 			r.cfg.Log.Error("state not resumed", "node", node.ID, "error", err)
 		}
 	}
-	for _, errand := range snapshot.Errands() {
-		r.pool.add(errand)
-	}
+	r.enqueue(snapshot.Errands()...)
 }
 
 // Report records states that a node has reached, in order, in one transaction.
@@ -96,18 +103,18 @@ func (r *Runner) Report(ctx context.Context, node, source string, reached ...str
 	for i, state := range reached {
 		events[i] = states.Report(states.Source(source), states.State(state))
 	}
-	return r.apply(ctx, node, nil, events...)
+	return r.apply(ctx, node, events...)
 }
 
 // Control records a server-side order such as RESET (TBCONTROL).
 func (r *Runner) Control(ctx context.Context, node, source string, order states.Control) error {
-	return r.apply(ctx, node, nil, states.ControlOrder(states.Source(source), order))
+	return r.apply(ctx, node, states.ControlOrder(states.Source(source), order))
 }
 
 // Command asks for a reboot or a change of power. ErrRefused says that the
 // node's state does not allow it without force.
 func (r *Runner) Command(ctx context.Context, node, by string, kind states.CommandKind, force states.Force) error {
-	return r.apply(ctx, node, nil, states.Request(states.Source(by), kind, force))
+	return r.apply(ctx, node, states.Request(states.Source(by), kind, force))
 }
 
 // Select changes what a node boots, in the caller's transaction, and what
@@ -130,26 +137,23 @@ func (r *Runner) Select(tx *registry.Tx, node string, change func(*registry.Boot
 	return registry.Put(tx, recs.state)
 }
 
-// apply is the one way in which a node's state changes. extra runs in the same
-// transaction, after the machine.
-func (r *Runner) apply(ctx context.Context, node string, extra func(*registry.Tx) error, events ...states.Event) error {
-	snapshot := r.cfg.Registry.Snapshot()
-	t := &turn{tables: r.tablesNow(snapshot), snapshot: snapshot, now: r.now()}
-	_, err := r.cfg.Registry.Update(ctx, func(tx *registry.Tx) error {
-		if err := t.run(tx, node, events); err != nil {
-			return err
-		}
-		if extra == nil {
-			return nil
-		}
-		return extra(tx)
-	})
+// apply applies events to a node.
+func (r *Runner) apply(ctx context.Context, node string, events ...states.Event) error {
+	return r.applyTurn(ctx, node, turn{}, events...)
+}
+
+// applyTurn is the one way in which a node's state changes.
+func (r *Runner) applyTurn(ctx context.Context, node string, t turn, events ...states.Event) error {
+	t.snapshot = r.cfg.Registry.Snapshot()
+	t.tables, t.now = r.tablesNow(t.snapshot), r.now()
+	revision, err := r.cfg.Registry.Update(ctx, func(tx *registry.Tx) error { return t.run(tx, node, events) })
 	if err != nil {
 		return fmt.Errorf("stated: node %s: %w", node, err)
 	}
-	r.timers.follow(t.node)
-	for _, errand := range t.errands {
-		r.pool.add(errand)
+	r.timers.follow(t.node, revision)
+	r.enqueue(t.errands...)
+	for _, stale := range t.stale {
+		r.cfg.Log.Warn("report of an older load is ignored", "node", node, "state", stale)
 	}
 	for _, reason := range t.notices {
 		r.cfg.Log.Warn("node needs attention", "node", node, "reason", reason, "mode", t.node.Mode, "state", t.node.State)
@@ -167,7 +171,12 @@ func (r *Runner) fire(ctx context.Context, due timer) {
 	if due.command {
 		event = states.CommandExpired(due.generation)
 	}
-	if err := r.apply(ctx, due.node, nil, event); err != nil && !errors.Is(err, registry.ErrNotFound) && ctx.Err() == nil {
+	err := r.apply(ctx, due.node, event)
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case errors.Is(err, registry.ErrNotFound):
+		r.timers.forget(due.node)
+	default:
 		r.cfg.Log.Error("time-out not recorded; trying again", "node", due.node, "error", err)
 		r.timers.again(due, r.now().Add(fireRetryDelay))
 	}

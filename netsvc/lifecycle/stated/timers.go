@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/kv"
 )
 
 // timer is one moment at which a node's deadline or command times out.
@@ -28,6 +29,7 @@ type timers struct {
 	mu    sync.Mutex
 	queue timerQueue
 	byKey map[timerKey]*timerItem
+	seen  map[string]kv.Revision // of the record that each node's timers follow
 	wake  chan struct{}
 }
 
@@ -37,18 +39,28 @@ type timerItem struct {
 }
 
 func newTimers() *timers {
-	return &timers{byKey: map[timerKey]*timerItem{}, wake: make(chan struct{}, 1)}
+	return &timers{byKey: map[timerKey]*timerItem{}, seen: map[string]kv.Revision{}, wake: make(chan struct{}, 1)}
 }
 
-// follow makes the heap agree with a node's record. Records may come out of
-// order; then the older one arms a timer whose generation is stale, which the
-// machine ignores.
-func (t *timers) follow(n states.Node) {
+// follow makes the heap agree with a node's record of a revision. Records may
+// come out of order: an older one changes nothing.
+func (t *timers) follow(n states.Node, revision kv.Revision) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if revision < t.seen[n.ID] {
+		return
+	}
+	t.seen[n.ID] = revision
 	t.set(timer{n.Deadline.At, n.ID, false, n.Deadline.Generation})
 	t.set(timer{n.Command.At, n.ID, true, n.Command.Generation})
 	t.nudge()
+}
+
+// forget drops what is kept of a node that is gone.
+func (t *timers) forget(node string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.seen, node)
 }
 
 // again arms a timer that could not be served, unless a newer one is set.
@@ -67,8 +79,6 @@ func (t *timers) set(next timer) {
 	key := timerKey{next.node, next.command}
 	item := t.byKey[key]
 	switch {
-	case item != nil && next.generation != 0 && next.generation < item.generation:
-		return // a record that a later one has overtaken
 	case next.at.IsZero():
 		if item != nil {
 			heap.Remove(&t.queue, item.index)

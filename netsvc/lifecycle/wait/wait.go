@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ type Waiter struct {
 	watcher *registry.LogWatcher
 	results chan Result
 	stop    context.CancelFunc
+	stopped chan struct{}
 
 	mu   sync.Mutex
 	open map[string]*node
@@ -74,7 +76,7 @@ func Start(ctx context.Context, reg *registry.Registry, req Request) (*Waiter, e
 	if req.Fail == nil {
 		req.Fail = states.DefaultFailSet()
 	}
-	w := &Waiter{req: req, open: map[string]*node{}}
+	w := &Waiter{req: req, open: map[string]*node{}, stopped: make(chan struct{})}
 	after, done, err := w.begin(ctx, reg)
 	if err != nil {
 		return nil, err
@@ -96,10 +98,12 @@ func Start(ctx context.Context, reg *registry.Registry, req Request) (*Waiter, e
 func (w *Waiter) begin(ctx context.Context, reg *registry.Registry) (after kv.Revision, done []Result, err error) {
 	err = reg.Read(ctx, func(tx *registry.Tx) error {
 		after = tx.Revision()
+		seen := map[string]bool{}
 		for _, id := range w.req.Nodes {
-			if w.open[id] != nil {
+			if seen[id] {
 				continue
 			}
+			seen[id] = true
 			if _, err := registry.Get[registry.Node](tx, id); err != nil {
 				return err
 			}
@@ -151,11 +155,16 @@ func (w *Waiter) Cancel(id string) bool {
 	return true
 }
 
-// Close ends the wait; nodes without a result are cancelled.
-func (w *Waiter) Close() { w.stop() }
+// Close ends the wait; nodes without a result are cancelled. Results that were
+// not taken can still be.
+func (w *Waiter) Close() {
+	w.stop()
+	<-w.stopped
+}
 
 // run reads the log until no node is left.
 func (w *Waiter) run(ctx context.Context) {
+	defer close(w.stopped)
 	defer close(w.results)
 	defer w.watcher.Close()
 	defer w.stop()
@@ -194,6 +203,8 @@ func (w *Waiter) step(entry registry.StateLogEntry) {
 	}
 	n.last = entry
 	switch {
+	case entry.Ended != "":
+		w.end(entry.Node, result(n, Failed, strings.TrimSuffix(entry.Ended+": "+entry.Note, ": ")))
 	case w.req.Pattern[n.step].has(entry.Mode, entry.To):
 		if entry.ModeChange && w.req.Pattern[n.step].has(entry.FromMode, entry.From) {
 			return // the same arrival, told again for the new op_mode
