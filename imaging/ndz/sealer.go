@@ -80,3 +80,10 @@ func (s *Sealer) Seal(h Header, payload []byte) ([]byte, error) {
 	s.chunk = b
 	return b, nil
 }
+
+// NewKey returns a random key for encrypted images.
+func NewKey() []byte {
+	key := make([]byte, KeyBytes)
+	rand.Read(key)
+	return key
+}

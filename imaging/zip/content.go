@@ -55,7 +55,7 @@ func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap
 	part := Part{Number: e.Number, Start: e.Start, Sectors: e.Sectors, Type: e.Type}
 	m, err := l.look(src, e, opts)
 	if err != nil {
-		return nil, fmt.Errorf("partition %d: %w; repair it, or keep it raw", e.Number, err)
+		return nil, fmt.Errorf("%s%w; repair it, or keep it raw", prefix(e.Number), err)
 	}
 	if m == nil {
 		m = &freemap.Map{Sectors: e.Sectors}
@@ -64,11 +64,19 @@ func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap
 		m.Free = freemap.Append(m.Free, m.Sectors, max(m.Sectors, e.Sectors))
 	}
 	for _, w := range m.Warnings {
-		l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d: %s", e.Number, w))
+		l.Warnings = append(l.Warnings, prefix(e.Number)+w)
 	}
 	part.FileSystem, part.FreeSectors = m.Type, freemap.Total(m.Free)
 	l.Parts = append(l.Parts, part)
 	return m.Free, nil
+}
+
+// prefix begins what is said about a partition.
+func prefix(number int) string {
+	if number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("partition %d: ", number)
 }
 
 // look decides how to treat a partition. No map means that all is kept.
@@ -127,6 +135,9 @@ func unknown(r io.ReaderAt, e partition.Entry) *freemap.Map {
 	return m
 }
 
+// labelType is the file system type of a slice of several.
+const labelType = "BSD label"
+
 // label returns the free space of the partitions in a BSD slice.
 func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Map, error) {
 	label, err := bsdlabel.Read(section(src, e), e.Start, e.Sectors, e.MBRType == mbr.TypeOpenBSD)
@@ -137,7 +148,7 @@ func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Ma
 	if err != nil {
 		return nil, err
 	}
-	m := &freemap.Map{Type: "BSD label", Sectors: e.Sectors}
+	m := &freemap.Map{Type: labelType, Sectors: e.Sectors}
 	for _, sub := range table.Entries {
 		if sub.End() > e.Sectors {
 			return nil, fmt.Errorf("BSD partition %c ends at sector %d of a slice of %d", 'a'+sub.Number-1, sub.End(), e.Sectors)

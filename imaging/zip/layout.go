@@ -135,10 +135,15 @@ func readTable(src Source, sectors uint64) (*partition.Table, error) {
 func (l *Layout) bare(src Source, opts Options) ([]freemap.Range, error) {
 	l.Scheme = "bare"
 	e := partition.Entry{Sectors: l.Sectors}
-	if opts.FileSystem != "" {
-		e.Expect = opts.FileSystem
+	if e.Expect = opts.FileSystem; e.Expect == "ufs" {
+		e.Content = partition.BSDLabel // or the file system alone
 	}
 	free, err := l.content(src, e, opts)
+	if err == nil && e.Expect != "" && !slices.ContainsFunc(probes(), func(p probe) bool {
+		return p.family == e.Expect && p.is(section(src, e))
+	}) && l.Parts[0].FileSystem != labelType {
+		return nil, fmt.Errorf("source has no %s file system", e.Expect)
+	}
 	if err == nil && l.Parts[0].FileSystem == "" {
 		return nil, errors.New("no partition table and no known file system found; image it raw")
 	}

@@ -102,6 +102,9 @@ func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
 func readCopy(r io.ReaderAt, lba uint64) (*header, []byte, error) {
 	b := make([]byte, sectorBytes)
 	if n, err := r.ReadAt(b, int64(lba)*sectorBytes); n < len(b) {
+		if errors.Is(err, io.EOF) {
+			return nil, nil, ErrNone // of a file that is not whole sectors
+		}
 		return nil, nil, fmt.Errorf("GPT header at sector %d: %w", lba, err)
 	}
 	h, err := parseHeader(b, lba)

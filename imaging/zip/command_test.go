@@ -1,0 +1,93 @@
+package zip_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/unzip"
+	"hyzer/imaging/zip"
+)
+
+// TestCommand runs imagezip and restores what it made.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, key := filepath.Join(dir, "x.ndz"), filepath.Join(dir, "key")
+	for name, file := range map[string]string{"ext": "ext2-1k", "mbr": "mbr", "odd": "file-odd", "new": "mbr"} {
+		img := golden(t, file+".img.gz")
+		if name == "new" {
+			img = patched(t, file)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), img, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args    string
+		code    int
+		text    string // in standard error
+		chunks  int
+		version ndz.Version
+		unzip   string
+	}{
+		{"-l ext OUT", 0, "Image size: 1048576 bytes\n", 1, ndz.V3, ""},
+		{"ext OUT", 0, "bytes in ", 1, ndz.V3, ""},
+		{"-o -z 0 ext OUT", 0, "..", 2, ndz.V3, ""},
+		{"-f odd OUT", 0, "100352 input (100352 compressed)", 1, ndz.V3, ""},
+		{"-1 -r ext OUT", 0, "MB/second compressed", 1, ndz.V1, ""},
+		{"-a SHA1 -e bf_cbc -k KEY -u 00112233445566778899aabbccddeeff -s 1 mbr OUT", 0, "Finished in ", 1, ndz.V4, "-c -k KEY"},
+		{"-s 2 -I 2 mbr OUT", 1, "nothing of the source is in use", 0, 0, ""},
+		{"-U OUT.base mbr OUT", 0, "", 1, ndz.V3, ""},
+		{"-H OUT.base -U OUT.sig -P 50 new OUT", 0, "Auto image selection creating delta image.\n", 1, ndz.V3, ""},
+		{"-H OUT.base -P 1 new OUT", 0, "Auto image selection creating full image.\n", 1, ndz.V3, ""},
+		{"-i mbr", 0, "P1: start 4096, 24576 sectors, type 0x83: ext", 0, 0, ""},
+		{"-n ext OUT", 1, "has no ntfs file system", 0, 0, ""},
+		{"odd OUT", 1, "no partition table and no known file system", 0, 0, ""},
+		{"none OUT", 1, "no such file", 0, 0, ""},
+		{"-z 10 ext OUT", 1, "not a number from 0 to 9", 0, 0, ""},
+		{"-s 9 mbr OUT", 1, "no partition 9", 0, 0, ""},
+		{"-H odd mbr OUT", 1, "not a signature", 0, 0, ""},
+		{"-P 5 mbr OUT", 1, "option -P needs -H", 0, 0, ""},
+		{"", 1, "usage: imagezip", 0, 0, ""},
+	} {
+		args := strings.Fields(strings.NewReplacer("OUT", out, "KEY", key).Replace(c.args))
+		for i, a := range args {
+			if _, err := os.Stat(filepath.Join(dir, a)); err == nil && a != "." {
+				args[i] = filepath.Join(dir, a)
+			}
+		}
+		os.Remove(out)
+		var stdout, stderr bytes.Buffer
+		code := zip.Main(args, nil, &stdout, &stderr)
+		if code != c.code || !strings.Contains(stderr.String(), c.text) {
+			t.Errorf("%s: exit %d, want %d and %q; %s", c.args, code, c.code, c.text, stderr.String())
+			continue
+		}
+		checkMade(t, c.args, out, c.chunks, c.version)
+		if c.chunks > 0 {
+			args := strings.Fields(strings.ReplaceAll(c.unzip, "KEY", key))
+			if code := unzip.Main(append(args, out, filepath.Join(dir, "disk")), nil, &stdout, &stderr); code != 0 {
+				t.Errorf("%s: cannot be restored: %s", c.args, stderr.String())
+			}
+		}
+	}
+}
+
+func checkMade(t *testing.T, args, path string, chunks int, v ndz.Version) {
+	t.Helper()
+	image, err := os.ReadFile(path)
+	if chunks == 0 {
+		if err == nil {
+			t.Errorf("%s: made an image", args)
+		}
+		return
+	}
+	info, err := ndz.Info(bytes.NewReader(image), int64(len(image)))
+	if err != nil || info.Chunks != chunks || info.Version != v {
+		t.Errorf("%s: image of %d chunks of %s, want %d of %s; %v", args, info.Chunks, info.Version, chunks, v, err)
+	}
+}
