@@ -94,6 +94,8 @@ type Server struct {
 	// notStored is when the committer last complained of the store.
 	notStored Instant
 
+	closed sync.Once
+
 	mu    sync.Mutex // guards table and queue
 	table *Table
 	queue []pending
@@ -125,7 +127,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if err := s.open(); err != nil {
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -225,7 +227,7 @@ func (s *Server) Run(ctx context.Context) error {
 	committer.Wait()
 	close(finished)
 	ticker.Wait()
-	s.close()
+	s.Close()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -272,7 +274,11 @@ func (s *Server) receive(l *link) error {
 	}
 }
 
-func (s *Server) close() {
+// Close closes the sockets. It is for a Server that is not run: Run closes them
+// itself. Closing twice does nothing.
+func (s *Server) Close() { s.closed.Do(s.closeAll) }
+
+func (s *Server) closeAll() {
 	s.watch.close()
 	for _, l := range s.links {
 		l.close()

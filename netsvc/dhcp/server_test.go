@@ -367,6 +367,25 @@ func TestServerExplains(t *testing.T) {
 	}
 }
 
+// A server that is not run gives its ports back, and closing twice is nothing.
+func TestServerClose(t *testing.T) {
+	t.Parallel()
+	some := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	cfg := Config{Addresses: some, EphemeralPorts: true, Snapshot: func() Directory { return &testSite{} }, Leases: &memoryLeases{}, Log: slog.New(slog.DiscardHandler)}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := s.Endpoints()[0].DHCP
+	s.Close()
+	s.Close()
+	again, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	site := func() Directory { return &testSite{} }
