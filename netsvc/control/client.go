@@ -24,18 +24,24 @@ type Client struct {
 // is sent yet.
 func Dial(address string) *Client {
 	path, isUnix := strings.CutPrefix(address, "unix:")
+	// A transport of its own: no proxy stands between operator and appliance.
+	transport := &http.Transport{}
+	client := &Client{&http.Client{Transport: transport}, "http://" + address}
 	switch {
 	case isUnix || strings.HasPrefix(address, "/"):
-		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", path)
-		}}
-		return &Client{&http.Client{Transport: transport}, "http://hyzer"}
+		}
+		client.base = "http://localhost"
 	case strings.Contains(address, "://"):
-		return &Client{&http.Client{}, strings.TrimSuffix(address, "/")}
+		client.base = strings.TrimSuffix(address, "/")
 	}
-	return &Client{&http.Client{}, "http://" + address}
+	return client
 }
+
+// Close closes connections that are idle. The client can be used again.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Error is an error that the appliance answered with.
 type Error struct {
@@ -54,10 +60,10 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) err
 	defer resp.Body.Close()
 	if out == nil {
 		_, err := io.Copy(io.Discard, resp.Body)
-		return err
+		return cut(err)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("answer of the appliance: %w", err)
+		return fmt.Errorf("answer of the appliance: %w", cut(err))
 	}
 	return nil
 }
@@ -70,14 +76,27 @@ func (c *Client) Copy(ctx context.Context, method, path string, in any, w io.Wri
 	}
 	defer resp.Body.Close()
 	_, err = io.Copy(w, resp.Body)
+	return cut(err)
+}
+
+// cut says what an end in the middle of an answer means.
+func cut(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrCut
+	}
 	return err
 }
 
 // lineBytesMax bounds one line of a stream.
 const lineBytesMax = 16 << 20
 
+// ErrCut ends a stream that did not come to its end: the appliance or the
+// network went away in the middle.
+var ErrCut = errors.New("the appliance's answer was cut off")
+
 // Stream sends in and calls fn with each line of the answer until it ends or
-// fn returns an error.
+// fn returns an error. It returns nil only if the appliance said that the
+// stream is complete.
 func (c *Client) Stream(ctx context.Context, method, path string, in any, fn func(line []byte) error) error {
 	resp, err := c.send(ctx, method, path, in)
 	if err != nil {
@@ -87,15 +106,32 @@ func (c *Client) Stream(ctx context.Context, method, path string, in any, fn fun
 	scanner := bufio.NewScanner(resp.Body)
 	scanner.Buffer(nil, lineBytesMax)
 	for scanner.Scan() {
-		var failed struct{ Error string }
-		if json.Unmarshal(scanner.Bytes(), &failed) == nil && failed.Error != "" && bytes.HasPrefix(scanner.Bytes(), []byte(`{"error"`)) {
-			return &Error{http.StatusInternalServerError, failed.Error}
+		if end, ok := parseEnd(scanner.Bytes()); ok {
+			if end.End {
+				return nil
+			}
+			return &Error{http.StatusInternalServerError, end.Error}
 		}
 		if err := fn(scanner.Bytes()); err != nil {
 			return err
 		}
 	}
-	return scanner.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := scanner.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCut, err)
+	}
+	return ErrCut
+}
+
+// parseEnd tells the last line of a stream from the others, none of which
+// begins with its fields.
+func parseEnd(line []byte) (end streamEnd, ok bool) {
+	if !bytes.HasPrefix(line, []byte(`{"end":`)) && !bytes.HasPrefix(line, []byte(`{"error":`)) {
+		return end, false
+	}
+	return end, json.Unmarshal(line, &end) == nil
 }
 
 func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
@@ -121,7 +157,10 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, fmt.Errorf("cannot reach the appliance: %w", err)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("cannot reach the appliance (is hyzerd running, and is this its control address?): %w", err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil

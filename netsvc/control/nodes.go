@@ -1,15 +1,11 @@
 package control
 
 import (
-	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"hyzer/netsvc/lifecycle/states"
-	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -58,13 +54,15 @@ func (s *Server) showNode(req *http.Request, out *reply) error {
 }
 
 func (s *Server) addNode(req *http.Request, out *reply) error {
-	in, err := body[NewNode](req)
+	in, err := body[NewNode](req, out)
 	if err != nil {
 		return err
 	}
 	_, err = s.cfg.Registry.Update(req.Context(), func(tx *registry.Tx) error {
-		if _, exists, err := registry.Find[registry.Node](tx, in.Node.ID); exists || err != nil {
-			return errors.Join(err, conflict("node %s exists; delete it first or import a site file over it", in.Node.ID))
+		if _, exists, err := registry.Find[registry.Node](tx, in.Node.ID); err != nil {
+			return err
+		} else if exists {
+			return refused("node %s exists; delete it first or import a site file over it", in.Node.ID)
 		}
 		if err := registry.Put(tx, &in.Node); err != nil {
 			return err
@@ -72,14 +70,19 @@ func (s *Server) addNode(req *http.Request, out *reply) error {
 		if in.Reservation == nil {
 			return nil
 		}
-		in.Reservation.Node, in.Reservation.Since = in.Node.ID, time.Now().UTC()
-		return registry.Put(tx, in.Reservation)
+		held := *in.Reservation
+		held.Node, held.Since = in.Node.ID, time.Now().UTC()
+		return registry.Put(tx, &held)
 	})
 	if err != nil {
 		return err
 	}
 	snap := s.snapshot()
-	return out.value(s.view(snap, snap.Node(in.Node.ID), nil))
+	node := snap.Node(in.Node.ID)
+	if node == nil {
+		return refused("node %s was deleted as soon as it was added", in.Node.ID)
+	}
+	return out.value(s.view(snap, node, nil))
 }
 
 func (s *Server) deleteNode(req *http.Request, out *reply) error {
@@ -119,144 +122,29 @@ func (s *Server) stateLog(req *http.Request, out *reply) error {
 }
 
 func (s *Server) listBootLogs(req *http.Request, out *reply) error {
-	logs, err := s.cfg.BootLogs.List(req.Context(), req.PathValue("node"))
+	node := req.PathValue("node")
+	logs, err := s.cfg.BootLogs.List(req.Context(), node)
 	if err != nil {
 		return err
 	}
-	if logs == nil {
+	if len(logs) == 0 { // like the state log, they outlive their node
+		if _, _, err := s.nodeOf(req); err != nil {
+			return err
+		}
 		logs = []BootLog{}
 	}
 	return out.value(logs)
 }
 
 func (s *Server) bootLog(req *http.Request, out *reply) error {
-	node := req.PathValue("node")
-	logs, err := s.cfg.BootLogs.List(req.Context(), node)
-	if err != nil {
-		return err
-	}
-	if len(logs) == 0 {
-		return notFound("boot log of node", node)
+	id := req.URL.Query().Get("id")
+	if id != "" {
+		if n, err := number(req, "id"); err != nil || n == 0 {
+			return badRequest(fmt.Errorf("boot log %q: want a number from the list of boot logs", id))
+		}
 	}
 	out.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	return s.cfg.BootLogs.Copy(req.Context(), node, req.URL.Query().Get("id"), out.w)
-}
-
-// progressInterval spaces the progress lines of a stream.
-const progressInterval = 500 * time.Millisecond
-
-// changes streams steps of all nodes after a revision, and the progress of
-// loads as it is known.
-func (s *Server) changes(req *http.Request, out *reply) error {
-	after, err := number(req, "after")
-	if err != nil {
-		return err
-	}
-	if !req.URL.Query().Has("after") {
-		after = uint64(s.snapshot().Revision())
-	}
-	watcher, err := s.cfg.Registry.WatchLog(req.Context(), kv.Revision(after))
-	if err != nil {
-		return badRequest(err)
-	}
-	defer watcher.Close()
-	if err := out.begin(); err != nil {
-		return err
-	}
-	seen := map[string]Progress{}
-	for {
-		wait, cancel := context.WithTimeout(req.Context(), progressInterval)
-		entries, err := watcher.Next(wait)
-		idle := err != nil && wait.Err() != nil
-		cancel()
-		if req.Context().Err() != nil {
-			return nil
-		}
-		if err != nil && !idle {
-			return err
-		}
-		for i := range entries {
-			if err := out.line(Change{Node: entries[i].Node, Entry: &entries[i]}); err != nil {
-				return nil
-			}
-		}
-		for node, p := range s.cfg.Progress() {
-			if seen[node] == p {
-				continue
-			}
-			seen[node] = p
-			if err := out.line(Change{Node: node, Progress: &p}); err != nil {
-				return nil
-			}
-		}
-	}
-}
-
-func (s *Server) command(req *http.Request, out *reply) error {
-	in, err := body[CommandRequest](req)
-	if err != nil {
-		return err
-	}
-	kind := states.CommandKind(strings.ToUpper(in.Kind))
-	if len(in.Nodes) == 0 {
-		return badRequest(errors.New("no nodes"))
-	}
-	if by := in.By; by == "" {
-		in.By = "operator"
-	}
-	for _, id := range in.Nodes {
-		if s.snapshot().Node(id) == nil {
-			return notFound("node", id)
-		}
-	}
-	results := make([]CommandResult, len(in.Nodes))
-	for i, id := range in.Nodes {
-		results[i].Node = id
-		if err := s.cfg.Runner.Command(req.Context(), id, string(states.SourceOperator), kind, states.Force(in.Force)); err != nil {
-			results[i].Error = err.Error()
-		}
-	}
-	return out.value(results)
-}
-
-func (s *Server) selectOS(req *http.Request, out *reply) error {
-	in, err := body[SelectRequest](req)
-	if err != nil {
-		return err
-	}
-	change, err := in.change()
-	if err != nil {
-		return badRequest(err)
-	}
-	_, err = s.cfg.Registry.Update(req.Context(), func(tx *registry.Tx) error {
-		for _, id := range in.Nodes {
-			if err := s.cfg.Runner.Select(tx, id, change); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return out.value(struct{}{})
-}
-
-func (in SelectRequest) change() (func(*registry.BootSelection), error) {
-	if in.Clear {
-		in.OS, in.Cmdline = registry.Ref{}, ""
-	} else if in.OS.IsZero() {
-		return nil, errors.New("no os")
-	}
-	switch in.Slot {
-	case "", "def":
-		return func(b *registry.BootSelection) { b.Def, b.DefCmdline = in.OS, in.Cmdline }, nil
-	case "temp":
-		return func(b *registry.BootSelection) { b.Temp = in.OS }, nil
-	case "next":
-		return func(b *registry.BootSelection) { b.Next, b.NextCmdline = in.OS, in.Cmdline }, nil
-	}
-	return nil, errors.New("slot " + strconv.Quote(in.Slot) + ": want def, temp or next")
+	return s.cfg.BootLogs.Copy(req.Context(), req.PathValue("node"), id, out)
 }
 
 func number(req *http.Request, key string) (uint64, error) {
@@ -266,7 +154,7 @@ func number(req *http.Request, key string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
-		return 0, badRequest(err)
+		return 0, badRequest(fmt.Errorf("%s %q: want a number", key, text))
 	}
 	return n, nil
 }

@@ -2,18 +2,21 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"hyzer/netsvc/lifecycle/load"
 	"hyzer/netsvc/lifecycle/stated"
-	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -44,41 +47,92 @@ type Config struct {
 
 // Limits of a server.
 const (
-	requestBytesMax   = 64 << 20 // a site file
+	siteFileBytesMax  = 64 << 20
+	requestBytesMax   = 4 << 20 // every other body; 20 000 node names fit
+	nodesMax          = 20_000  // in one request
 	connectionsMax    = 256
+	headerBytesMax    = 64 << 10
 	readHeaderTimeout = 10 * time.Second
-	shutdownTimeout   = 2 * time.Second
+	readBodyTimeout   = 60 * time.Second
+	idleTimeout       = 60 * time.Second
+	// writeTimeout is how long a client may leave what it was sent unread.
+	writeTimeout = 20 * time.Second
+	// stopTimeout is how long requests may go on when the server stops;
+	// then their connections are closed.
+	stopTimeout = 500 * time.Millisecond
 )
 
 // Server serves the API.
 type Server struct {
 	cfg  Config
 	http *http.Server
+
+	mu       sync.Mutex
+	stopped  bool
+	requests sync.WaitGroup
 }
 
-// New makes a Server on cfg.Listener.
+// New makes a Server on cfg.Listener, which Run closes.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: readHeaderTimeout}
+	s.http = &http.Server{
+		Handler: s.guard(s.routes()), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: headerBytesMax,
+		ErrorLog:       log.New(slogLines{cfg.Log}, "", 0),
+	}
 	return s
 }
 
-// Run serves until ctx ends. Streams end with it.
+// slogLines takes what net/http has to say.
+type slogLines struct{ log *slog.Logger }
+
+func (l slogLines) Write(line []byte) (int, error) {
+	l.log.Debug("http", "service", "control", "text", string(line))
+	return len(line), nil
+}
+
+// Run serves until ctx ends and every request has ended. Streams are told that
+// the appliance stops.
 func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		if err := s.http.Shutdown(grace); err != nil {
-			s.http.Close()
-		}
-	})
-	defer stop()
-	err := s.http.Serve(&limitListener{Listener: s.cfg.Listener, slots: make(chan struct{}, connectionsMax)})
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(netutil.LimitListener(s.cfg.Listener, connectionsMax)) }()
+	var failed error
+	select {
+	case failed = <-served:
+		cancel()
+	case <-ctx.Done():
 	}
-	return fmt.Errorf("control: %w", err)
+	s.shutdown()
+	if failed != nil {
+		return fmt.Errorf("control: %w", failed)
+	}
+	<-served
+	return nil
+}
+
+func (s *Server) shutdown() {
+	grace, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if s.http.Shutdown(grace) != nil {
+		s.http.Close() // cuts off who does not read or has asked nothing yet
+	}
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.requests.Wait()
+}
+
+// enter books a request; it fails once the server has stopped.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.requests.Add(1)
+	}
+	return !s.stopped
 }
 
 func (s *Server) routes() http.Handler {
@@ -113,112 +167,74 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// serve wraps a handler: bounds the body, writes the error.
+// guard keeps web pages out: a browser on the operator's machine can be made
+// to send requests to loopback, by a page of another origin or by a name that
+// resolves there. It also starts the time for each answer.
+func (s *Server) guard(next http.Handler) http.Handler {
+	loopback := isLoopback(s.cfg.Listener.Addr())
+	next = http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !s.enter() {
+			panic(http.ErrAbortHandler)
+		}
+		defer s.requests.Done()
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+		if loopback && !isLocalName(req.Host) {
+			http.Error(w, "address the appliance as localhost or by its IP address", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+func isLocalName(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil || host == "localhost"
+}
+
+// serve wraps a handler: it writes the end of a stream, or the error.
 func (s *Server) serve(handler func(*http.Request, *reply) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		req.Body = http.MaxBytesReader(w, req.Body, requestBytesMax)
-		out := &reply{w: w}
+		out := &reply{w: w, control: http.NewResponseController(w)}
 		err := handler(req, out)
-		if err == nil {
-			return
+		s.report(req, err)
+		switch {
+		case out.stream && err == nil:
+			_ = out.line(streamEnd{End: true})
+		case out.stream: // the status is gone: the last line says why
+			_ = out.line(streamEnd{Error: err.Error()})
+		case err != nil && out.started: // the client sees a cut answer
+			panic(http.ErrAbortHandler)
+		case err != nil:
+			out.fail(err)
 		}
-		s.cfg.Log.Debug("request failed", "service", "control", "path", req.URL.Path, "error", err)
-		if out.started {
-			// The status is gone: the client sees a line that says why.
-			_ = out.line(map[string]string{"error": err.Error()})
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(statusOf(err))
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 	}
 }
 
-// errBadRequest marks errors of the caller's making.
-var errBadRequest = errors.New("bad request")
-
-func badRequest(err error) error { return fmt.Errorf("%w: %w", errBadRequest, err) }
-
-func statusOf(err error) int {
+// report logs orders, and failures that are ours.
+func (s *Server) report(req *http.Request, err error) {
+	level, text := slog.LevelDebug, "request"
 	switch {
-	case errors.Is(err, errBadRequest):
-		return http.StatusBadRequest
-	case errors.Is(err, registry.ErrNotFound):
-		return http.StatusNotFound
-	case errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrInvalid), errors.Is(err, stated.ErrRefused):
-		return http.StatusConflict
-	case errors.Is(err, kv.ErrDiskFull):
-		return http.StatusInsufficientStorage
+	case err != nil && req.Context().Err() == nil && statusOf(err) >= http.StatusInternalServerError:
+		level, text = slog.LevelError, "request failed"
+	case err == nil && req.Method != http.MethodGet:
+		level, text = slog.LevelInfo, "order taken"
 	}
-	return http.StatusInternalServerError
-}
-
-// reply writes an answer: one value, or lines of a stream.
-type reply struct {
-	w       http.ResponseWriter
-	started bool
-}
-
-func (r *reply) value(v any) error {
-	r.w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(r.w).Encode(v)
-}
-
-func (r *reply) line(v any) error {
-	if !r.started {
-		r.started = true
-		r.w.Header().Set("Content-Type", "application/x-ndjson")
-	}
-	if err := json.NewEncoder(r.w).Encode(v); err != nil {
-		return err
-	}
-	return http.NewResponseController(r.w).Flush()
-}
-
-// begin sends the headers of a stream that may have nothing to say for long.
-func (r *reply) begin() error {
-	r.started = true
-	r.w.Header().Set("Content-Type", "application/x-ndjson")
-	r.w.WriteHeader(http.StatusOK)
-	return http.NewResponseController(r.w).Flush()
-}
-
-func body[T any](req *http.Request) (v T, err error) {
-	dec := json.NewDecoder(req.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&v); err != nil {
-		return v, badRequest(err)
-	}
-	return v, nil
-}
-
-// limitListener bounds open connections; more wait in the backlog.
-type limitListener struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limitListener) Accept() (net.Conn, error) {
-	l.slots <- struct{}{}
-	conn, err := l.Listener.Accept()
+	attrs := []any{"service", "control", "method", req.Method, "path", req.URL.Path}
 	if err != nil {
-		<-l.slots
-		return nil, err
+		attrs = append(attrs, "error", err)
 	}
-	return &limitConn{Conn: conn, slots: l.slots}, nil
+	s.cfg.Log.Log(req.Context(), level, text, attrs...)
 }
 
-type limitConn struct {
-	net.Conn
-	slots  chan struct{}
-	closed bool
-}
-
-func (c *limitConn) Close() error {
-	err := c.Conn.Close()
-	if !c.closed {
-		c.closed = true
-		<-c.slots
-	}
-	return err
-}
+// errStopping ends streams when the server stops.
+var errStopping = errors.New("the appliance is stopping; ask again when it is back")

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,18 +12,14 @@ import (
 	"hyzer/storage/registry"
 )
 
-func notFound(kind, name string) error {
-	return fmt.Errorf("%w: %s %s", registry.ErrNotFound, kind, name)
-}
-
-func conflict(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", registry.ErrConflict, fmt.Sprintf(format, args...))
-}
-
 func (s *Server) importSite(req *http.Request, out *reply) error {
-	file, err := registry.ParseSiteFile(req.Body)
+	data, err := out.readBody(req, siteFileBytesMax)
 	if err != nil {
-		return badRequest(err)
+		return err
+	}
+	file, err := registry.ParseSiteFile(bytes.NewReader(data))
+	if err != nil {
+		return badRequest(fmt.Errorf("site file: %w", err))
 	}
 	if err := s.cfg.Registry.Import(req.Context(), file); err != nil {
 		return err
@@ -30,9 +27,17 @@ func (s *Server) importSite(req *http.Request, out *reply) error {
 	return out.value(s.cfg.Status())
 }
 
-func (s *Server) exportSite(_ *http.Request, out *reply) error {
-	out.w.Header().Set("Content-Type", "application/yaml")
-	return s.snapshot().Export().WriteYAML(out.w)
+func (s *Server) exportSite(req *http.Request, out *reply) error {
+	site := s.snapshot().Export()
+	switch format := req.URL.Query().Get("format"); format {
+	case "json":
+		return out.value(site)
+	case "", "yaml":
+		out.w.Header().Set("Content-Type", "application/yaml")
+		return site.WriteYAML(out)
+	default:
+		return badRequest(fmt.Errorf("format %.40q: want yaml or json", format))
+	}
 }
 
 func (s *Server) listImages(_ *http.Request, out *reply) error {
@@ -46,8 +51,11 @@ func (s *Server) listImages(_ *http.Request, out *reply) error {
 // addImage records a file as the next version of an image. The file is read,
 // not trusted: its size and coverage come from itself.
 func (s *Server) addImage(req *http.Request, out *reply) error {
-	in, err := body[ImageRequest](req)
+	in, err := body[ImageRequest](req, out)
 	if err != nil {
+		return err
+	}
+	if err := s.checkImage(in); err != nil {
 		return err
 	}
 	version, err := load.Describe(s.cfg.ImageDir, in.File)
@@ -60,12 +68,11 @@ func (s *Server) addImage(req *http.Request, out *reply) error {
 		version.LoadLength = load.WholeDiskSlots
 	}
 	var image *registry.Image
-	_, err = s.cfg.Registry.Update(req.Context(), func(tx *registry.Tx) error {
-		var found bool
-		if image, found, err = registry.Find[registry.Image](tx, in.Image.Key()); err != nil {
+	_, err = s.cfg.Registry.Update(req.Context(), func(tx *registry.Tx) (err error) {
+		if image, err = registry.Lookup[registry.Image](tx, in.Image.Key()); err != nil {
 			return err
 		}
-		if !found {
+		if image == nil {
 			image = &registry.Image{Project: in.Image.Project, Name: in.Image.Name}
 		}
 		next := version
@@ -81,10 +88,26 @@ func (s *Server) addImage(req *http.Request, out *reply) error {
 	return out.value(image)
 }
 
+func (s *Server) checkImage(in ImageRequest) error {
+	switch {
+	case in.Image.IsZero() || in.BootOS.IsZero():
+		return badRequest(errors.New("want an image and the system that it boots"))
+	case in.Image.Version != registry.Head:
+		return badRequest(fmt.Errorf("image %s: a new version gets its number here; name none", in.Image))
+	case in.Part == 0 && in.Boot == 0 && len(in.Holds) == 0:
+		return badRequest(errors.New("a whole-disk image: say which partition boots (boot_part)"))
+	case s.snapshot().Project(in.Image.Project) == nil:
+		return notFound("project", in.Image.Project)
+	case !hasOS(s.snapshot(), in.BootOS):
+		return notFound("system", in.BootOS.String())
+	}
+	return nil
+}
+
 func (s *Server) explain(req *http.Request, out *reply) error {
 	subject, err := s.subject(req.URL.Query().Get("subject"))
 	if err != nil {
-		return badRequest(err)
+		return err
 	}
 	e := Explanation{Subject: subject.Text, Sections: s.cfg.Explain(subject)}
 	if subject.Node != nil {
@@ -99,7 +122,7 @@ func (s *Server) subject(text string) (Subject, error) {
 	snap := s.snapshot()
 	subject := Subject{Text: text}
 	if text == "" {
-		return subject, errors.New("want a MAC address, an IP address or a node")
+		return subject, badRequest(errors.New("want a MAC address, an IP address or a node"))
 	}
 	if node := firstNode(snap.Node(text), snap.NodeByUUID(text)); node != nil {
 		return subjectNode(subject, node), nil
@@ -113,7 +136,7 @@ func (s *Server) subject(text string) (Subject, error) {
 	}
 	mac, err := registry.ParseMAC(text)
 	if err != nil {
-		return subject, fmt.Errorf("%q is no node, IP address or MAC address known here", text)
+		return subject, notFound("node, IP address or MAC address", text)
 	}
 	subject.MAC = mac
 	if port, ok := snap.NodeByMAC(mac); ok {
@@ -143,7 +166,7 @@ func subjectNode(subject Subject, node *registry.Node) Subject {
 }
 
 func (s *Server) backup(req *http.Request, out *reply) error {
-	in, err := body[BackupRequest](req)
+	in, err := body[BackupRequest](req, out)
 	if err != nil {
 		return err
 	}

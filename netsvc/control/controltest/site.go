@@ -1,0 +1,216 @@
+// Package controltest runs a control server on a small site in memory, with
+// the real store, registry, state machine and load manager, and machines that
+// play their part in a script. It is for the tests of control and of
+// cmd/hyzer.
+package controltest
+
+import (
+	"bytes"
+	"context"
+	_ "embed" // the site file
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"hyzer/netsvc/control"
+	"hyzer/netsvc/lifecycle/load"
+	"hyzer/netsvc/lifecycle/stated"
+	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/bloblog"
+	"hyzer/storage/kv/pebblekv"
+	"hyzer/storage/registry"
+)
+
+//go:embed site.yaml
+var siteYAML []byte
+
+// Site is a running control server and what is below it.
+type Site struct {
+	FS       *vfs.MemFS
+	Registry *registry.Registry
+	Runner   *stated.Runner
+	Machines *Machines
+	ImageDir string
+	Address  string // for control.Dial
+	Client   *control.Client
+
+	logs     *bloblog.Logs
+	stop     context.CancelFunc
+	stopped  chan error
+	progress sync.Map // node -> control.Progress
+}
+
+// New serves on a unix socket in a folder of the test.
+func New(tb testing.TB) *Site { return NewOn(tb, "unix", filepath.Join(tb.TempDir(), "control.sock")) }
+
+// NewOn serves on an address of a network, "unix" or "tcp".
+func NewOn(tb testing.TB, network, address string) *Site {
+	tb.Helper()
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	s := &Site{FS: vfs.NewMem(), Address: listener.Addr().String(), ImageDir: tb.TempDir()}
+	store, err := pebblekv.Open("/db", pebblekv.Options{FS: s.FS, Logger: log})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if s.Registry, err = registry.Open(ctx, store, log); err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.Registry.EnsureHoldings(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	file, err := registry.ParseSiteFile(bytes.NewReader(siteYAML))
+	if err == nil {
+		err = s.Registry.Import(ctx, file)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.Machines = &Machines{site: s, script: map[string][]string{}}
+	s.Runner = stated.New(stated.Config{Registry: s.Registry, Actor: s.Machines, Log: log})
+	loads := load.New(s.Registry, s.Runner, log)
+	s.logs = bloblog.New(store, bloblog.DefaultLimits(), nil)
+	server := control.New(control.Config{
+		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs},
+		Explain: explain, Progress: s.newest, Status: s.status, ImageDir: s.ImageDir, Log: log,
+	})
+	var below sync.WaitGroup
+	belowCtx, stopBelow := context.WithCancel(context.Background())
+	for _, run := range []func(context.Context) error{s.Runner.Run, loads.Run} {
+		below.Go(func() { _ = run(belowCtx) })
+	}
+	s.stop, s.stopped = cancel, make(chan error, 1)
+	go func() { s.stopped <- server.Run(ctx) }()
+	s.Client = control.Dial(s.Address)
+	tb.Cleanup(func() {
+		s.Client.Close()
+		if err := s.Stop(); err != nil {
+			tb.Error(err)
+		}
+		stopBelow()
+		below.Wait()
+		s.Registry.Close()
+		if err := store.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// Stop stops the server, not what is below it, and returns what Run returned.
+func (s *Site) Stop() error {
+	s.stop()
+	err := <-s.stopped
+	s.stopped <- err
+	return err
+}
+
+// SetProgress sets a loader's newest report.
+func (s *Site) SetProgress(node string, p control.Progress) { s.progress.Store(node, p) }
+
+func (s *Site) newest() map[string]control.Progress {
+	out := map[string]control.Progress{}
+	s.progress.Range(func(node, p any) bool {
+		out[node.(string)] = p.(control.Progress)
+		return true
+	})
+	return out
+}
+
+func (s *Site) status() control.Status {
+	snap := s.Registry.Snapshot()
+	return control.Status{
+		Version: "test", Started: time.Now(), Revision: snap.Revision(), Nodes: snap.NodeCount(),
+		Services: []control.Service{{Name: "tftp", Addr: "127.0.0.1:69"}}, Counts: map[string]int64{"tftp.files": 3},
+	}
+}
+
+// StoreBootLog stores a node's boot log.
+func (s *Site) StoreBootLog(tb testing.TB, node, text string) {
+	tb.Helper()
+	if err := s.logs.Store(context.Background(), node, strings.NewReader(text)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func explain(s control.Subject) []control.Section {
+	return []control.Section{{Service: "dhcp", Text: fmt.Sprintf("mac %s ip %s\n", s.MAC, s.IP)}}
+}
+
+type bootLogs struct{ logs *bloblog.Logs }
+
+func (b bootLogs) List(ctx context.Context, node string) (out []control.BootLog, err error) {
+	logs, err := b.logs.List(ctx, node)
+	for _, l := range logs {
+		out = append(out, control.BootLog{ID: strconv.FormatUint(l.Boot, 10), Began: l.Started, Bytes: l.Bytes, Closed: l.Closed})
+	}
+	return out, err
+}
+
+func (b bootLogs) Copy(ctx context.Context, node, id string, w io.Writer) error {
+	boot, _ := strconv.ParseUint(id, 10, 64)
+	return b.logs.WriteTo(ctx, w, node, boot, 0)
+}
+
+// Machines implements stated.Actor: a machine that is rebooted reports what
+// its script says, or what a good machine would.
+type Machines struct {
+	site *Site
+
+	mu     sync.Mutex
+	script map[string][]string
+	orders []string
+}
+
+// Script makes a node report these states after every reboot.
+func (m *Machines) Script(node string, states ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.script[node] = states
+}
+
+// Orders lists "node method" of what was ordered so far.
+func (m *Machines) Orders() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string(nil), m.orders...)
+}
+
+// Reboot implements stated.Actor.
+func (m *Machines) Reboot(ctx context.Context, node string, method states.Method) error {
+	m.mu.Lock()
+	m.orders = append(m.orders, node+" "+string(method))
+	script, fixed := m.script[node]
+	m.mu.Unlock()
+	if !fixed {
+		script = []string{"SHUTDOWN", "PXEBOOTING", "BOOTING", "TBSETUP", "ISUP"}
+		if m.site.Registry.Snapshot().Load(node) != nil {
+			script = []string{"SHUTDOWN", "PXEBOOTING", "BOOTING", "RELOADSETUP", "RELOADING", "RELOADDONEV2"}
+		}
+	}
+	for _, state := range script {
+		if err := m.site.Runner.Report(ctx, node, "client", state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PingUp implements stated.Actor.
+func (*Machines) PingUp(context.Context, string) bool { return true }
+
+// RunScript implements stated.Actor.
+func (*Machines) RunScript(context.Context, string, string) error { return nil }
