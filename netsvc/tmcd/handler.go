@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -102,7 +103,7 @@ func (h *Handler) Admit(s *registry.Snapshot, req Request) Admission {
 		adm.Command = cmd.name
 	}
 	adm.Streams = cmd.has(streams)
-	adm.call = &call{h: h, snap: s, req: req, who: who, cmd: cmd}
+	adm.call = &call{h: h, snap: s, req: req, who: who, cmd: cmd, out: make([]byte, 0, replyBytesUsual)}
 	return adm
 }
 
@@ -137,11 +138,9 @@ func (a *Admission) Run(body io.Reader) (Result, error) {
 	c := a.call
 	c.body = body
 	if !a.Streams {
-		args, err := io.ReadAll(io.LimitReader(body, argsBytesMax))
-		if err != nil {
+		if err := c.readArgs(body); err != nil {
 			return Result{}, err
 		}
-		c.args, _, _ = bytes.Cut(args, []byte{0}) // the text is a C string
 	}
 	c.run()
 	reply := c.out
@@ -170,6 +169,28 @@ type call struct {
 
 	out     []byte
 	effects []Effect
+	few     [64]byte // room for the arguments of nearly all requests
+}
+
+// readArgs reads at most argsBytesMax bytes, up to the first NUL: the text is
+// a C string.
+func (c *call) readArgs(body io.Reader) error {
+	c.args = c.few[:0]
+	for len(c.args) < argsBytesMax {
+		if len(c.args) == cap(c.args) {
+			c.args = slices.Grow(c.args, len(c.args))
+		}
+		n, err := body.Read(c.args[len(c.args):min(cap(c.args), argsBytesMax)])
+		c.args = c.args[:len(c.args)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.args, _, _ = bytes.Cut(c.args, []byte{0})
+	return nil
 }
 
 func (c *call) run() {

@@ -9,6 +9,8 @@ const (
 	// argsBytesMax bounds the arguments of commands other than bootlog; the
 	// rest is read and thrown away. The C server's whole request is this.
 	argsBytesMax = 32 << 10
+	// replyBytesUsual is room that most replies fit in.
+	replyBytesUsual = 128
 	// refusedBytesMax is as much of a refused request as is read, so that
 	// closing does not reset the connection under a well-meaning client.
 	refusedBytesMax = 64 << 10
