@@ -67,6 +67,13 @@ type Runtime struct {
 	NFSMounts      string   `json:"nfs_mounts,omitzero"`
 	Taints         []string `json:"taints,omitzero"`
 	BootErrno      int      `json:"boot_errno,omitzero"`
+	// What the node says of itself.
+	NTPDrift  string            `json:"ntp_drift,omitzero"` // as its ntpd prints it
+	CDVersion string            `json:"cd_version,omitzero"`
+	SSHKeys   map[string]string `json:"ssh_host_keys,omitzero"` // by tmcd's names
+	Services  map[string]int    `json:"services,omitzero"`      // registered ports
+	// IPODHash authenticates a "ping of death", the reboot of last resort.
+	IPODHash string `json:"ipod_hash,omitzero"`
 }
 
 // NodeState is where a node is in its life (states, stated). Mode and State
@@ -110,6 +117,11 @@ type NodeStatus struct {
 	Node     string    `json:"node"`
 	Status   string    `json:"status,omitzero"` // up, down ...
 	LastSeen time.Time `json:"last_seen,omitzero"`
+	// Last report of a node's usage and battery.
+	Load           [3]float64 `json:"load,omitzero"` // 1, 5 and 15 minutes
+	DiskUsed       float64    `json:"disk_used,omitzero"`
+	BatteryPercent float64    `json:"battery_percent,omitzero"`
+	BatteryVolts   float64    `json:"battery_volts,omitzero"`
 }
 
 // StateLogEntry is one step of a node's life. Entries are never changed.

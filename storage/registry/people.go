@@ -76,6 +76,18 @@ type Experiment struct {
 	Lans       []Lan   `json:"lans,omitzero"`
 	VLANs      []VLAN  `json:"vlans,omitzero"`
 	Routes     []Route `json:"routes,omitzero"`
+	// The rest is handed to nodes as it is; see services.go.
+	Programs    []Program          `json:"programs,omitzero"`
+	TrafGens    []TrafficGenerator `json:"traffic_generators,omitzero"`
+	Environment []Setting          `json:"environment,omitzero"`
+	NodeAttrs   []Setting          `json:"node_attributes,omitzero"`
+	Blobs       []Blob             `json:"blobs,omitzero"`
+	Disks       []Disk             `json:"disks,omitzero"`
+	Blockstores []Blockstore       `json:"blockstores,omitzero"`
+	Tunnels     []ConsoleTunnel    `json:"console_tunnels,omitzero"`
+	// PortFirst and PortLast are the ports that its jails may use.
+	PortFirst int `json:"port_first,omitzero"`
+	PortLast  int `json:"port_last,omitzero"`
 }
 
 // Key is "project/id".
