@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
+	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
 
 	"hyzer/bench/chassis"
+	"hyzer/bench/netns"
 	"hyzer/bench/site"
 	"hyzer/bench/vnode"
 	"hyzer/netsvc/appliance"
@@ -27,11 +29,14 @@ type Options struct {
 	Image    *site.Image
 	// DiskBytes of each node; 0: as large as the image's source.
 	DiskBytes int64
-	RateMbps  int // of one multicast session; 0: the appliance's default
-	DHCP      string
+	RateMbps  int    // of one multicast session; 0: the appliance's default
+	DHCP      string // of the nodes' subnet; as in site.Options
 	// Node changes node i before it is made; may be nil.
 	Node func(i int, cfg *vnode.Config)
-	Log  *slog.Logger
+	// Daemon makes the command that runs the appliance with a configuration
+	// file. With it the lab is on real ports, in network namespaces.
+	Daemon func(config string) *exec.Cmd
+	Log    *slog.Logger // nil: slog.Default()
 }
 
 // Lab is a running site.
@@ -41,73 +46,83 @@ type Lab struct {
 	Nodes   []*vnode.Node
 	Control *control.Client
 	Config  appliance.Config
+	Network *netns.Network // nil on loopback
 
-	opts     Options
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
-	failures chan error
-
-	stopAppliance func() error
+	opts      Options
+	servers   vnode.Servers
+	appliance running
+	chassisUp func() error // stops it
 }
+
+// networkServer is the appliance's address in namespaces, which are the lab's
+// own.
+var networkServer = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 99, 0, 1}), 16)
 
 // Start makes a site and runs it, with all nodes off.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	l := &Lab{opts: o, failures: make(chan error, 2)}
-	l.Config.DataDir = filepath.Join(o.Dir, "data")
-	l.Config.Control = filepath.Join(o.Dir, "control.sock")
-	servers, err := address(&l.Config)
-	if err != nil {
-		return nil, err
+	l := &Lab{opts: o}
+	for _, step := range []func(context.Context) error{l.openNetwork, l.makeNodes, l.startChassis, l.StartAppliance, l.importSite} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
-	l.Config.Multicast.RateMbps = o.RateMbps
-	if err := l.makeNodes(servers); err != nil {
-		return nil, err
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l.cancel = cancel
-	l.running.Go(func() { l.note(l.Chassis.Run(run)) })
-	if err := l.StartAppliance(ctx); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, l.importSite(ctx)
+	return l, nil
 }
 
-// makeNodes makes the nodes, the chassis that powers them and the records of
-// both. The chassis must be there first, since the records name its address,
-// and the nodes before it.
-func (l *Lab) makeNodes(servers vnode.Servers) error {
-	options := site.Options{Nodes: l.opts.Nodes, Reserved: l.opts.Reserved, Boss: boss, Subnet: subnet(), DHCP: l.opts.DHCP, Image: l.opts.Image}
-	bare, err := site.New(options)
-	if err != nil {
+// openNetwork finds addresses and ports, and makes namespaces if they are
+// wanted.
+func (l *Lab) openNetwork(context.Context) (err error) {
+	options := site.Options{Nodes: l.opts.Nodes, Reserved: l.opts.Reserved, DHCP: l.opts.DHCP, Image: l.opts.Image, Boss: boss}
+	if l.opts.Daemon == nil {
+		options.Subnet = subnet()
+		if l.servers, err = onLoopback(&l.Config); err != nil {
+			return err
+		}
+	} else {
+		options.Subnet, options.Boss = networkServer.Masked(), networkServer.Addr()
+	}
+	if l.Site, err = site.New(options); err != nil {
 		return err
 	}
-	machines := make([]chassis.Machine, l.opts.Nodes)
-	for i := range machines {
-		node, err := vnode.New(l.nodeConfig(bare, i, servers))
+	if l.opts.Daemon != nil {
+		network := netns.Options{Server: networkServer}
+		for i := range l.opts.Nodes {
+			network.MACs = append(network.MACs, l.Site.MAC(i))
+		}
+		if l.Network, err = netns.NewNetwork(network); err != nil {
+			return err
+		}
+		l.servers = onNetwork(&l.Config, options.Boss, l.Network.Bridge)
+	}
+	l.Config.DataDir = filepath.Join(l.opts.Dir, "data")
+	l.Config.Control = filepath.Join(l.opts.Dir, "control.sock")
+	l.Config.Multicast.RateMbps = l.opts.RateMbps
+	return nil
+}
+
+func (l *Lab) makeNodes(context.Context) error {
+	for i := range l.opts.Nodes {
+		node, err := vnode.New(l.nodeConfig(i))
 		if err != nil {
 			return err
 		}
 		l.Nodes = append(l.Nodes, node)
-		machines[i] = node
 	}
-	if l.Chassis, err = chassis.New(boss.String()+":0", machines...); err != nil {
-		return err
-	}
-	options.Power = l.Chassis.URL()
-	l.Site, err = site.New(options)
-	return err
+	return nil
 }
 
-func (l *Lab) nodeConfig(s *site.Site, i int, servers vnode.Servers) vnode.Config {
-	cfg := s.Machine(i)
-	cfg.Server, cfg.Log = servers, l.opts.Log
-	cfg.DiskPath = filepath.Join(l.opts.Dir, "disk-"+strconv.Itoa(i+1))
-	cfg.DiskBytes = l.opts.DiskBytes
+func (l *Lab) nodeConfig(i int) vnode.Config {
+	cfg := l.Site.Machine(i)
+	cfg.Server, cfg.Log = l.servers, l.opts.Log
+	cfg.DiskPath, cfg.DiskBytes = l.DiskPath(i), l.opts.DiskBytes
 	if cfg.DiskBytes == 0 && l.opts.Image != nil {
 		cfg.DiskBytes = l.opts.Image.DiskBytes
+	}
+	if l.Network != nil {
+		cfg.Link, cfg.Inside = netns.Link, l.Network.Nodes[i].Do
 	}
 	if l.opts.Node != nil {
 		l.opts.Node(i, &cfg)
@@ -115,87 +130,78 @@ func (l *Lab) nodeConfig(s *site.Site, i int, servers vnode.Servers) vnode.Confi
 	return cfg
 }
 
-// DiskPath is the file of a node's disk.
+// DiskPath is the file of node i's disk.
 func (l *Lab) DiskPath(i int) string { return filepath.Join(l.opts.Dir, "disk-"+strconv.Itoa(i+1)) }
 
-// StartAppliance runs the appliance, after StopAppliance again with the data
-// and ports that it had.
-func (l *Lab) StartAppliance(ctx context.Context) error {
-	a, err := appliance.New(ctx, l.Config, l.opts.Log)
+// startChassis powers the nodes from an address that the appliance reaches,
+// and writes that into their records.
+func (l *Lab) startChassis(ctx context.Context) (err error) {
+	machines := make([]chassis.Machine, len(l.Nodes))
+	for i, n := range l.Nodes {
+		machines[i] = n
+	}
+	open := func() (err error) {
+		l.Chassis, err = chassis.New(netip.AddrPortFrom(l.servers.IP, 0).String(), machines...)
+		return err
+	}
+	if l.Network != nil {
+		err = l.Network.Server.Do(open)
+	} else {
+		err = open()
+	}
 	if err != nil {
-		return fmt.Errorf("lab: %w", err)
+		return err
+	}
+	for i := range l.Site.File.Nodes {
+		l.Site.SetPower(i, l.Chassis.URL())
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(run) }()
-	l.stopAppliance = func() error {
+	var up sync.WaitGroup
+	var failed error
+	up.Go(func() { failed = l.Chassis.Run(run) })
+	l.chassisUp = func() error {
 		cancel()
-		return <-ended
+		up.Wait()
+		return failed
 	}
-	l.Control = control.Dial(l.Config.Control)
 	return nil
 }
 
-// StopAppliance stops the appliance; nodes and chassis go on.
-func (l *Lab) StopAppliance() error {
-	if l.stopAppliance == nil {
-		return nil
-	}
-	stop := l.stopAppliance
-	l.stopAppliance = nil
-	return stop()
-}
-
+// importSite gives the appliance its boot files and records.
 func (l *Lab) importSite(ctx context.Context) error {
 	if err := site.WriteBootFiles(filepath.Join(l.Config.DataDir, "tftpboot")); err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	var text bytes.Buffer
 	if err := l.Site.File.WriteYAML(&text); err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	if err := l.Control.Call(ctx, http.MethodPost, "/v1/import", &text, nil); err != nil {
-		return errors.Join(fmt.Errorf("lab: importing the site: %w", err), l.Close())
+		return fmt.Errorf("lab: importing the site: %w", err)
 	}
 	return nil
-}
-
-func (l *Lab) note(err error) {
-	if err != nil {
-		l.failures <- err
-	}
 }
 
 // Close turns everything off and returns what failed while the lab ran.
 func (l *Lab) Close() error {
-	var errs []error
-	if l.Chassis != nil {
-		l.Chassis.PowerOff()
+	var off sync.WaitGroup
+	for _, n := range l.Nodes {
+		off.Go(n.PowerOff)
 	}
-	errs = append(errs, l.StopAppliance())
-	l.cancel()
-	l.running.Wait()
-	close(l.failures)
-	for err := range l.failures {
-		errs = append(errs, err)
+	off.Wait()
+	errs := []error{l.StopAppliance()}
+	if l.chassisUp != nil {
+		errs = append(errs, l.chassisUp())
+	}
+	if l.Network != nil {
+		errs = append(errs, l.Network.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Load starts a load of the site's image on nodes and returns the job.
+// Load starts a load and returns the job.
 func (l *Lab) Load(ctx context.Context, request control.LoadRequest) (control.LoadState, error) {
 	var state control.LoadState
 	err := l.Control.Call(ctx, http.MethodPost, "/v1/loads", request, &state)
 	return state, err
-}
-
-// RemoveDisks empties every disk; the nodes must be off.
-func (l *Lab) RemoveDisks() error {
-	var errs []error
-	for i := range l.Nodes {
-		if err := os.Remove(l.DiskPath(i)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }

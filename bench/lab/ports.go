@@ -54,8 +54,8 @@ func freePorts(n int) ([]uint16, error) {
 	return ports, nil
 }
 
-// address puts every service on a free port, and tells the nodes.
-func address(cfg *appliance.Config) (vnode.Servers, error) {
+// onLoopback puts every service on a free port, and tells the nodes.
+func onLoopback(cfg *appliance.Config) (vnode.Servers, error) {
 	ports, err := freePorts(7)
 	if err != nil {
 		return vnode.Servers{}, err
@@ -64,15 +64,27 @@ func address(cfg *appliance.Config) (vnode.Servers, error) {
 		IP: boss, DHCP: ports[0], BootServer: ports[1], TFTP: ports[2],
 		Bootinfo: ports[3], TMCD: ports[4], Master: ports[5],
 	}
-	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(boss, port) }
+	listen(cfg, servers)
 	cfg.DHCP = appliance.DHCP{Addresses: []netip.Addr{boss}, Port: servers.DHCP, BootServerPort: servers.BootServer, LoopbackLab: true}
-	cfg.TFTP.Listen = at(servers.TFTP)
-	cfg.Bootinfo.Listen = at(servers.Bootinfo)
-	cfg.TMCD.Listen = []netip.AddrPort{at(servers.TMCD)}
-	cfg.Frisbee.Listen = at(servers.Master)
-	cfg.Multicast = appliance.Multicast{
-		Interface: boss, Groups: netip.MustParsePrefix("239.192.64.0/20"), LoopbackLab: true,
-		FirstPort: ports[6], LastPort: ports[6] + sessionPorts,
-	}
+	cfg.Multicast.LoopbackLab = true
+	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = ports[6], ports[6]+sessionPorts
 	return servers, nil
+}
+
+// onNetwork puts every service on its real port.
+func onNetwork(cfg *appliance.Config, server netip.Addr, bridge string) vnode.Servers {
+	servers := vnode.Servers{IP: server, TFTP: 69, Bootinfo: 6969, TMCD: 7777, Master: 64494}
+	listen(cfg, servers)
+	cfg.DHCP = appliance.DHCP{Interfaces: []string{bridge}}
+	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = 21000, 21000+sessionPorts
+	return servers
+}
+
+func listen(cfg *appliance.Config, s vnode.Servers) {
+	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(s.IP, port) }
+	cfg.TFTP.Listen = at(s.TFTP)
+	cfg.Bootinfo.Listen = at(s.Bootinfo)
+	cfg.TMCD.Listen = []netip.AddrPort{at(s.TMCD)}
+	cfg.Frisbee.Listen = at(s.Master)
+	cfg.Multicast = appliance.Multicast{Interface: s.IP, Groups: netip.MustParsePrefix("239.192.64.0/20")}
 }

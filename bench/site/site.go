@@ -189,10 +189,10 @@ func (s *Site) node(i int) {
 		{Name: "eth0", Role: registry.InterfaceControl, MAC: s.MAC(i), IP: s.IP(i), Mask: s.mask(), Type: "virtio", SpeedMbps: 1000, Duplex: "full"},
 		s.experimentPort(i),
 	}}
-	if s.opts.Power != "" {
-		n.Power = registry.Power{Driver: "redfish", Address: s.opts.Power, Outlet: name}
-	}
 	f.Nodes = append(f.Nodes, n)
+	if s.opts.Power != "" {
+		s.SetPower(i, s.opts.Power)
+	}
 	if i >= s.opts.Reserved {
 		return
 	}
@@ -204,6 +204,11 @@ func (s *Site) node(i int) {
 		e.Lans = []registry.Lan{{Name: "lan0", Index: 1}}
 	}
 	e.Lans[0].Members = append(e.Lans[0].Members, registry.LanMember{VNode: vname, IP: experimentIP(i), Mask: netip.MustParseAddr("255.255.0.0"), Protocol: "ethernet"})
+}
+
+// SetPower makes a chassis at a Redfish address switch node i.
+func (s *Site) SetPower(i int, url string) {
+	s.File.Nodes[i].Power = registry.Power{Driver: "redfish", Address: url, Outlet: s.Name(i)}
 }
 
 // experimentIP is in 10.77.0.0/16, which exists in the records only.

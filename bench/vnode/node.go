@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,6 +104,22 @@ func (n *Node) Timeline() []Event { return n.timeline.list() }
 
 // Last is what the node did last, with the progress of a load.
 func (n *Node) Last() Event { return n.timeline.now() }
+
+// Await waits until the node is in one of the phases and returns the event that
+// says so. Phases that pass quickly may be missed; OnPhase misses none.
+func (n *Node) Await(ctx context.Context, phases ...Phase) (Event, error) {
+	for {
+		last, changed := n.timeline.next()
+		if slices.Contains(phases, last.Phase) {
+			return last, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return last, fmt.Errorf("vnode %s: waiting for %v: last %s, %s: %w", n.cfg.Name, phases, last.Phase, last.Text, ctx.Err())
+		}
+	}
+}
 
 // Replies are the last answers of tmcd, by command.
 func (n *Node) Replies() map[string]string {

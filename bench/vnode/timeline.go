@@ -47,15 +47,20 @@ type Event struct {
 const timelineEventsMax = 1000
 
 type timeline struct {
-	mu     sync.Mutex
-	events []Event
-	last   Event // progress included
+	mu      sync.Mutex
+	events  []Event
+	last    Event         // progress included
+	changed chan struct{} // closed at the next event
 }
 
 func (t *timeline) add(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = e
+	if t.changed != nil {
+		close(t.changed)
+		t.changed = nil
+	}
 	if e.Progress {
 		return
 	}
@@ -75,4 +80,15 @@ func (t *timeline) now() Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.last
+}
+
+// next returns the last event, and a channel that is closed when there is
+// another.
+func (t *timeline) next() (Event, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.changed == nil {
+		t.changed = make(chan struct{})
+	}
+	return t.last, t.changed
 }
