@@ -152,4 +152,3 @@ func (l *Ladder) RunScript(ctx context.Context, node, script string) error {
 
 // scriptTimeout ends a script that hangs; it holds a worker.
 const scriptTimeout = 10 * time.Minute
-
