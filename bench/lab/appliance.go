@@ -125,11 +125,14 @@ func (l *Lab) startProcess() (running, error) {
 		return nil, err
 	}
 	p := process{l.opts.Daemon(config), &bytes.Buffer{}}
-	p.cmd.Stderr = p.log
-	if err := l.Network.Server.Start(p.cmd); err != nil {
-		return nil, err
+	if p.cmd.Stderr == nil {
+		p.cmd.Stderr = p.log
 	}
-	return p, nil
+	start := p.cmd.Start
+	if l.Network != nil {
+		start = func() error { return l.Network.Server.Start(p.cmd) }
+	}
+	return p, start()
 }
 
 func (p process) stop() error {

@@ -34,9 +34,13 @@ type Options struct {
 	// Node changes node i before it is made; may be nil.
 	Node func(i int, cfg *vnode.Config)
 	// Daemon makes the command that runs the appliance with a configuration
-	// file. With it the lab is on real ports, in network namespaces.
+	// file; nil runs it in this process. Its standard error is kept for error
+	// messages unless the command has one.
 	Daemon func(config string) *exec.Cmd
-	Log    *slog.Logger // nil: slog.Default()
+	// Namespaces puts server and nodes into network namespaces of their own,
+	// on the real ports. It needs a Daemon.
+	Namespaces bool
+	Log        *slog.Logger // nil: slog.Default()
 }
 
 // Lab is a running site.
@@ -76,7 +80,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 // wanted.
 func (l *Lab) openNetwork(context.Context) (err error) {
 	options := site.Options{Nodes: l.opts.Nodes, Reserved: l.opts.Reserved, DHCP: l.opts.DHCP, Image: l.opts.Image, Boss: boss}
-	if l.opts.Daemon == nil {
+	if !l.opts.Namespaces {
 		options.Subnet = subnet()
 		if l.servers, err = onLoopback(&l.Config); err != nil {
 			return err
@@ -87,7 +91,7 @@ func (l *Lab) openNetwork(context.Context) (err error) {
 	if l.Site, err = site.New(options); err != nil {
 		return err
 	}
-	if l.opts.Daemon != nil {
+	if l.opts.Namespaces {
 		network := netns.Options{Server: networkServer}
 		for i := range l.opts.Nodes {
 			network.MACs = append(network.MACs, l.Site.MAC(i))
