@@ -1,0 +1,332 @@
+package sig
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/ndz"
+)
+
+const hashUsage = `usage: imagehash [options] <image> <device>  check a disk against a signature
+       imagehash -c [options] <image>        make the signature <image>.sig
+       imagehash -S [options] <image>        check an image against its signature
+       imagehash -R [options] <image>        print the hashes of an image
+ -o file      name of the signature
+ -D type      hash with md5 or sha1 (sha1)
+ -b bytes     size of a hash block (65536)
+ -X           one record for a block that a chunk border cuts
+ -d           name every bad block
+ -q, -T       print no summary
+ -n           hash on one core
+ -v           print the version
+ -C, -N       accepted for compatibility, without effect
+ Exit status: 0 all right, 1 mismatch or usage, 2 no usable image or signature,
+ 3 disk cannot be read or is too short.
+`
+
+// Exit status of imagehash.
+const (
+	exitMismatch = 1
+	exitImage    = 2
+	exitDevice   = 3
+)
+
+const (
+	blockBytesMin   = ndz.SectorBytes
+	blockBytesMax   = BlockSectorsMax * ndz.SectorBytes
+	sigFileBytesMax = HeaderBytes + RecordsMax*RecordBytes
+)
+
+// command is a parsed command line.
+type command struct {
+	image, device  string
+	create, verify bool
+	report, detail int
+	quiet          bool
+	sigPath        string
+	opts           HashOptions
+	stdout, stderr io.Writer
+}
+
+// Main is imagehash, with the old program's options, texts and exit status;
+// args are those after the program's name.
+func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	c := &command{stdout: stdout, stderr: stderr}
+	done, err := c.parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "imagehash: %v\n%s", err, hashUsage)
+		return exitMismatch
+	}
+	if done {
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	code, err := c.run(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "imagehash: %v\n", err)
+	}
+	return code
+}
+
+func (c *command) parse(args []string) (done bool, err error) {
+	options, operands, err := getopt.Parse(args, "cSRo:D:b:XdqTnvCNhF:")
+	if err != nil {
+		return false, err
+	}
+	for _, o := range options {
+		if o.Letter == 'v' {
+			fmt.Fprintf(c.stderr, "imagehash: image versions %s to %s, signature version 2\n", ndz.V1, ndz.V4)
+			return true, nil
+		}
+		if err := c.option(o); err != nil {
+			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+		}
+	}
+	want := 2
+	if c.create || c.verify || c.report > 0 {
+		want = 1
+	}
+	if len(operands) != want {
+		return false, fmt.Errorf("want %d file names", want)
+	}
+	c.image = operands[0]
+	if want == 2 {
+		c.device = operands[1]
+	}
+	if c.sigPath == "" {
+		c.sigPath = c.image + ".sig"
+	}
+	return false, nil
+}
+
+func (c *command) option(o getopt.Option) error {
+	switch o.Letter {
+	case 'c':
+		c.create = true
+	case 'S':
+		c.verify = true
+	case 'R':
+		c.report++
+	case 'o':
+		c.sigPath = o.Value
+	case 'D':
+		switch o.Value {
+		case "md5":
+			c.opts.Type = MD5
+		case "sha1":
+			c.opts.Type = SHA1
+		default:
+			return fmt.Errorf("unknown hash %q, want md5 or sha1", o.Value)
+		}
+	case 'b':
+		n, err := strconv.Atoi(o.Value)
+		if err != nil || n < blockBytesMin || n > blockBytesMax || n%ndz.SectorBytes != 0 {
+			return fmt.Errorf("block of %q bytes, want %d to %d in whole sectors", o.Value, blockBytesMin, blockBytesMax)
+		}
+		c.opts.BlockSectors = uint64(n / ndz.SectorBytes)
+	case 'X':
+		c.opts.JoinSpans = true
+	case 'd':
+		c.detail++
+	case 'q', 'T':
+		c.quiet = true
+	case 'n':
+		c.opts.Workers = 1
+	case 'h':
+		return errors.New("help")
+	}
+	return nil
+}
+
+func (c *command) run(ctx context.Context) (int, error) {
+	switch {
+	case c.create:
+		return c.makeSignature(ctx)
+	case c.verify:
+		return c.checkSignature(ctx)
+	case c.report > 0:
+		return c.printHashes(ctx)
+	}
+	return c.checkDevice(ctx)
+}
+
+// hash makes the signature of the image as it is.
+func (c *command) hash(ctx context.Context) (*File, error) {
+	f, err := os.Open(c.image)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s, err := Image(ctx, f, info.Size(), c.opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.image, err)
+	}
+	return s, nil
+}
+
+// ReadFile reads the signature file at path.
+func ReadFile(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, sigFileBytesMax))
+	if err != nil {
+		return nil, err
+	}
+	s, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (c *command) makeSignature(ctx context.Context) (int, error) {
+	s, err := c.hash(ctx)
+	if err != nil {
+		return exitImage, err
+	}
+	tmp := c.sigPath + ".tmp"
+	defer os.Remove(tmp)
+	if err := os.WriteFile(tmp, s.AppendTo(nil), 0o644); err != nil {
+		return exitImage, err
+	}
+	// Old tools take a signature only if it has the image's time.
+	info, err := os.Stat(c.image)
+	if err == nil {
+		err = os.Chtimes(tmp, info.ModTime(), info.ModTime())
+	}
+	if err == nil {
+		err = os.Rename(tmp, c.sigPath)
+	}
+	if err != nil {
+		return exitImage, err
+	}
+	if !c.quiet {
+		c.summary(s, 0)
+	}
+	return 0, nil
+}
+
+// summary is the line that scripts look for.
+func (c *command) summary(s *File, bad int) {
+	chunks, bytes := 0, uint64(0)
+	for _, r := range s.Records {
+		chunks = max(chunks, r.Chunk+1)
+		bytes += r.Size * ndz.SectorBytes
+	}
+	fmt.Fprintf(c.stdout, "%s: %d chunks, %d of %d hashes bad, %d hashregions, %d data bytes\n",
+		c.image, chunks, bad, len(s.Records), len(s.Records), bytes)
+}
+
+// checkSignature compares the image with its own signature, hashed alike.
+func (c *command) checkSignature(ctx context.Context) (int, error) {
+	want, err := ReadFile(c.sigPath)
+	if err != nil {
+		return exitImage, err
+	}
+	c.opts.Type, c.opts.BlockSectors = want.Type, want.BlockSectors
+	for _, r := range want.Records {
+		c.opts.JoinSpans = c.opts.JoinSpans || r.Spans
+	}
+	got, err := c.hash(ctx)
+	if err != nil {
+		return exitImage, err
+	}
+	bad := got.differ(want)
+	if !c.quiet || bad > 0 {
+		c.summary(got, bad)
+	}
+	if bad > 0 {
+		return exitMismatch, nil
+	}
+	return 0, nil
+}
+
+// differ counts records of f that are not in the same place in g with the same
+// hash.
+func (f *File) differ(g *File) int {
+	n := max(len(f.Records), len(g.Records)) - min(len(f.Records), len(g.Records))
+	for i := range min(len(f.Records), len(g.Records)) {
+		a, b := f.Records[i], g.Records[i]
+		if a.Start != b.Start || a.Size != b.Size || a.Hash != b.Hash {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *command) printHashes(ctx context.Context) (int, error) {
+	s, err := c.hash(ctx)
+	if err != nil {
+		return exitImage, err
+	}
+	size := HashBytes
+	if s.Type == MD5 {
+		size = 16
+	}
+	for _, r := range s.Records {
+		fmt.Fprintf(c.stdout, "%s\t%d\t%d", hex.EncodeToString(r.Hash[:size]), r.Start, r.Size)
+		if c.report > 1 {
+			fmt.Fprintf(c.stdout, "\t%d", r.Chunk)
+		}
+		fmt.Fprintln(c.stdout)
+	}
+	return 0, nil
+}
+
+// checkDevice compares a disk with the image's signature, or with the image
+// if it has none.
+func (c *command) checkDevice(ctx context.Context) (int, error) {
+	s, err := ReadFile(c.sigPath)
+	if errors.Is(err, os.ErrNotExist) {
+		s, err = c.hash(ctx)
+	}
+	if err != nil {
+		return exitImage, err
+	}
+	dev, err := os.Open(c.device)
+	if err != nil {
+		return exitDevice, err
+	}
+	defer dev.Close()
+	bad, err := Check(ctx, dev, s, c.opts.Workers)
+	if err != nil {
+		return exitDevice, fmt.Errorf("%s: %w", c.device, err)
+	}
+	if !c.quiet || len(bad) > 0 {
+		c.summary(s, len(bad))
+	}
+	if len(bad) == 0 {
+		return 0, nil
+	}
+	c.printBad(bad)
+	return exitMismatch, nil
+}
+
+func (c *command) printBad(bad []Mismatch) {
+	chunks, bytes := map[int]bool{}, uint64(0)
+	for _, m := range bad {
+		chunks[m.Chunk] = true
+		bytes += m.Size * ndz.SectorBytes
+		if c.detail > 0 {
+			fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d]: %x, want %x\n", m.Chunk, m.Start, m.End()-1, m.Got, m.Hash)
+		}
+	}
+	fmt.Fprintf(c.stdout, "%s: %d regions (%d chunks) had bad hashes, %d bytes affected\n", c.device, len(bad), len(chunks), bytes)
+}

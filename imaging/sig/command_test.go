@@ -1,0 +1,78 @@
+package sig_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hyzer/bench/shared"
+	"hyzer/imaging/sig"
+)
+
+// TestCommand runs imagehash in all its ways.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk := golden(t, "ext2-1k.img.gz")
+	write("x.ndz", golden(t, "ext2-1k-z0.ndz.gz"))
+	write("disk", disk)
+	write("short", disk[:1<<20])
+	disk[30] ^= 1
+	disk[17000<<9] ^= 1
+	write("bad", disk)
+	write("junk", []byte("junk"))
+	report := string(shared.ReadFile(t, "vectors/ndz/ext2-1k-z0.report.txt"))
+	for _, c := range []struct {
+		args string
+		code int
+		text string
+	}{
+		{"-R -q x.ndz", 0, report},
+		{"x.ndz disk", 0, "x.ndz: 2 chunks, 0 of 29 hashes bad"}, // no signature yet
+		{"-c x.ndz", 0, "0 of 29 hashes bad, 29 hashregions, 1719296 data bytes"},
+		{"-q x.ndz disk", 0, ""},
+		{"x.ndz bad", 1, "bad: 2 regions (1 chunks) had bad hashes, 131072 bytes affected"},
+		{"-d x.ndz bad", 1, "chunk 0: sectors [0-127]: "},
+		{"-S x.ndz", 0, ""},
+		{"-o y.sig -c -X -D md5 -b 4096 x.ndz", 0, "hashregions"},
+		{"-o y.sig -S x.ndz", 0, ""},
+		{"-o y.sig x.ndz disk", 0, ""},
+		{"-o junk x.ndz disk", 2, "not a signature"},
+		{"-o y.sig x.ndz short", 3, "reading sectors"},
+		{"x.ndz none", 3, "no such file"},
+		{"-c junk", 2, "ends inside a chunk"},
+		{"-D sha3 -c x.ndz", 1, "unknown hash"},
+		{"-b 100 -c x.ndz", 1, "in whole sectors"},
+		{"x.ndz", 1, "usage: imagehash"},
+	} {
+		var stdout, stderr bytes.Buffer
+		var args []string
+		for _, a := range strings.Fields(c.args) {
+			if strings.Contains(" x.ndz disk short bad junk none y.sig ", " "+a+" ") {
+				a = filepath.Join(dir, a)
+			}
+			args = append(args, a)
+		}
+		code := sig.Main(args, nil, &stdout, &stderr)
+		text := stdout.String() + stderr.String()
+		if code != c.code || !strings.Contains(text, c.text) {
+			t.Errorf("%s: exit %d, want %d and %q; %s", c.args, code, c.code, c.text, text)
+		}
+		if c.text == "" && strings.Contains(c.args, "-q") && text != "" {
+			t.Errorf("%s: printed %q", c.args, text)
+		}
+	}
+	a, errA := os.Stat(filepath.Join(dir, "x.ndz"))
+	b, errB := os.Stat(filepath.Join(dir, "x.ndz.sig"))
+	if errA != nil || errB != nil || !a.ModTime().Equal(b.ModTime()) {
+		t.Error("signature does not have the image's time")
+	}
+}
