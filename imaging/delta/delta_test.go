@@ -1,0 +1,148 @@
+package delta_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"hyzer/bench/shared"
+	"hyzer/imaging/delta"
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
+	"hyzer/imaging/unzip"
+	"hyzer/imaging/zip"
+)
+
+func golden(t *testing.T, name string) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func open(t *testing.T, image []byte) *ndz.Image {
+	t.Helper()
+	m, err := ndz.OpenImage(bytes.NewReader(image), int64(len(image)), ndz.DecodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func parse(t *testing.T, name string) *sig.File {
+	t.Helper()
+	f, err := sig.Parse(golden(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// disk is a block device in memory, full of garbage.
+type disk struct{ data []byte }
+
+func (d *disk) WriteAt(p []byte, off int64) (int, error) { return copy(d.data[off:], p), nil }
+func (d *disk) Zero(off, size int64) error               { clear(d.data[off:][:size]); return nil }
+func (d *disk) SizeBytes() int64                         { return int64(len(d.data)) }
+func (d *disk) Finish(int64) error                       { return nil }
+
+func restore(t *testing.T, zero bool, images ...[]byte) string {
+	t.Helper()
+	size := open(t, images[0]).Summary().Last * ndz.SectorBytes
+	d := &disk{bytes.Repeat([]byte{0xa5}, int(size))}
+	for _, image := range images {
+		_, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{ZeroFill: zero})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := sha256.Sum256(d.data)
+	return hex.EncodeToString(sum[:])
+}
+
+// sums are the golden results, by the file or name of their entry.
+func sums(t *testing.T) (deltas, images map[string]string) {
+	t.Helper()
+	var m struct {
+		Entries []struct {
+			File, Name string
+			Delta      struct{ SHA256 string } `json:"expect_base_then_delta_on_a5_dev"`
+			Expect     map[string]struct{ SHA256 string }
+		}
+	}
+	if err := json.Unmarshal(shared.ReadFile(t, "vectors/ndz/MANIFEST.json"), &m); err != nil {
+		t.Fatal(err)
+	}
+	deltas, images = map[string]string{}, map[string]string{}
+	for _, e := range m.Entries {
+		deltas[e.File+e.Name] = e.Delta.SHA256
+		images[e.File+e.Name] = e.Expect["dev_a5"].SHA256
+	}
+	return deltas, images
+}
+
+// TestGolden makes the deltas that imagedelta made, and the images that
+// imageundelta made of them, and restores both to the same disks.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	deltas, images := sums(t)
+	ctx := context.Background()
+	for _, name := range []string{"ext4-4k", "fat32", "mbr"} {
+		base, next := golden(t, name+".ndz.gz"), golden(t, name+".new.ndz.gz")
+		from := delta.Image{Disk: open(t, base), Sig: parse(t, name+".sig.gz")}
+		to := delta.Image{Disk: open(t, next), Sig: parse(t, name+".new.sig.gz")}
+		var made bytes.Buffer
+		if _, err := delta.Make(ctx, from, to, &made, zip.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := restore(t, false, base, made.Bytes()); got != deltas[name+".idelta.ndz.gz"] {
+			t.Errorf("%s: base and delta make another disk than the C program's", name)
+		}
+		theirs := golden(t, name+".idelta.ndz.gz")
+		if a, b := open(t, made.Bytes()).Summary(), open(t, theirs).Summary(); a.DataBytes != b.DataBytes || a.Last != b.Last {
+			t.Errorf("%s: delta of %d bytes up to %d, want %d up to %d", name, a.DataBytes, a.Last, b.DataBytes, b.Last)
+		}
+		for _, full := range []*sig.File{nil, parse(t, name+".idelta.sig.gz")} {
+			var whole bytes.Buffer
+			if _, err := delta.Apply(ctx, open(t, base), open(t, theirs), full, &whole, zip.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			want := images[name+".undelta.ndz"]
+			if full != nil {
+				want = images[name+".undeltaS.ndz"] + images[name+".undeltaS.ndz.gz"]
+			}
+			if got := restore(t, false, whole.Bytes()); got != want {
+				t.Errorf("%s: image of base and delta, signature %v, makes another disk than the C program's", name, full != nil)
+			}
+		}
+	}
+}
+
+// TestSame makes no delta of an image and itself, and refuses strangers.
+func TestSame(t *testing.T) {
+	t.Parallel()
+	a := delta.Image{Disk: open(t, golden(t, "ext2-1k-z0.ndz.gz")), Sig: parse(t, "ext2-1k-z0.sig.gz")}
+	if _, err := delta.Make(context.Background(), a, a, io.Discard, zip.Options{}); !errors.Is(err, delta.ErrSame) {
+		t.Errorf("delta of the same image: %v", err)
+	}
+	b := delta.Image{Disk: a.Disk, Sig: parse(t, "ext2-1k-z0.md5-4k.sig.gz")}
+	if _, err := delta.Make(context.Background(), a, b, io.Discard, zip.Options{}); err == nil {
+		t.Error("signatures of two kinds pass")
+	}
+	m := a.Disk
+	if _, err := delta.Apply(context.Background(), m, m, parse(t, "ext4-4k.sig.gz"), io.Discard, zip.Options{}); err == nil {
+		t.Error("a signature of another disk passes")
+	}
+}
