@@ -73,7 +73,9 @@ func reports(plan bootplan.Plan) []string {
 }
 
 // Repeats of a loader's datagram within reportInterval are answered but not
-// reported again (MINEVENTTIME).
+// reported again (MINEVENTTIME). A question that comes after the node's state
+// has moved on is no repeat: a loader that was just woken asks at once, and its
+// boot must be seen.
 const (
 	reportInterval = 10 * time.Second
 	recentMax      = 16384 // addresses remembered; known nodes only get in
@@ -82,37 +84,60 @@ const (
 // recent remembers which addresses were reported lately. Time is monotonic, so
 // a clock that is set back suppresses nothing.
 type recent struct {
-	mu    sync.Mutex
-	since map[netip.Addr]time.Time
+	mu     sync.Mutex
+	byAddr map[netip.Addr]reported
 }
 
-// first reports whether addr is due, and marks it.
-func (r *recent) first(addr netip.Addr, now time.Time) bool {
+// reported is one address's last report.
+type reported struct {
+	at      time.Time
+	pending bool   // not durable yet
+	seq     uint64 // of the node's log when it was
+}
+
+// first reports whether a question from addr is due for a report, and marks it
+// as pending. seq is the node's place in its log now.
+func (r *recent) first(addr netip.Addr, seq uint64, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if at, ok := r.since[addr]; ok && now.Sub(at) < reportInterval {
+	last, ok := r.byAddr[addr]
+	if ok && now.Sub(last.at) < reportInterval && (last.pending || last.seq == seq) {
 		return false
 	}
-	if r.since == nil {
-		r.since = map[netip.Addr]time.Time{}
+	if r.byAddr == nil {
+		r.byAddr = map[netip.Addr]reported{}
 	}
-	if len(r.since) >= recentMax {
-		for a, at := range r.since {
-			if now.Sub(at) >= reportInterval {
-				delete(r.since, a)
-			}
-		}
-		if len(r.since) >= recentMax {
-			clear(r.since) // a repeated report is harmless, memory is not
-		}
+	if !ok && len(r.byAddr) >= recentMax {
+		r.makeRoom(now)
 	}
-	r.since[addr] = now
+	r.byAddr[addr] = reported{at: now, pending: true}
 	return true
+}
+
+func (r *recent) makeRoom(now time.Time) {
+	for a, last := range r.byAddr {
+		if now.Sub(last.at) >= reportInterval {
+			delete(r.byAddr, a)
+		}
+	}
+	if len(r.byAddr) >= recentMax {
+		clear(r.byAddr) // a repeated report is harmless, memory is not
+	}
+}
+
+// done notes that a report is durable, and where it left the node's log.
+func (r *recent) done(addr netip.Addr, seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, ok := r.byAddr[addr]; ok {
+		last.pending, last.seq = false, seq
+		r.byAddr[addr] = last
+	}
 }
 
 // forget lets the next datagram report again, after a report was lost.
 func (r *recent) forget(addr netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.since, addr)
+	delete(r.byAddr, addr)
 }

@@ -128,7 +128,8 @@ func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Messa
 		s.cfg.Log.Debug("bad request", "service", "bootinfo", "from", from, "error", err)
 		return
 	}
-	out, ok := Handle(s.cfg.Snapshot(), req, from)
+	snapshot := s.cfg.Snapshot()
+	out, ok := Handle(snapshot, req, from)
 	if !ok {
 		s.counts.Dropped.Add(1)
 		return
@@ -138,7 +139,7 @@ func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Messa
 	if err := control.Parse(m.OOB[:m.NN]); err != nil {
 		control.Dst = nil
 	}
-	if len(out.States) == 0 || !s.recent.first(from, s.cfg.Now()) {
+	if len(out.States) == 0 || !s.recent.first(from, snapshot.State(out.Node).Seq, s.cfg.Now()) {
 		reply()
 		return
 	}
@@ -168,6 +169,9 @@ func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply
 		s.counts.ReportsFailed.Add(1)
 		s.recent.forget(from)
 		s.cfg.Log.Warn("state not recorded", "service", "bootinfo", "node", out.Node, "states", out.States, "error", err)
+	}
+	if err == nil {
+		s.recent.done(from, s.cfg.Snapshot().State(out.Node).Seq)
 	}
 	if late.Stop() {
 		reply()
