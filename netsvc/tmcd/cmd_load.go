@@ -120,20 +120,27 @@ func (c *call) lbaRange(v *registry.ImageVersion) {
 
 // runImageInfo names the image that the node's default system was loaded from.
 func runImageInfo(c *call) {
+	if image, version := c.loadedImage(); image != nil {
+		c.str("PID='", image.Project, "' GID='", image.GroupID(), "' NAME='", image.Name,
+			"' VERSION='", strconv.Itoa(version.Version), "'\n")
+	}
+}
+
+func (c *call) loadedImage() (*registry.Image, *registry.ImageVersion) {
 	boot, table := c.snap.Boot(c.who.node.ID), c.snap.PartitionTable(c.who.node.ID)
 	if boot == nil || table == nil || boot.Def.IsZero() {
-		return
+		return nil, nil
 	}
 	for _, slot := range table.Slots {
 		if !slot.OS.Same(boot.Def) {
 			continue
 		}
 		if image, version := c.snap.ImageVersion(slot.Image); version != nil {
-			c.str("PID='", image.Project, "' GID='", image.GroupID(), "' NAME='", image.Name,
-				"' VERSION='", strconv.Itoa(version.Version), "'\n")
+			return image, version
 		}
-		return
+		return nil, nil
 	}
+	return nil, nil
 }
 
 // runImageSize takes "[pid/]name[:version]".

@@ -15,13 +15,15 @@
 // as the registry has the records.
 //
 // Commands of the table that answer nothing yet, because the registry has no
-// records for them: manifest delay bridges linkdelay blobs storageconfig
-// sfshostid trafgens nseconfigs tunnels subnodelist ipodinfo ntpinfo ntpdrift
-// jailconfig plabconfig subconfig programs rusage hostkeys hostinfo emulabconfig
-// eplabconfig rootpswd topomap userenv tiptunnels traceinfo ltmap elvindport
-// plabeventkeys motelog portregister battery tmcctest ltpmap tpmblob tpmpubkey
-// tpmdummy dhcpdconf securestate quoteprep imagekey nodeattributes disks arpinfo
-// hwcollect tiplineinfo pnetnodeattrs serviceinfo subbossinfo publicaddrinfo
-// attenuatorlist attenuator. The federation's geni_ commands answer client_id,
-// control_mac, version and commands.
+// records for them: manifest bridges sfshostid nseconfigs tunnels subnodelist
+// plabconfig subconfig emulabconfig eplabconfig rootpswd topomap traceinfo ltmap
+// ltpmap elvindport plabeventkeys motelog tmcctest tpmblob tpmpubkey tpmdummy
+// securestate quoteprep imagekey arpinfo hwcollect tiplineinfo pnetnodeattrs
+// subbossinfo publicaddrinfo attenuatorlist attenuator. That is also what the C
+// server answers where nothing is configured for them. The federation's geni_
+// commands answer client_id, control_mac, version and commands.
+//
+// Partly answered: loadinfo of remote nodes (nothing), TRIM of loadinfo (never),
+// firewallinfo (always none), storageconfig (local slices only), localization
+// (root's public key only), hwinfo (no disks), jailconfig (fixed rights).
 package tmcd

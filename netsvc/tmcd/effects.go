@@ -27,6 +27,10 @@ type Effects interface {
 	Alive(ctx context.Context, node string) error
 	// AccountsFetched counts down the node's update counter.
 	AccountsFetched(ctx context.Context, node string) error
+	HostReport(ctx context.Context, report HostReport) error
+	UsageReport(ctx context.Context, report UsageReport) error
+	BatteryReport(ctx context.Context, report BatteryReport) error
+	RegisterPort(ctx context.Context, port PortRegistration) error
 }
 
 // sourceName is the source of states in the log.
@@ -57,6 +61,25 @@ type (
 		Node  string
 		Count int // before
 	}
+	HostReport struct { // hostinfo, hostkeys, ntpdrift, ipodinfo
+		Node string
+		// Empty ones are not changed.
+		CDVersion, NTPDrift, IPODHash string
+		SSHKeys                       map[string]string // by the command's names
+	}
+	UsageReport struct { // rusage
+		Node     string
+		Load     [3]float64 // 1, 5, 15 minutes
+		DiskUsed float64
+	}
+	BatteryReport struct { // battery
+		Node           string
+		Percent, Volts float64
+	}
+	PortRegistration struct { // portregister
+		Node, Experiment, Service string
+		Port                      int // 0: no more
+	}
 )
 
 func (e StateReport) apply(ctx context.Context, to Effects) error {
@@ -82,4 +105,12 @@ func (e Alive) apply(ctx context.Context, to Effects) error { return to.Alive(ct
 
 func (e AccountsFetched) apply(ctx context.Context, to Effects) error {
 	return to.AccountsFetched(ctx, e.Node)
+}
+
+func (e HostReport) apply(ctx context.Context, to Effects) error    { return to.HostReport(ctx, e) }
+func (e UsageReport) apply(ctx context.Context, to Effects) error   { return to.UsageReport(ctx, e) }
+func (e BatteryReport) apply(ctx context.Context, to Effects) error { return to.BatteryReport(ctx, e) }
+
+func (e PortRegistration) apply(ctx context.Context, to Effects) error {
+	return to.RegisterPort(ctx, e)
 }

@@ -2,12 +2,12 @@ package tmcd
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
 	"hyzer/storage/registry"
 )
@@ -67,14 +67,17 @@ type Result struct {
 type Handler struct {
 	// ClearControlNodes lets nodes of role ctrlnode use clear TCP (C: -X).
 	ClearControlNodes bool
-	// Now is the clock for replies that name a time; nil is time.Now.
-	Now func() time.Time
+	// Random fills secrets that replies hand out.
+	Random func([]byte)
 
 	table commandTable
 }
 
 // NewHandler returns a handler with all commands.
-func NewHandler() *Handler { return &Handler{Now: time.Now, table: newCommands()} }
+func NewHandler() *Handler {
+	random := func(b []byte) { _, _ = rand.Read(b) } // which never fails
+	return &Handler{Random: random, table: newCommands()}
+}
 
 // Admit makes the checks of the C server in its order (shared specs, page tmcd,
 // section 2.2), from what stands before the arguments.

@@ -23,6 +23,7 @@ const (
 	// read 2047 of it.
 	udpReplyBytesMax = 8 << 10
 
+	servicesMax           = 256  // ports that one node can register
 	connectionsMax        = 1024 // all clients
 	connectionsPerAddrMax = 32   // one address; a host of VMs asks for all of them
 	datagramsInFlightMax  = 256  // requests with effects still being made durable

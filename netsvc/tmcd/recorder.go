@@ -1,7 +1,9 @@
 package tmcd
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -88,8 +90,80 @@ func (r *Recorder) Alive(ctx context.Context, node string) error {
 	if status.Status == "up" && now.Sub(status.LastSeen).Abs() < aliveEvery {
 		return nil
 	}
+	return r.status(ctx, node, func(s *registry.NodeStatus) { s.Status, s.LastSeen = "up", now.UTC() })
+}
+
+// UsageReport implements Effects.
+func (r *Recorder) UsageReport(ctx context.Context, u UsageReport) error {
+	return r.status(ctx, u.Node, func(s *registry.NodeStatus) { s.Load, s.DiskUsed = u.Load, u.DiskUsed })
+}
+
+// BatteryReport implements Effects.
+func (r *Recorder) BatteryReport(ctx context.Context, b BatteryReport) error {
+	return r.status(ctx, b.Node, func(s *registry.NodeStatus) { s.BatteryPercent, s.BatteryVolts = b.Percent, b.Volts })
+}
+
+func (r *Recorder) status(ctx context.Context, node string, change func(*registry.NodeStatus)) error {
 	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
-		return registry.Put(tx, &registry.NodeStatus{Node: node, Status: "up", LastSeen: now.UTC()})
+		status, found, err := registry.Find[registry.NodeStatus](tx, node)
+		if err != nil {
+			return err
+		}
+		if !found {
+			status = &registry.NodeStatus{Node: node}
+		}
+		change(status)
+		return registry.Put(tx, status)
 	})
 	return err
+}
+
+// HostReport implements Effects.
+func (r *Recorder) HostReport(ctx context.Context, h HostReport) error {
+	return r.runtime(ctx, h.Node, func(run *registry.Runtime) {
+		run.CDVersion = cmp.Or(h.CDVersion, run.CDVersion)
+		run.NTPDrift = cmp.Or(h.NTPDrift, run.NTPDrift)
+		run.IPODHash = cmp.Or(h.IPODHash, run.IPODHash)
+		if h.SSHKeys != nil {
+			run.SSHKeys = h.SSHKeys
+		}
+	})
+}
+
+// RegisterPort implements Effects. A service is at one node of the experiment.
+func (r *Recorder) RegisterPort(ctx context.Context, p PortRegistration) error {
+	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
+		for _, id := range r.Registry.Snapshot().Members(p.Experiment) {
+			if err := setService(tx, id, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func setService(tx *registry.Tx, id string, p PortRegistration) error {
+	run, found, err := registry.Find[registry.Runtime](tx, id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		run = &registry.Runtime{Node: id}
+	}
+	here := id == p.Node && p.Port != 0
+	if _, was := run.Services[p.Service]; !here && !was {
+		return nil
+	}
+	if run.Services == nil {
+		run.Services = map[string]int{}
+	}
+	delete(run.Services, p.Service)
+	if here {
+		if len(run.Services) >= servicesMax {
+			return fmt.Errorf("tmcd: node %s has registered %d services", id, servicesMax)
+		}
+		run.Services[p.Service] = p.Port
+	}
+	return registry.Put(tx, run)
 }

@@ -38,10 +38,11 @@ func loopSite() *registry.SiteFile {
 
 // recording is an Effects that remembers, or fails.
 type recording struct {
-	mu   sync.Mutex
-	err  error
-	did  []string
-	logs map[string]string
+	Effects // those that no test here uses
+	mu      sync.Mutex
+	err     error
+	did     []string
+	logs    map[string]string
 }
 
 func (r *recording) note(s string) error {

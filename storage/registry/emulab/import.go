@@ -89,8 +89,10 @@ func (m *mapper) all() {
 	m.typeRecords()
 	m.nodeRecords()
 	m.experimentRecords()
+	m.topologyRecords()
 	m.reservationRecords()
 	m.nodeLifeRecords()
+	m.serviceRecords()
 	m.partitionRecords()
 	m.loadRecords()
 }

@@ -79,7 +79,7 @@ func TestGoldenRows(t *testing.T) {
 		t.Errorf("pc1 is loaded, its slots are %+v", slots)
 	}
 	want := TableCount{Table: "nodes", Taken: 10}
-	if !slices.Contains(report.Tables, want) || !slices.Contains(report.Tables, TableCount{Table: "virt_trafgens", Left: 1}) {
+	if !slices.Contains(report.Tables, want) || !slices.Contains(report.Tables, TableCount{Table: "virt_firewalls", Left: 1}) {
 		t.Errorf("report %+v", report.Tables)
 	}
 }

@@ -51,6 +51,7 @@ func runtime(id string, row *record) registry.Runtime {
 		Node: id, StartupCmd: row.get("startupcmd"), StartStatus: row.get("startstatus"), Ready: row.bool("ready"),
 		UpdateAccounts: row.int("update_accounts"), RPMs: row.get("rpms"), Tarballs: row.get("tarballs"),
 		RouterType: row.get("routertype"), NFSMounts: row.get("nfsmounts"), BootErrno: row.int("boot_errno"),
+		NTPDrift: row.get("ntpdrift"), CDVersion: row.get("cd_version"), IPODHash: row.get("ipodhash"),
 	}
 	if taints := row.get("taint_states"); taints != "" {
 		r.Taints = strings.Split(taints, ",")

@@ -79,6 +79,7 @@ func (m *mapper) nodeRecords() {
 	m.ports()
 	m.virtualPorts()
 	m.nodeDetails()
+	m.shapingDetails()
 	uuids := map[string]bool{}
 	for _, row := range m.t.rows["nodes"] {
 		n := m.nodes[row.get("node_id")]

@@ -1,6 +1,7 @@
 package emulab
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -47,6 +48,23 @@ func primaryKeys() map[string][]string {
 		"reserved":             {"node_id"},
 		"partitions":           {"node_id", "partition"},
 		"current_reloads":      {"node_id", "idx"},
+
+		"virt_programs":              {"pid", "eid", "vnode", "vname"},
+		"virt_trafgens":              {"pid", "eid", "vnode", "vname"},
+		"virt_user_environment":      {"pid", "eid", "idx"},
+		"virt_node_attributes":       {"pid", "eid", "vname", "attrkey"},
+		"virt_node_disks":            {"pid", "eid", "vname", "diskname"},
+		"virt_tiptunnels":            {"pid", "eid", "host", "vnode"},
+		"virt_blockstores":           {"pid", "eid", "vname"},
+		"virt_blockstore_attributes": {"pid", "eid", "vname", "attrkey"},
+		"experiment_blobs":           {"idx"},
+		"ipport_ranges":              {"pid", "eid"},
+		"port_registration":          {"pid", "eid", "service"},
+		"node_hostkeys":              {"node_id"},
+		"tiplines":                   {"tipname"},
+		"ntpinfo":                    {"node_id", "ip", "type"},
+		"delays":                     {"node_id", "pipe0", "pipe1"},
+		"linkdelays":                 {"node_id", "vlan", "vnode"},
 	}
 }
 
@@ -74,6 +92,14 @@ func (r *record) has(column string) bool {
 func (r *record) number(column string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimSpace(r.get(column)), 10, 64)
 	return n
+}
+
+func (r *record) float(column string) float64 {
+	f, _ := strconv.ParseFloat(strings.TrimSpace(r.get(column)), 64)
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0 // has no place in JSON
+	}
+	return f
 }
 
 func (r *record) int(column string) int   { return int(r.number(column)) }
