@@ -2,6 +2,7 @@ package ndz
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 )
 
@@ -11,6 +12,9 @@ type SealOptions struct {
 	ImageID  *ImageID // nil: a random one
 	Key      []byte   // encrypts; KeyBytes long, or nil
 	Checksum bool     // SHA-1 of every chunk
+	// Sign, if set, signs the checksums: a key from NewSigningKey. Old
+	// loaders verify no others.
+	Sign *SigningKey
 }
 
 // Sealer makes chunks out of headers and payloads, reusing its memory.
@@ -26,8 +30,11 @@ func NewSealer(opts SealOptions) (*Sealer, error) {
 	if opts.Version < V1 || opts.Version > V4 {
 		return nil, fmt.Errorf("cannot write image version %d", opts.Version)
 	}
-	if opts.Version < V4 && (opts.ImageID != nil || opts.Key != nil || opts.Checksum) {
+	if opts.Version < V4 && (opts.Sign != nil || opts.ImageID != nil || opts.Key != nil || opts.Checksum) {
 		return nil, fmt.Errorf("%s images have no id, encryption or checksum; V4 has", opts.Version)
+	}
+	if opts.Sign != nil && opts.Sign.d == nil {
+		return nil, errors.New("signing key has no private half")
 	}
 	s := &Sealer{opts: opts}
 	if opts.Key != nil {
@@ -58,7 +65,10 @@ func (s *Sealer) Seal(h Header, payload []byte) ([]byte, error) {
 		rand.Read(h.IV[:])
 		payload = s.cipher.encryptPayload(&h, payload)
 	}
-	if s.opts.Checksum {
+	switch {
+	case s.opts.Sign != nil:
+		h.Checksum = ChecksumSignedSHA1
+	case s.opts.Checksum:
 		h.Checksum = ChecksumSHA1
 	}
 	h.PayloadBytes = len(payload)
@@ -74,8 +84,11 @@ func (s *Sealer) Seal(h Header, payload []byte) ([]byte, error) {
 	}
 	b = b[:ChunkBytes]
 	clear(b[used:])
-	if s.opts.Checksum {
+	switch h.Checksum {
+	case ChecksumSHA1:
 		copy(b[offSum:], chunkDigest(b, &h))
+	case ChecksumSignedSHA1:
+		copy(b[offSum:], s.opts.Sign.sign(chunkDigest(b, &h)))
 	}
 	s.chunk = b
 	return b, nil

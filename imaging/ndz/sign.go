@@ -2,6 +2,7 @@ package ndz
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -24,6 +25,52 @@ const (
 type SigningKey struct {
 	N, E             *big.Int
 	DMP1, DMQ1, QInv *big.Int // as stored; only N and E are needed to verify
+	d                *big.Int // of a new key
+}
+
+// publicExponent is what all signing keys have.
+const publicExponent = 17
+
+// NewSigningKey makes a key pair. Its 512 bits are what the format has room
+// for, and are no protection against forgery.
+func NewSigningKey() (*SigningKey, error) {
+	one, e := big.NewInt(1), big.NewInt(publicExponent)
+	for {
+		p, err := rand.Prime(rand.Reader, 8*signedBlockBytes/2)
+		if err != nil {
+			return nil, err
+		}
+		q, err := rand.Prime(rand.Reader, 8*signedBlockBytes/2)
+		if err != nil {
+			return nil, err
+		}
+		n := new(big.Int).Mul(p, q)
+		p1, q1 := new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+		d := new(big.Int).ModInverse(e, new(big.Int).Mul(p1, q1))
+		if d == nil || n.BitLen() != 8*signedBlockBytes || p.Cmp(q) == 0 {
+			continue
+		}
+		return &SigningKey{
+			N: n, E: e, DMP1: new(big.Int).Mod(d, p1), DMQ1: new(big.Int).Mod(d, q1),
+			QInv: new(big.Int).ModInverse(q, p), d: d,
+		}, nil
+	}
+}
+
+// Text is the key as a .skey file.
+func (k *SigningKey) Text() []byte {
+	return fmt.Appendf(nil, "%X\n%X\n%X\n%X\n%X\n", k.N, k.E, k.DMP1, k.DMQ1, k.QInv)
+}
+
+// sign makes the checksum field for a digest.
+func (k *SigningKey) sign(digest []byte) []byte {
+	m := bytes.Repeat([]byte{0xff}, signedBlockBytes)
+	pad := signedBlockBytes - signedPlainBytes
+	m[0], m[1], m[pad-1] = 0, 1, 0
+	clear(m[pad:])
+	copy(m[pad:], digest)
+	c := new(big.Int).Exp(new(big.Int).SetBytes(m), k.d, k.N)
+	return c.FillBytes(make([]byte, signedBlockBytes))
 }
 
 // ParseSigningKey reads a .skey file: n, e, dmp1, dmq1 and iqmp, one line of
@@ -41,7 +88,7 @@ func ParseSigningKey(text []byte) (*SigningKey, error) {
 		}
 		n[i] = v
 	}
-	k := &SigningKey{n[0], n[1], n[2], n[3], n[4]}
+	k := &SigningKey{N: n[0], E: n[1], DMP1: n[2], DMQ1: n[3], QInv: n[4]}
 	if k.N.BitLen() > 8*signedBlockBytes || k.E.Cmp(big.NewInt(publicExponentMax)) > 0 {
 		return nil, errors.New("signing key: not RSA-512")
 	}

@@ -38,7 +38,8 @@ const (
  -H file      make a delta against this signature
  -P percent   with -H, make a full image if the delta were more than this
  -U file      write a signature of the image ("": the image's name with .sig)
- -a SHA1      store a checksum in each chunk (V4)
+ -a SHA1      store a signed checksum in each chunk (V4); the key to verify
+              with goes to <image>.skey
  -e bf_cbc    encrypt (V4); -k names the file of the key, new if it is absent
  -u uuid      store this image id (V4)
  -1, -3       write version 1, 3
@@ -277,9 +278,30 @@ func (c *command) readFiles() error {
 			c.sig = c.out + ".sig"
 		}
 	}
+	if c.opts.Checksum {
+		if err := c.signingKey(); err != nil {
+			return err
+		}
+	}
 	if c.encrypt {
 		return c.key()
 	}
+	return nil
+}
+
+// signingKey makes the key that checksums are signed with.
+func (c *command) signingKey() (err error) {
+	path := c.out + ".skey"
+	if c.out == "-" {
+		path = "stdout.skey"
+	}
+	if c.opts.Sign, err = ndz.NewSigningKey(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, c.opts.Sign.Text(), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stderr, "Signing pubkey written to %s\n", path)
 	return nil
 }
 

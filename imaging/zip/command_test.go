@@ -39,7 +39,7 @@ func TestCommand(t *testing.T) {
 		{"-o -z 0 ext OUT", 0, "..", 2, ndz.V3, ""},
 		{"-f odd OUT", 0, "100352 input (100352 compressed)", 1, ndz.V3, ""},
 		{"-1 -r ext OUT", 0, "MB/second compressed", 1, ndz.V1, ""},
-		{"-a SHA1 -e bf_cbc -k KEY -u 00112233445566778899aabbccddeeff -s 1 mbr OUT", 0, "Finished in ", 1, ndz.V4, "-c -k KEY"},
+		{"-a SHA1 -e bf_cbc -k KEY -u 00112233445566778899aabbccddeeff -s 1 mbr OUT", 0, "Finished in ", 1, ndz.V4, "-a OUT.skey -k KEY"},
 		{"-s 2 -I 2 mbr OUT", 1, "nothing of the source is in use", 0, 0, ""},
 		{"-U OUT.base mbr OUT", 0, "", 1, ndz.V3, ""},
 		{"-H OUT.base -U OUT.sig -P 50 new OUT", 0, "Auto image selection creating delta image.\n", 1, ndz.V3, ""},
@@ -69,7 +69,7 @@ func TestCommand(t *testing.T) {
 		}
 		checkMade(t, c.args, out, c.chunks, c.version)
 		if c.chunks > 0 {
-			args := strings.Fields(strings.ReplaceAll(c.unzip, "KEY", key))
+			args := strings.Fields(strings.NewReplacer("OUT", out, "KEY", key).Replace(c.unzip))
 			if code := unzip.Main(append(args, out, filepath.Join(dir, "disk")), nil, &stdout, &stderr); code != 0 {
 				t.Errorf("%s: cannot be restored: %s", c.args, stderr.String())
 			}

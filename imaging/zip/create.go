@@ -87,7 +87,7 @@ func newPacker(layout *Layout, out io.Writer, opts Options) (*packer, error) {
 	if v == ndz.V1 && len(layout.Relocs) > 0 {
 		return nil, fmt.Errorf("the source needs relocations, which V1 images cannot have")
 	}
-	s, err := ndz.NewSealer(ndz.SealOptions{Version: v, ImageID: opts.ImageID, Key: opts.Key, Checksum: opts.Checksum})
+	s, err := ndz.NewSealer(ndz.SealOptions{Version: v, ImageID: opts.ImageID, Key: opts.Key, Checksum: opts.Checksum, Sign: opts.Sign})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package zip
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 )
 
 // OpenSource opens a disk, partition or file to make an image of.
@@ -36,35 +36,51 @@ func OpenSource(path string) (Source, io.Closer, error) {
 // made durable and then renamed: after an error or a crash there is no half
 // image under the final name.
 func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Options) (stats Stats, err error) {
+	err = writeFile(path, sigPath, time.Time{}, func(f *os.File) (*sig.File, error) {
+		if stats, err = Create(ctx, src, f, opts); err != nil {
+			return nil, err
+		}
+		if opts.version() == ndz.V1 {
+			err = patchTotal(f, stats.Chunks)
+		}
+		return opts.Signature, err
+	})
+	return stats, err
+}
+
+// WriteFile makes an image under path and its signature under path.sig, as
+// CreateFile does. fill writes the image and returns the signature; mtime is
+// the time of both, or zero for now.
+func WriteFile(path string, mtime time.Time, fill func(io.Writer) (*sig.File, error)) error {
+	return writeFile(path, path+".sig", mtime, func(f *os.File) (*sig.File, error) { return fill(f) })
+}
+
+func writeFile(path, sigPath string, mtime time.Time, fill func(*os.File) (*sig.File, error)) error {
 	tmp, err := newTemp(path)
 	if err != nil {
-		return stats, err
+		return err
 	}
 	defer tmp.discard()
-	if stats, err = Create(ctx, src, tmp.f, opts); err != nil {
-		return stats, err
+	sign, err := fill(tmp.f)
+	if err != nil {
+		return err
 	}
-	if opts.version() == ndz.V1 {
-		if err := patchTotal(tmp.f, stats.Chunks); err != nil {
-			return stats, err
-		}
+	if mtime.IsZero() {
+		// Old tools take a signature only if it has the image's time.
+		mtime = time.Now().Truncate(time.Second)
 	}
-	if sigPath == "" || opts.Signature == nil {
-		return stats, tmp.commit(time.Time{})
+	if sigPath == "" || sign == nil {
+		return tmp.commit(mtime)
 	}
 	sigTmp, err := newTemp(sigPath)
 	if err != nil {
-		return stats, err
+		return err
 	}
 	defer sigTmp.discard()
-	w := bufio.NewWriter(sigTmp.f)
-	w.Write(opts.Signature.AppendTo(nil))
-	if err := w.Flush(); err != nil {
-		return stats, err
+	if _, err := sigTmp.f.Write(sign.AppendTo(nil)); err != nil {
+		return err
 	}
-	// Old tools take a signature only if it has the image's time.
-	now := time.Now().Truncate(time.Second)
-	return stats, errors.Join(tmp.commit(now), sigTmp.commit(now))
+	return errors.Join(tmp.commit(mtime), sigTmp.commit(mtime))
 }
 
 // patchTotal writes the number of chunks into every V1 chunk.
@@ -95,16 +111,13 @@ func newTemp(path string) (*temp, error) {
 	return &temp{f: f, path: path}, f.Chmod(0o644)
 }
 
-// commit makes the file durable and gives it its name, and the time mtime if
-// that is not zero.
+// commit makes the file durable and gives it its time and name.
 func (t *temp) commit(mtime time.Time) error {
 	if err := t.f.Sync(); err != nil {
 		return err
 	}
-	if !mtime.IsZero() {
-		if err := os.Chtimes(t.f.Name(), mtime, mtime); err != nil {
-			return err
-		}
+	if err := os.Chtimes(t.f.Name(), mtime, mtime); err != nil {
+		return err
 	}
 	if err := os.Rename(t.f.Name(), t.path); err != nil {
 		return err

@@ -38,9 +38,10 @@ type Options struct {
 	NoRelocs       bool // store labels as they are and mark nothing
 	SkipTail       bool // leave out what is after a file system in its partition
 
-	Version  ndz.Version // 0: V3
-	Level    *int        // zlib level 0 to 9; nil: LevelDefault
-	Checksum bool        // SHA-1 in every chunk (V4)
+	Version  ndz.Version     // 0: V3
+	Level    *int            // zlib level 0 to 9; nil: LevelDefault
+	Checksum bool            // SHA-1 in every chunk (V4)
+	Sign     *ndz.SigningKey // sign the checksums; a new key (V4)
 	ImageID  *ndz.ImageID
 	Key      []byte // encrypt (V4)
 
@@ -89,7 +90,7 @@ func (o Options) version() ndz.Version {
 	switch {
 	case o.Version != 0:
 		return o.Version
-	case o.Checksum || o.ImageID != nil || o.Key != nil:
+	case o.Checksum || o.Sign != nil || o.ImageID != nil || o.Key != nil:
 		return ndz.V4
 	}
 	return ndz.V3
