@@ -191,12 +191,25 @@ func (f *follower) follows(row *registry.LoadNode, e registry.StateLogEntry) {
 
 func (f *follower) loaded(ctx context.Context, row *registry.LoadNode, e registry.StateLogEntry) error {
 	row.Loaded = e.At
-	if free := f.reg.Snapshot().Reservation(row.Node) == nil; free || !f.job.WaitBoot {
-		// A free node waits in its boot loader; it boots nothing.
+	free, err := f.isFree(ctx, row.Node)
+	if err != nil {
+		return err
+	}
+	if free || !f.job.WaitBoot { // a free node waits in its boot loader
 		return f.end(ctx, row, registry.LoadDone, e, "")
 	}
 	row.Result, row.Deadline = registry.LoadLoaded, e.At.Add(bootTimeBase)
 	return f.save(ctx, row)
+}
+
+// isFree asks the store: the log may run ahead of the snapshot.
+func (f *follower) isFree(ctx context.Context, node string) (free bool, err error) {
+	err = f.reg.Read(ctx, func(tx *registry.Tx) error {
+		held, err := registry.Lookup[registry.Reservation](tx, node)
+		free = held == nil
+		return err
+	})
+	return free, err
 }
 
 // failed tries a node's load once more before it is given up.
