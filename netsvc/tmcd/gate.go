@@ -6,8 +6,7 @@ import (
 	"sync"
 )
 
-// gate counts connections, so that neither one address nor all of them
-// together can have too many.
+// gate knows the open connections, so that one address cannot have too many.
 type gate struct {
 	mu     sync.Mutex
 	conns  map[net.Conn]netip.Addr
@@ -23,7 +22,7 @@ func newGate() *gate {
 func (g *gate) enter(conn net.Conn, from netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || len(g.conns) >= connectionsMax || g.byAddr[from] >= connectionsPerAddrMax {
+	if g.closed || g.byAddr[from] >= connectionsPerAddrMax {
 		return false
 	}
 	g.conns[conn] = from

@@ -74,9 +74,11 @@ type Server struct {
 	cfg     Config
 	handler *Handler
 	tcp     []net.Listener
-	udp     []*net.UDPConn
+	udp     []*datagramConn
 	gate    *gate
-	slots   chan struct{} // datagrams in flight
+	conns   chan struct{} // taken by open connections
+	logs    chan struct{} // taken by boot logs being stored
+	slots   chan struct{} // taken by datagrams in flight
 	work    sync.WaitGroup
 	counts  Counters
 }
@@ -89,7 +91,8 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	cfg.Timeouts = cfg.Timeouts.withDefaults()
-	s := &Server{cfg: cfg, handler: NewHandler(), gate: newGate(), slots: make(chan struct{}, datagramsInFlightMax)}
+	s := &Server{cfg: cfg, handler: NewHandler(), gate: newGate(), conns: make(chan struct{}, connectionsMax),
+		logs: make(chan struct{}, logsMax), slots: make(chan struct{}, datagramsInFlightMax)}
 	s.handler.ClearControlNodes = cfg.ClearControlNodes
 	for _, addr := range cfg.Addrs {
 		if err := s.bind(addr); err != nil {
@@ -109,7 +112,7 @@ func (s *Server) bind(addr netip.AddrPort) error {
 	}
 	s.tcp = append(s.tcp, tcp)
 	port := tcp.Addr().(*net.TCPAddr).AddrPort().Port()
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr.Addr(), port)))
+	udp, err := listenDatagrams(netip.AddrPortFrom(addr.Addr(), port))
 	if err != nil {
 		return err
 	}
@@ -158,30 +161,39 @@ func (s *Server) close() {
 		l.Close()
 	}
 	for _, c := range s.udp {
-		c.Close()
+		c.udp.Close()
 	}
 }
 
-// execute makes a result's effects durable. ctx is not the server's: a request
-// that was accepted is finished also while the server stops.
+// execute makes a result's effects durable. Its time does not end with the
+// server's: a request that was accepted is finished also while that stops.
 func (s *Server) execute(effects []Effect) error {
-	if len(effects) == 0 {
-		return nil
-	}
 	for _, effect := range effects {
-		timeout := s.cfg.Timeouts.Effects
-		if _, isLog := effect.(BootLog); isLog {
-			timeout += s.cfg.Timeouts.Body // it comes from the network
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		err := effect.apply(ctx, s.cfg.Effects)
-		cancel()
-		if err != nil {
+		if err := s.executeOne(effect); err != nil {
 			s.counts.EffectsFailed.Add(1)
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Server) executeOne(effect Effect) error {
+	timeout := s.cfg.Timeouts.Effects
+	_, isLog := effect.(BootLog)
+	if isLog {
+		timeout += s.cfg.Timeouts.Body // it comes from the network
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if isLog {
+		select {
+		case s.logs <- struct{}{}:
+			defer func() { <-s.logs }()
+		case <-ctx.Done():
+			return fmt.Errorf("%d boot logs are being stored: %w", logsMax, ctx.Err())
+		}
+	}
+	return effect.apply(ctx, s.cfg.Effects)
 }
 
 // contain turns a panic over one datagram into a log line.

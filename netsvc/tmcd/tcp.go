@@ -18,44 +18,60 @@ const acceptPause = 100 * time.Millisecond
 
 func (s *Server) acceptLoop(ctx context.Context, l net.Listener) error {
 	for {
+		select {
+		case s.conns <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 		conn, err := l.Accept()
+		if err == nil {
+			s.accepted(conn)
+			continue
+		}
+		<-s.conns
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
-			var temporary interface{ Temporary() bool }
-			if !errors.As(err, &temporary) || !temporary.Temporary() {
-				return err
-			}
-			s.cfg.Log.Warn("accepting failed", "service", "tmcd", "error", err)
-			select {
-			case <-time.After(acceptPause):
-				continue
-			case <-ctx.Done():
-				return nil
-			}
+		if errors.Is(err, net.ErrClosed) {
+			return err
 		}
-		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !s.gate.enter(conn, from) {
-			s.counts.Refused.Add(1)
-			abort(conn)
-			continue
-		}
-		s.counts.Connections.Add(1)
-		s.work.Go(func() {
-			defer s.gate.leave(conn)
-			defer conn.Close()
-			defer func() {
-				if v := recover(); v != nil {
-					s.panicked(from, v)
-					abort(conn)
-				}
-			}()
-			if err := s.serveConn(conn, from); err != nil {
+		s.cfg.Log.Warn("accepting failed", "service", "tmcd", "error", err)
+		pause(ctx, acceptPause)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// accepted serves a connection in a goroutine of its own and gives its place
+// back at the end.
+func (s *Server) accepted(conn net.Conn) {
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	if !s.gate.enter(conn, from) {
+		s.counts.Refused.Add(1)
+		abort(conn)
+		<-s.conns
+		return
+	}
+	s.counts.Connections.Add(1)
+	s.work.Go(func() {
+		defer func() { <-s.conns }()
+		defer s.gate.leave(conn)
+		defer conn.Close()
+		defer func() {
+			if v := recover(); v != nil {
+				s.panicked(from, v)
 				abort(conn)
 			}
-		})
-	}
+		}()
+		if err := s.serveConn(conn, from); err != nil {
+			abort(conn)
+		}
+	})
 }
 
 // abort resets a connection. A clean end without a reply is an answer ("your
