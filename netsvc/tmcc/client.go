@@ -122,8 +122,8 @@ func (c *call) exchangeStream(ctx context.Context, request []byte, out io.Writer
 	return c.receive(conn, out)
 }
 
-// send writes the request, and half-closes where the server looks for it. A
-// proxy on a Unix socket does not.
+// send writes the request, and half-closes for versions whose servers look for
+// it. C does not do so on a proxy's socket; its proxy does not mind.
 func (c *call) send(conn net.Conn, request []byte) error {
 	for len(request) > 0 {
 		n, err := conn.Write(request[:min(len(request), 64<<10)])
@@ -133,11 +133,11 @@ func (c *call) send(conn net.Conn, request []byte) error {
 		request = request[n:]
 		c.progress()
 	}
-	tcp, ok := conn.(*net.TCPConn)
+	half, ok := conn.(interface{ CloseWrite() error })
 	if version := c.req.Version; !ok || version != 0 && version < 22 {
 		return nil
 	}
-	if err := tcp.CloseWrite(); err != nil {
+	if err := half.CloseWrite(); err != nil {
 		return fmt.Errorf("tmcc: sending: %w", err)
 	}
 	return nil

@@ -432,3 +432,5 @@ func TestRetriesForEver(t *testing.T) {
 		}
 	})
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

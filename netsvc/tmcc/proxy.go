@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"hyzer/netsvc/tmcd"
 )
 
 // proxy takes requests of a container and forwards them in its name, one at a
@@ -23,8 +25,8 @@ type proxy struct {
 	log     *slog.Logger
 }
 
-// Limits of a proxied request. Clients on a Unix socket do not half-close: a
-// moment of silence is the end of a request.
+// Limits of a proxied request. C clients on a Unix socket do not half-close: a
+// moment of silence is the end of a boot log.
 const (
 	proxiedBytesMax = 16 << 20
 	proxiedHead     = 30 * time.Second
@@ -244,9 +246,19 @@ func readProxied(conn net.Conn) ([]byte, error) {
 			}
 			return nil, err
 		}
+		if !growing(text) {
+			return text, nil
+		}
 		wait = proxiedQuiet
 	}
 	return text, nil
+}
+
+// growing says whether more may come: clients write a request at once, but a
+// boot log takes several segments.
+func growing(text []byte) bool {
+	head, _, err := tmcd.ParseHead(text, false)
+	return err != nil || bytes.HasPrefix(head.Word, []byte("bootlog"))
 }
 
 func (p *proxy) datagramLoop(ctx context.Context, udp *net.UDPConn, requests chan<- incoming) error {
