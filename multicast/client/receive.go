@@ -11,7 +11,7 @@ import (
 // Receive takes a datagram.
 func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
 	h, body, err := wire.Split(datagram)
-	if err != nil || from.Port() != r.cfg.Address.Port() || h.SrcIP == r.src && h.Subtype != wire.SubBlock && !r.serverIsSelf() {
+	if err != nil || from.Port() != r.cfg.Address.Port() {
 		return
 	}
 	told := from.Addr() == h.Source()
@@ -33,9 +33,6 @@ func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte)
 		r.overhear(now, h.Subtype, body)
 	}
 }
-
-// serverIsSelf: server and client may share an address on one machine.
-func (r *Reception) serverIsSelf() bool { return r.server == r.cfg.Self }
 
 // joinReply takes the size of the file, or checks that it is still the same.
 func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, body []byte) {
@@ -87,7 +84,7 @@ func (r *Reception) block(now time.Time, body []byte) {
 	if n >= r.geo.ChunkBlocks(chunk) {
 		return
 	}
-	r.noteGap(now)
+	r.noteBlock(now, chunk)
 	if chunk != r.curIdx {
 		r.turnTo(now, chunk)
 	}
@@ -140,11 +137,11 @@ func (r *Reception) store(now time.Time, f *fill, n int, data []byte) {
 	}
 }
 
-// noteGap keeps the server's usual pause between bursts, so that a slow server
-// is not taken for a silent one.
-func (r *Reception) noteGap(now time.Time) {
-	if d := now.Sub(r.lastBlockAt); d > 0 && d < stallMax {
-		r.gap += (d - r.gap) / 8
+// noteBlock notes that the server is alive, and its usual pause between bursts
+// within a pass, so that a slow server is not taken for a silent one.
+func (r *Reception) noteBlock(now time.Time, chunk int) {
+	if d := now.Sub(r.lastBlockAt); d > 0 && chunk == r.curIdx && r.cur != nil && r.cur.inPass {
+		r.gap += (min(d, stallMax) - r.gap) / 8
 	}
 	r.lastBlockAt, r.silentFrom = now, now
 	r.rejoinAt = now.Add(rejoinAfter)

@@ -16,7 +16,7 @@ const (
 	BuffersMax     = 4096
 	WindowDefault  = 16 // chunks asked for, by anybody, and not yet complete
 
-	joinRetryFirst     = 250 * time.Millisecond
+	joinRetryFirst     = 50 * time.Millisecond
 	joinRetryMax       = 2 * time.Second
 	JoinTimeoutDefault = 2 * time.Minute
 	IdleTimeoutDefault = 5 * time.Minute

@@ -20,7 +20,7 @@ const (
 	// leaveCopies is how often the LEAVE2 is sent: it is not acknowledged, and
 	// servers ignore one from a client they do not know any more.
 	leaveCopies = 3
-	leavePause  = 20 * time.Millisecond
+	leavePause  = 10 * time.Millisecond
 	// badChunksMax is how many damaged chunks are fetched again in one load.
 	badChunksMax         = 16
 	progressEveryDefault = time.Second

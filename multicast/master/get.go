@@ -3,6 +3,7 @@ package master
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 
@@ -80,11 +81,11 @@ func openImage(path string) (*server.File, error) {
 	switch {
 	case err == nil && file.Size() == 0:
 		file.Close()
-		return nil, errors.Join(wire.MasterInvalid, errors.New("image file is empty"))
+		return nil, fmt.Errorf("%w: %s is empty", wire.MasterInvalid, path)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.Join(wire.MasterNoImage, err)
+		return nil, fmt.Errorf("%w: %w", wire.MasterNoImage, err)
 	case errors.Is(err, server.ErrNotRegular):
-		return nil, errors.Join(wire.MasterInvalid, err)
+		return nil, fmt.Errorf("%w: %w", wire.MasterInvalid, err)
 	}
 	return file, err
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -393,5 +394,105 @@ func TestReplacedImageHasItsOwnSession(t *testing.T) {
 	second, err := master.Get(t.Context(), q)
 	if err != nil || second.Addr == first.Addr || second.Port == first.Port {
 		t.Fatalf("replaced image: %+v, %v, want another session than %v", second, err, first.Addr)
+	}
+}
+
+// TestResumeDropsChangedImage: a session of an image that is gone or changed
+// is not resumed, so that its clients never get two versions.
+func TestResumeDropsChangedImage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store := &memStore{all: map[string]master.Assignment{}}
+	base := freePorts(t)
+	sessions := newSessions(t, store, base)
+	at := start(t, dirCatalog{dir}, sessions)
+	for _, name := range []string{"kept", "changed", "gone"} {
+		writeImage(t, dir, name, []byte(name), 5)
+		if _, err := master.Get(t.Context(), master.Query{Server: at, Request: wire.GetRequest{Methods: wire.Multicast, ImageID: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if store.len() != 3 {
+		t.Fatalf("%d sessions stored, want 3", store.len())
+	}
+	sessions.Close()
+	writeImage(t, dir, "changed", []byte("another"), 6)
+	if err := os.Remove(filepath.Join(dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	second := newSessions(t, store, base)
+	if err := second.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	list := second.List()
+	if len(list) != 1 || list[0].ImageID != "kept" || store.len() != 1 {
+		t.Errorf("resumed %+v, %d stored; want the unchanged one", list, store.len())
+	}
+}
+
+// failingStore cannot save.
+type failingStore struct{ memStore }
+
+func (*failingStore) Save(master.Assignment) error { return errors.New("disk is full") }
+
+// TestNotStoredNotTold: a client is not told of an address that would not
+// survive.
+func TestNotStoredNotTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeImage(t, dir, "a", []byte("a"), 1)
+	sessions := newSessions(t, &failingStore{memStore{all: map[string]master.Assignment{}}}, freePorts(t))
+	at := start(t, dirCatalog{dir}, sessions)
+	_, err := master.Get(t.Context(), master.Query{Server: at, Request: wire.GetRequest{Methods: wire.Multicast, ImageID: "a"}})
+	if !errors.Is(err, wire.MasterFailed) || len(sessions.List()) != 0 {
+		t.Errorf("error %v, %d sessions", err, len(sessions.List()))
+	}
+}
+
+// TestSessionsBound: when as many sessions run as may, others are asked to come
+// again.
+func TestSessionsBound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sessions := master.NewSessions(master.SessionsConfig{Iface: localhost, ShareHost: true, SessionsMax: 2, Log: quiet})
+	t.Cleanup(sessions.Close)
+	at := start(t, dirCatalog{dir}, sessions)
+	for i, name := range []string{"a", "b", "c"} {
+		writeImage(t, dir, name, []byte(name), 1)
+		_, err := master.Get(t.Context(), master.Query{Server: at, Request: wire.GetRequest{Methods: wire.Multicast, ImageID: name}})
+		if full := errors.Is(err, wire.MasterTryAgain); full != (i == 2) || (err != nil) != full {
+			t.Errorf("image %s: %v", name, err)
+		}
+	}
+}
+
+// TestConnectionsBound: one address cannot take all connections.
+func TestConnectionsBound(t *testing.T) {
+	t.Parallel()
+	at := start(t, dirCatalog{t.TempDir()}, newSessions(t, nil, 0))
+	var conns []net.Conn
+	for range 40 {
+		c, err := net.Dial("tcp4", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	// Those refused are closed at once; those let in hear nothing until they
+	// have asked.
+	var refused atomic.Int32
+	var all sync.WaitGroup
+	for _, c := range conns {
+		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		all.Go(func() {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := refused.Load(); n != 8 {
+		t.Errorf("%d of 40 connections of one address were refused, want 8", n)
 	}
 }

@@ -137,15 +137,21 @@ func (o opener) configure(fd int) error {
 
 // setBuffers steps down until the kernel agrees, as the C peers do (A1.7).
 func (o opener) setBuffers(fd int) {
-	want := o.BufferBytes
-	if want <= 0 {
-		want = BufferBytesDefault
+	receive, send := o.BufferBytes, o.BufferBytes
+	if o.BufferBytes <= 0 {
+		receive, send = BufferBytesDefault, BufferBytesDefault
+		if o.Client {
+			receive = ReceiveBytesDefault
+		}
 	}
-	for _, opt := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
-		for n := want; n > 0; n -= bufferBytesStep {
-			if unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, n) == nil {
-				break
-			}
+	setBuffer(fd, unix.SO_RCVBUF, receive)
+	setBuffer(fd, unix.SO_SNDBUF, send)
+}
+
+func setBuffer(fd, option, bytes int) {
+	for ; bytes > 0; bytes -= bufferBytesStep {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, bytes) == nil {
+			return
 		}
 	}
 }

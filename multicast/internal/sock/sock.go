@@ -26,10 +26,13 @@ const (
 	// SegmentsMax is the most segments one WriteSegments may have: as many
 	// BLOCKs as an IP packet of 65535 bytes holds.
 	SegmentsMax = 60
-	// BufferBytesDefault is the socket buffer asked for in each direction.
-	BufferBytesDefault = 1 << 20
-	bufferBytesStep    = 16 << 10
-	ttlHops            = 5
+	// BufferBytesDefault is the socket buffer asked for in each direction, and
+	// ReceiveBytesDefault what a client asks for to receive: room for a burst
+	// of blocks while it is not running.
+	BufferBytesDefault  = 1 << 20
+	ReceiveBytesDefault = 4 << 20
+	bufferBytesStep     = 16 << 10
+	ttlHops             = 5
 )
 
 // ErrWoken is returned by ReadBatch after Wake.
@@ -91,7 +94,7 @@ type Config struct {
 	// ShareHost lets server and clients be on one machine: the port is shared
 	// and what is sent to the group is heard here too.
 	ShareHost bool
-	// BufferBytes is the socket buffer asked for; 0: BufferBytesDefault.
+	// BufferBytes is the socket buffer asked for; 0: the defaults.
 	BufferBytes int
 }
 

@@ -22,8 +22,8 @@ type Network struct {
 	lock      sync.Mutex
 	rng       *rand.Rand
 	endpoints []*Endpoint
-	// Tap, if set, sees every datagram sent, in order, before any loss.
-	Tap func(from netip.AddrPort, b []byte)
+	// LossFrom is when losses begin.
+	LossFrom time.Time
 }
 
 // NewNetwork returns a network whose losses are repeatable.
@@ -83,7 +83,7 @@ func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
 		if e == sender || e.closed || (to != e.local && to != e.session) {
 			continue
 		}
-		if n.rng.Float64() < e.loss {
+		if n.lost(e) {
 			continue
 		}
 		if len(e.queue) >= queueMax {
@@ -93,6 +93,10 @@ func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
 		e.queue = append(e.queue, packet{from, b})
 		e.notify()
 	}
+}
+
+func (n *Network) lost(e *Endpoint) bool {
+	return n.rng.Float64() < e.loss && !time.Now().Before(n.LossFrom)
 }
 
 // Local returns the endpoint's address.
@@ -112,10 +116,7 @@ func (e *Endpoint) Write(b []byte, to netip.AddrPort) error {
 	if e.closed {
 		return net.ErrClosed
 	}
-	if n.Tap != nil {
-		n.Tap(e.local, b)
-	}
-	if n.rng.Float64() >= e.loss {
+	if !n.lost(e) {
 		n.deliver(e, e.local, to, b)
 	}
 	return nil

@@ -1,0 +1,118 @@
+package sock
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// pair opens a server and a client of a multicast session on this machine.
+func pair(t *testing.T) (server, client Conn, at netip.AddrPort) {
+	t.Helper()
+	server, at, err := Open(Config{Session: netip.MustParseAddrPort("239.195.100.1:0"), Iface: loopback, ShareHost: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	client, _, err = Open(Config{Session: at, Iface: netip.MustParseAddr("127.5.5.5"), Client: true, ShareHost: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return server, client, at
+}
+
+// TestSegments sends one buffer as many datagrams, cut by the kernel and, as
+// on an interface that cannot, one by one.
+func TestSegments(t *testing.T) {
+	t.Parallel()
+	for _, kernel := range []bool{true, false} {
+		server, client, at := pair(t)
+		server.(*conn).segments = kernel
+		want := make([]byte, 3*100+7)
+		for i := range want {
+			want[i] = byte(i)
+		}
+		if err := server.WriteSegments(want, 100, at); err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		ms := NewBatch()
+		for n := 0; n < 4; {
+			k, err := client.ReadBatch(ms, time.Now().Add(10*time.Second))
+			if err != nil {
+				t.Fatalf("kernel %v: after %d datagrams: %v", kernel, n, err)
+			}
+			for i := range k {
+				if ms[i].From != server.Local() || (n+i < 3) != (ms[i].N == 100) {
+					t.Errorf("kernel %v: datagram %d of %d bytes from %v", kernel, n+i, ms[i].N, ms[i].From)
+				}
+				got = append(got, ms[i].Buf[:ms[i].N]...)
+			}
+			n += k
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("kernel %v: content differs", kernel)
+		}
+	}
+}
+
+func TestWakeAndDeadlineAndClose(t *testing.T) {
+	t.Parallel()
+	_, client, _ := pair(t)
+	ms := NewBatch()
+	if _, err := client.ReadBatch(ms, time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("past deadline: %v", err)
+	}
+	client.Wake()
+	if _, err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, ErrWoken) {
+		t.Errorf("woken before: %v", err)
+	}
+	result := make(chan error)
+	go func() {
+		_, err := client.ReadBatch(ms, time.Now().Add(time.Minute))
+		result <- err
+	}()
+	client.Wake()
+	if err := <-result; !errors.Is(err, ErrWoken) {
+		t.Errorf("woken: %v", err)
+	}
+	if err := client.Rejoin(); err != nil {
+		t.Errorf("joining again: %v", err)
+	}
+	client.Close()
+	if _, err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	first, at, err := Open(Config{Session: netip.MustParseAddrPort("239.195.100.2:0"), Iface: loopback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if second, _, err := Open(Config{Session: at, Iface: loopback}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("second server: %v", err)
+		second.Close()
+	}
+}
+
+func TestNarrowBroadcast(t *testing.T) {
+	t.Parallel()
+	all := netip.MustParseAddr("255.255.255.255")
+	if got := NarrowBroadcast(all, loopback); got != netip.MustParseAddr("127.255.255.255") {
+		t.Errorf("on the loopback interface: %v", got)
+	}
+	if other := netip.MustParseAddr("10.1.255.255"); NarrowBroadcast(other, loopback) != other {
+		t.Error("a subnet's broadcast address was changed")
+	}
+}
