@@ -47,7 +47,7 @@ func runAccounts(c *call) {
 
 // adminsOnly keeps the experiment's users off machines that are not theirs.
 func (c *call) adminsOnly() bool {
-	return c.who.tainted("blackbox") || c.who.sharedHost() && !c.who.vnode
+	return c.who.tainted("blackbox") || c.who.shared && !c.who.vnode
 }
 
 // accounts collects the members of the project, or of one subgroup with all
@@ -196,5 +196,5 @@ func (c *call) pubKeys(u *registry.User) {
 
 func (c *call) mountsHomes() bool {
 	way := c.who.nfsMounts()
-	return c.who.local && !c.who.sharedHost() && way != mountsNone && way != mountsGeniDefault && c.snap.Site().FSName != ""
+	return c.who.local && !c.who.shared && way != mountsNone && way != mountsGeniDefault && c.snap.Site().FSName != ""
 }

@@ -45,7 +45,7 @@ func (c *call) fetchFrom() {
 		c.str("SERVER=", c.snap.Site().BossName, " ")
 	}
 	if c.v(37) {
-		useWeb := c.who.nfsMounts() == mountsNone || c.who.vnode && c.who.sharedHost()
+		useWeb := c.who.nfsMounts() == mountsNone || c.who.vnode && c.who.shared
 		c.str("USEWEB=", zeroOne(useWeb), " ")
 	}
 }

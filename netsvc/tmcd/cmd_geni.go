@@ -1,21 +1,25 @@
 package tmcd
 
+import "strings"
+
 // Federation's commands answer with one NUL and the value, or two NULs and a
 // message. Those that need the federation's own database are unknown here.
 
 func runGeni(c *call) {
-	switch string(c.req.Word[len(geniPrefix):]) {
-	case "client_id":
-		name := ""
+	name := string(c.req.Word[len(geniPrefix):])
+	is := func(command string) bool { return strings.HasPrefix(name, command) } // as all commands
+	switch {
+	case is("client_id"):
+		c.str("\x00")
 		if c.who.allocated() {
-			name = c.who.nickname()
+			c.str(c.who.nickname())
 		}
-		c.str("\x00", name, "\n")
-	case "control_mac":
+		c.str("\n")
+	case is("control_mac"):
 		c.str("\x00", c.controlMAC(), "\n")
-	case "version":
+	case is("version"):
 		c.str("\x001\n")
-	case "commands":
+	case is("commands"):
 		c.geniCommands()
 	default:
 		c.str("\x00\x00unknown request\n")

@@ -28,7 +28,7 @@ func runMounts(c *call) {
 		c.str("\n")
 	}
 	m := mounts{call: c, local: local, fs: site.FSName}
-	if c.who.sharedHost() && !c.who.vnode {
+	if c.who.shared && !c.who.vnode {
 		m.topLevel(site.Dirs)
 		return
 	}

@@ -23,6 +23,7 @@ type caller struct {
 	// its ports as plain ones.
 	asVNode bool
 	local   bool // the machine's type is not remote
+	shared  bool // the machine carries nodes of several experiments
 }
 
 // identify finds who asks, or nil. from is the source address.
@@ -43,6 +44,9 @@ func identify(s *registry.Snapshot, h *Head, from netip.Addr) *caller {
 	}
 	if w.run = s.Runtime(node.ID); w.run == nil {
 		w.run = &registry.Runtime{Node: node.ID}
+	}
+	if below := s.Reservation(w.phys.ID); below != nil {
+		w.shared = below.Sharing != ""
 	}
 	if w.res = s.Reservation(node.ID); w.res != nil {
 		w.expt = s.Experiment(w.res.Experiment)
@@ -117,9 +121,6 @@ func (w *caller) nickname() string {
 }
 
 func (w *caller) tainted(taint string) bool { return slices.Contains(w.run.Taints, taint) }
-
-// sharedHost says that the machine carries nodes of several experiments.
-func (w *caller) sharedHost() bool { return w.res != nil && w.res.Sharing != "" }
 
 // Ways to mount home directories (nfsmounts).
 const (

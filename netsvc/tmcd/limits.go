@@ -17,6 +17,9 @@ const (
 	// drainBytesMax bounds what is read and thrown away before the
 	// connection is closed on a client that does not stop.
 	drainBytesMax = 64 << 20
+	// logBytesMax bounds what is read of one boot log; what is kept of it
+	// is bounded by package bloblog.
+	logBytesMax = 1 << 30
 	// datagramBytesMax is the largest UDP request; C read 2047.
 	datagramBytesMax = 8 << 10
 	// udpReplyBytesMax is where a UDP reply is cut, as in C. Real clients

@@ -277,6 +277,21 @@ func TestLargeBootLog(t *testing.T) {
 	}
 }
 
+// TestBrokenBootLogIsNoAnswer: a sender whose log broke off is not told that it
+// is stored.
+func TestBrokenBootLogIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	s, _ := startServer(t, func(c *Config) { c.Timeouts.Body = 50 * time.Millisecond })
+	conn := dial(t, s, "127.0.1.1")
+	reply, err := ask(t, conn, false, "VERSION=44 bootlog the beginning") // and then nothing
+	if !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("reply %q, %v, want a reset connection", reply, err)
+	}
+	if s.Counters().EffectsFailed.Load() != 1 {
+		t.Error("failure not counted")
+	}
+}
+
 // TestOversizeRequestIsDrained: the tail of a request for another command is
 // read and thrown away.
 func TestOversizeRequestIsDrained(t *testing.T) {

@@ -159,14 +159,15 @@ func (s *Server) answer(in *inbound, adm *Admission, body *body) error {
 // nothing more.
 func (s *Server) body(in *inbound, rest int, head *Head, transport Transport, streams bool) *body {
 	t := s.cfg.Timeouts
-	b := &body{in: in, at: rest, until: time.Now().Add(t.Body), left: drainBytesMax}
+	b := &body{in: in, at: rest, until: time.Now().Add(t.Body), left: drainBytesMax, streams: streams}
 	switch {
 	case transport == TCP && head.Version >= versionHalfClose:
 		b.quiet = t.Quiet
 	case streams:
 		b.quiet = t.LateBody
-	default:
-		b.quiet = 0
+	}
+	if streams {
+		b.left = logBytesMax
 	}
 	return b
 }
@@ -265,16 +266,20 @@ func (in *inbound) reply(reply []byte, timeout time.Duration) error {
 }
 
 // body reads the bytes after the head until the client ends, falls silent for
-// the quiet time, or exceeds what a request may be. It never fails: what came
-// is the request.
+// the quiet time, or exceeds what a request may be. What came by then is the
+// request. Only a stream that breaks off fails: its sender must know.
 type body struct {
-	in    *inbound
-	at    int           // of in.buf
-	quiet time.Duration // 0: nothing comes after the first bytes
-	until time.Time
-	left  int64
-	done  bool
+	in      *inbound
+	at      int           // of in.buf
+	quiet   time.Duration // 0: nothing comes after the first bytes
+	until   time.Time
+	left    int64
+	streams bool
+	done    bool
 }
+
+// errBodyLimits ends a stream that is too long or takes too long.
+var errBodyLimits = errors.New("tmcd: request is over its limit of time or size")
 
 func (b *body) Read(p []byte) (int, error) {
 	if b.at < len(b.in.buf) {
@@ -282,25 +287,39 @@ func (b *body) Read(p []byte) (int, error) {
 		b.at += n
 		return n, nil
 	}
-	if b.done || b.in.final || b.quiet == 0 || b.left <= 0 {
+	if b.done || b.in.final || b.quiet == 0 {
 		return 0, io.EOF
+	}
+	if b.left <= 0 {
+		return 0, b.end(errBodyLimits)
 	}
 	deadline := time.Now().Add(b.quiet)
 	if b.until.Before(deadline) {
 		deadline = b.until
 	}
 	if err := b.in.conn.SetReadDeadline(deadline); err != nil {
-		return 0, io.EOF
+		return 0, b.end(err)
 	}
 	n, err := b.in.conn.Read(p)
 	b.left -= int64(n)
-	if err != nil {
-		b.done = true
+	switch {
+	case n > 0:
+		return n, nil // an error comes again
+	case errors.Is(err, os.ErrDeadlineExceeded) && deadline.Equal(b.until):
+		return 0, b.end(errBodyLimits)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, b.end(io.EOF)
 	}
-	if n == 0 {
-		return 0, io.EOF
+	return 0, b.end(err)
+}
+
+// end makes an error the end of the request, except of a stream.
+func (b *body) end(err error) error {
+	b.done = true
+	if b.streams && err != io.EOF {
+		return err
 	}
-	return n, nil
+	return io.EOF
 }
 
 func (b *body) drain() { _, _ = io.Copy(io.Discard, b) }
