@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,37 +38,24 @@ type Appliance struct {
 	progress *progress
 }
 
-// service is one part that runs until its context ends.
+// service is one part that runs until its context ends. Run with a context
+// that has ended, a service closes the sockets that were opened for it.
 type service struct {
-	name, addr string
-	run        func(context.Context) error
+	name  string
+	addrs []string // where it listens
+	run   func(context.Context) error
 }
 
 // New opens the store and binds every socket, so that what is wrong is known
-// before anything is served.
+// before anything is served. After an error nothing is left open.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Appliance, err error) {
 	a := &Appliance{cfg: cfg, log: log, started: time.Now().UTC(), progress: newProgress()}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.close())
+			err = errors.Join(err, a.abandon())
 		}
 	}()
-	for _, dir := range []string{cfg.DataDir, cfg.imageDir(), cfg.bootFileDir()} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	store, err := pebblekv.Open(cfg.dbDir(), pebblekv.Options{Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	a.store = store
-	a.closers = append(a.closers, store.Close)
-	if a.reg, err = registry.Open(ctx, store, log); err != nil {
-		return nil, err
-	}
-	a.closers = append(a.closers, func() error { a.reg.Close(); return nil })
-	if err := a.reg.EnsureHoldings(ctx); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return nil, err
 	}
 	a.openLifecycle()
@@ -81,6 +65,30 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Appliance, err e
 		}
 	}
 	return a, nil
+}
+
+// openStore makes the folders and opens what is kept in them. The store holds
+// accounts and keys, so its folder is not for everyone.
+func (a *Appliance) openStore(ctx context.Context) error {
+	for _, dir := range []struct {
+		path string
+		mode os.FileMode
+	}{{a.cfg.DataDir, 0o755}, {a.cfg.dbDir(), 0o700}, {a.cfg.imageDir(), 0o755}, {a.cfg.bootFileDir(), 0o755}} {
+		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
+			return fmt.Errorf("data_dir: %w", err)
+		}
+	}
+	store, err := pebblekv.Open(a.cfg.dbDir(), pebblekv.Options{Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.store = store
+	a.closers = append(a.closers, store.Close)
+	if a.reg, err = registry.Open(ctx, store, a.log); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() error { a.reg.Close(); return nil })
+	return a.reg.EnsureHoldings(ctx)
 }
 
 func (a *Appliance) openLifecycle() {
@@ -94,9 +102,8 @@ func (a *Appliance) openLifecycle() {
 	a.runner = stated.New(stated.Config{Registry: a.reg, Actor: ladder, Log: a.log})
 	ladder.SetReporter(a.runner)
 	a.loads = load.New(a.reg, a.runner, a.log)
-	a.services = append(a.services,
-		service{"stated", "", a.runner.Run},
-		service{"load", "", a.loads.Run})
+	a.add("stated", a.runner.Run)
+	a.add("load", a.loads.Run)
 }
 
 // Run serves until ctx ends or a service fails, then stops all and closes the
@@ -107,8 +114,8 @@ func (a *Appliance) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	failed := make(chan error, len(a.services))
 	for _, s := range a.services {
-		if s.addr != "" {
-			a.log.Info("serving", "service", s.name, "addr", s.addr)
+		for _, addr := range s.addrs {
+			a.log.Info("serving", "service", s.name, "addr", addr)
 		}
 		work.Go(func() {
 			if err := s.run(ctx); err != nil {
@@ -118,6 +125,9 @@ func (a *Appliance) Run(ctx context.Context) error {
 		})
 	}
 	a.log.Info("appliance is ready", "version", Version, "nodes", a.reg.Snapshot().NodeCount(), "rev", a.reg.Snapshot().Revision())
+	notify("READY=1")
+	<-ctx.Done()
+	notify("STOPPING=1")
 	work.Wait()
 	a.log.Info("appliance stopped")
 	close(failed)
@@ -137,8 +147,21 @@ func (a *Appliance) close() error {
 	return errors.Join(errs...)
 }
 
-func (a *Appliance) add(name, addr string, run func(context.Context) error) {
-	a.services = append(a.services, service{name, addr, run})
+// abandon closes an appliance that was not run.
+func (a *Appliance) abandon() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	var errs []error
+	for _, s := range a.services {
+		if len(s.addrs) > 0 {
+			errs = append(errs, s.run(ended))
+		}
+	}
+	return errors.Join(append(errs, a.close())...)
+}
+
+func (a *Appliance) add(name string, run func(context.Context) error, addrs ...string) {
+	a.services = append(a.services, service{name, addrs, run})
 }
 
 // status implements control.Config.Status.
@@ -146,38 +169,12 @@ func (a *Appliance) status() control.Status {
 	snapshot := a.reg.Snapshot()
 	s := control.Status{Version: Version, Started: a.started, Revision: snapshot.Revision(), Nodes: snapshot.NodeCount(), Counts: map[string]int64{}}
 	for _, svc := range a.services {
-		if svc.addr != "" {
-			s.Services = append(s.Services, control.Service{Name: svc.name, Addr: svc.addr})
+		for _, addr := range svc.addrs {
+			s.Services = append(s.Services, control.Service{Name: svc.name, Addr: addr})
 		}
 	}
 	for _, count := range a.counts {
 		count(s.Counts)
 	}
 	return s
-}
-
-// listenControl listens on a unix socket that only its owner and group may
-// open, or on an address.
-func listenControl(address string) (net.Listener, error) {
-	path, isUnix := strings.CutPrefix(address, "unix:")
-	if !isUnix && !strings.HasPrefix(address, "/") {
-		return net.Listen("tcp", address)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
-	}
-	// The store's lock was taken before: no other appliance of this data
-	// folder is alive, so what lies there is left over.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
 }

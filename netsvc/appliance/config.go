@@ -2,106 +2,174 @@ package appliance
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"hyzer/netsvc/control"
 )
 
 // Config is the appliance's configuration file, YAML. What describes the site
 // is not here but in the registry: this says where the appliance keeps its data
 // and on which addresses it listens. A service without an address is off.
 type Config struct {
-	DataDir   string    `json:"data_dir"`
-	Control   string    `json:"control"` // unix socket path, or host:port
-	Log       Log       `json:"log"`
-	DHCP      DHCP      `json:"dhcp"`
-	TFTP      Socket    `json:"tftp"`
-	HTTP      Socket    `json:"http"`
-	Bootinfo  Socket    `json:"bootinfo"`
-	TMCD      TMCD      `json:"tmcd"`
-	Frisbee   Socket    `json:"frisbee"` // the master server, TCP
-	Multicast Multicast `json:"multicast"`
-	ScriptDir string    `json:"script_dir"` // for SCRIPT triggers
+	DataDir string `json:"data_dir" yaml:"data_dir"`
+	Control string `json:"control" yaml:"control"` // unix socket path, or host:port
+	// ControlPublic allows a control address that is not loopback. Whoever
+	// reaches it commands the site: nobody is asked for a password.
+	ControlPublic bool `json:"control_public" yaml:"control_public"`
+
+	Log       Log       `json:"log" yaml:"log"`
+	DHCP      DHCP      `json:"dhcp" yaml:"dhcp"`
+	TFTP      Socket    `json:"tftp" yaml:"tftp"`
+	HTTP      Socket    `json:"http" yaml:"http"`
+	Bootinfo  Socket    `json:"bootinfo" yaml:"bootinfo"`
+	TMCD      TMCD      `json:"tmcd" yaml:"tmcd"`
+	Frisbee   Socket    `json:"frisbee" yaml:"frisbee"` // the master server, TCP
+	Multicast Multicast `json:"multicast" yaml:"multicast"`
+	ScriptDir string    `json:"script_dir" yaml:"script_dir"` // for SCRIPT triggers
 }
 
 // Log says what is logged, to standard error.
 type Log struct {
-	Level  string `json:"level"`  // debug, info, warn or error
-	Format string `json:"format"` // text or json
+	Level  string `json:"level" yaml:"level"`   // debug, info, warn or error
+	Format string `json:"format" yaml:"format"` // text or json
 }
 
 // Socket is where a service listens, "address:port".
 type Socket struct {
-	Listen netip.AddrPort `json:"listen"`
+	Listen netip.AddrPort `json:"listen" yaml:"listen"`
 }
 
 // DHCP says on which interfaces (with broadcasts) and addresses (relayed
 // requests only) DHCP is answered.
 type DHCP struct {
-	Interfaces     []string     `json:"interfaces"`
-	Addresses      []netip.Addr `json:"addresses"`
-	Port           uint16       `json:"port"`             // 0: 67
-	BootServerPort uint16       `json:"boot_server_port"` // 0: 4011
+	Interfaces     []string     `json:"interfaces" yaml:"interfaces"`
+	Addresses      []netip.Addr `json:"addresses" yaml:"addresses"`
+	Port           uint16       `json:"port" yaml:"port"`                         // 0: 67
+	BootServerPort uint16       `json:"boot_server_port" yaml:"boot_server_port"` // 0: 4011
 	// LoopbackLab answers requests from loopback at their source address
 	// and port: many clients on one machine.
-	LoopbackLab bool `json:"loopback_lab"`
+	LoopbackLab bool `json:"loopback_lab" yaml:"loopback_lab"`
 }
 
 // TMCD is where tmcd listens, TCP and UDP.
 type TMCD struct {
-	Listen []netip.AddrPort `json:"listen"`
+	Listen []netip.AddrPort `json:"listen" yaml:"listen"`
 	// BootLogBytesMax bounds one stored boot log; 0: 16 MiB.
-	BootLogBytesMax int64 `json:"boot_log_bytes_max"`
+	BootLogBytesMax int64 `json:"boot_log_bytes_max" yaml:"boot_log_bytes_max"`
 }
 
 // Multicast says how images are distributed.
 type Multicast struct {
 	// Interface is the appliance's address on the network of the nodes.
-	Interface netip.Addr `json:"interface"`
+	Interface netip.Addr `json:"interface" yaml:"interface"`
 	// Groups are the group addresses used for sessions.
-	Groups    netip.Prefix `json:"groups"`
-	FirstPort uint16       `json:"first_port"`
-	LastPort  uint16       `json:"last_port"`
+	Groups    netip.Prefix `json:"groups" yaml:"groups"`
+	FirstPort uint16       `json:"first_port" yaml:"first_port"`
+	LastPort  uint16       `json:"last_port" yaml:"last_port"`
 	// RateMbps bounds what one session sends; 0: as the pacing finds.
-	RateMbps int `json:"rate_mbps"`
+	RateMbps int `json:"rate_mbps" yaml:"rate_mbps"`
 	// LoopbackLab lets clients run on this machine.
-	LoopbackLab bool `json:"loopback_lab"`
+	LoopbackLab bool `json:"loopback_lab" yaml:"loopback_lab"`
 }
 
-// ReadConfig reads a configuration file. An unknown field is an error.
-func ReadConfig(path string) (Config, error) {
-	cfg := Config{
+// configBytesMax bounds a configuration file.
+const configBytesMax = 1 << 20
+
+// DefaultConfig is what a configuration file changes.
+func DefaultConfig() Config {
+	return Config{
 		DataDir: "/var/lib/hyzer",
-		Control: "/run/hyzer/control.sock",
+		Control: control.DefaultSocket,
 		Multicast: Multicast{
 			Groups: netip.MustParsePrefix("239.192.64.0/20"), FirstPort: 21000, LastPort: 22999,
 		},
 	}
-	data, err := os.ReadFile(path)
+}
+
+// ReadConfig reads a configuration file over the defaults. An unknown field or
+// a setting that cannot work is an error.
+func ReadConfig(path string) (Config, error) {
+	cfg := DefaultConfig()
+	f, err := os.Open(path)
 	if err != nil {
 		return cfg, err
 	}
-	var plain map[string]any
-	if err := yaml.Unmarshal(data, &plain); err != nil {
-		return cfg, fmt.Errorf("%s: %w", path, err)
-	}
-	asJSON, err := json.Marshal(plain)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, configBytesMax+1))
 	if err != nil {
-		return cfg, fmt.Errorf("%s: %w", path, err)
+		return cfg, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(asJSON))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&cfg); err != nil {
-		return cfg, fmt.Errorf("%s: %w", path, err)
+	if len(data) > configBytesMax {
+		return cfg, fmt.Errorf("%s: over %d bytes", path, configBytesMax)
 	}
-	if !filepath.IsAbs(cfg.DataDir) {
-		return cfg, fmt.Errorf("%s: data_dir %q: want an absolute path", path, cfg.DataDir)
+	if err := cfg.parse(data); err != nil {
+		return cfg, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
+}
+
+func (c *Config) parse(data []byte) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return plainError(err)
+	}
+	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return errors.New("more than one YAML document")
+	}
+	return c.check()
+}
+
+// plainError drops the words that say how we hold a setting in memory.
+func plainError(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
+	return errors.New(goType.ReplaceAllString(text, ""))
+}
+
+var goType = regexp.MustCompile(` (in type|into) appliance\.\w+`)
+
+// check finds settings that cannot work, and names them.
+func (c *Config) check() error {
+	if !filepath.IsAbs(c.DataDir) {
+		return fmt.Errorf("data_dir %q: want an absolute path", c.DataDir)
+	}
+	if c.ScriptDir != "" && !filepath.IsAbs(c.ScriptDir) {
+		return fmt.Errorf("script_dir %q: want an absolute path", c.ScriptDir)
+	}
+	if c.Control == "" {
+		return errors.New("control is empty: without it there is no way to operate the appliance")
+	}
+	if _, err := newLog(c.Log, io.Discard); err != nil {
+		return err
+	}
+	if c.TMCD.BootLogBytesMax < 0 {
+		return fmt.Errorf("tmcd: boot_log_bytes_max %d is negative", c.TMCD.BootLogBytesMax)
+	}
+	return c.Multicast.check(c.Frisbee.Listen.IsValid())
+}
+
+func (m *Multicast) check(used bool) error {
+	switch {
+	case used && !m.Interface.Is4() && !m.LoopbackLab:
+		return errors.New("multicast: interface: want the appliance's IPv4 address on the nodes' network, for frisbee")
+	case !m.Groups.Addr().Is4() || !m.Groups.Addr().IsMulticast():
+		return fmt.Errorf("multicast: groups %s: want a prefix of IPv4 multicast addresses", m.Groups)
+	case m.FirstPort == 0 || m.LastPort < m.FirstPort:
+		return fmt.Errorf("multicast: first_port %d, last_port %d: want a range of ports", m.FirstPort, m.LastPort)
+	case m.RateMbps < 0:
+		return fmt.Errorf("multicast: rate_mbps %d is negative", m.RateMbps)
+	}
+	return nil
 }
 
 // Folders below DataDir.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyzer/netsvc/dhcp"
@@ -22,29 +22,39 @@ type directory struct {
 }
 
 // directories makes directories; subnets are checked again only when the site
-// record changed.
+// record changed. It is on the packet path and takes no lock: two goroutines
+// that meet a new site both check it, and either result serves.
 type directories struct {
-	reg *registry.Registry
-	log *slog.Logger
+	reg    *registry.Registry
+	log    *slog.Logger
+	latest atomic.Pointer[checkedSite]
+}
 
-	mu      sync.Mutex
+type checkedSite struct {
 	site    *registry.Site
 	subnets *dhcp.Subnets
 }
 
 func (d *directories) now() dhcp.Directory {
 	snapshot := d.reg.Snapshot()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if site := snapshot.Site(); site != d.site {
-		subnets, err := dhcpSubnets(site)
-		if err != nil {
-			d.log.Error("subnets are not served; correct the site record", "service", "dhcp", "error", err)
-			subnets = &dhcp.Subnets{}
-		}
-		d.site, d.subnets = site, subnets
+	checked := d.latest.Load()
+	if checked == nil || checked.site != snapshot.Site() {
+		checked = d.check(snapshot.Site())
 	}
-	return directory{snapshot, d.subnets}
+	return directory{snapshot, checked.subnets}
+}
+
+// check makes the subnets of a site. The same content keeps the same pointer
+// only with the same record; dhcp.Directory asks for no more.
+func (d *directories) check(site *registry.Site) *checkedSite {
+	subnets, err := dhcpSubnets(site)
+	if err != nil {
+		d.log.Error("subnets are not served; correct the site record", "service", "dhcp", "error", err)
+		subnets = &dhcp.Subnets{}
+	}
+	checked := &checkedSite{site, subnets}
+	d.latest.Store(checked)
+	return checked
 }
 
 func dhcpSubnets(site *registry.Site) (*dhcp.Subnets, error) {
@@ -99,21 +109,29 @@ func bootsFrom(port registry.Port) bool {
 
 // Boot implements dhcp.Directory.
 func (d directory) Boot(node string, asker dhcp.Asker) (dhcp.BootFile, bool) {
-	file := bootplan.File(d.snapshot, d.snapshot.Node(node), bootClient(asker))
+	record := d.snapshot.Node(node)
+	file := bootplan.File(d.snapshot, record, bootClient(asker))
 	if file.Name == "" {
 		return dhcp.BootFile{}, false
 	}
 	boss := d.snapshot.Site().BossIP
-	return dhcp.BootFile{NextServer: boss, Bootinfo: boss, Name: file.Name}, true
+	return dhcp.BootFile{NextServer: d.fileServer(record), Bootinfo: boss, Name: file.Name}, true
+}
+
+// fileServer is who serves a node's boot files: its subboss, else the
+// appliance.
+func (d directory) fileServer(node *registry.Node) netip.Addr {
+	if node != nil {
+		if subboss := d.snapshot.Node(node.Subbosses["tftp"]); subboss != nil && subboss.ControlIP().IsValid() {
+			return subboss.ControlIP()
+		}
+	}
+	return d.snapshot.Site().BossIP
 }
 
 // bootClient names the asker's class, as site.boot_files does.
 func bootClient(a dhcp.Asker) bootplan.Client {
-	class := map[dhcp.Arch]string{
-		dhcp.ArchBIOS: "bios", dhcp.ArchUnknown: "bios", dhcp.ArchIA32EFI: "efi-ia32", dhcp.ArchX64EFI: "efi-x64",
-		dhcp.ArchARM32EFI: "efi-arm32", dhcp.ArchARM64EFI: "efi-arm64", dhcp.ArchRISCV64EFI: "efi-riscv64",
-		dhcp.ArchX64HTTP: "http-x64", dhcp.ArchARM64HTTP: "http-arm64", dhcp.ArchX86HTTP: "http-ia32", dhcp.ArchBIOSHTTP: "http-bios",
-	}[a.Arch.Normal()]
+	class := archClass(a.Arch.Normal())
 	if class == "" {
 		class = fmt.Sprintf("arch-%d", a.Arch)
 	}
@@ -121,6 +139,32 @@ func bootClient(a dhcp.Asker) bootplan.Client {
 		return bootplan.Client{Class: "ipxe", Fallback: class}
 	}
 	return bootplan.Client{Class: class}
+}
+
+func archClass(a dhcp.Arch) string {
+	switch a {
+	case dhcp.ArchBIOS, dhcp.ArchUnknown:
+		return "bios"
+	case dhcp.ArchIA32EFI:
+		return "efi-ia32"
+	case dhcp.ArchX64EFI:
+		return "efi-x64"
+	case dhcp.ArchARM32EFI:
+		return "efi-arm32"
+	case dhcp.ArchARM64EFI:
+		return "efi-arm64"
+	case dhcp.ArchRISCV64EFI:
+		return "efi-riscv64"
+	case dhcp.ArchX64HTTP:
+		return "http-x64"
+	case dhcp.ArchARM64HTTP:
+		return "http-arm64"
+	case dhcp.ArchX86HTTP:
+		return "http-ia32"
+	case dhcp.ArchBIOSHTTP:
+		return "http-bios"
+	}
+	return ""
 }
 
 // leaseStore keeps leases beside the registry's records.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -40,13 +41,17 @@ func (a *Appliance) openFrisbee() error {
 		Pace: pace, HeartbeatSeconds: reportSeconds, Store: sessionStore{a.store}, OnEvent: a.loaderEvent, Log: a.log,
 	})
 	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Log: a.log})
-	a.add("frisbee", a.cfg.Frisbee.Listen.String(), func(ctx context.Context) error {
+	a.add("frisbee", func(ctx context.Context) error {
+		defer sessions.Close()
+		if ctx.Err() != nil {
+			return listener.Close()
+		}
 		if err := sessions.Resume(); err != nil {
 			a.log.Error("image sessions of the last run are not resumed; loaders will ask again", "error", err)
 		}
-		defer sessions.Close()
 		return masterServer.Serve(ctx, listener)
-	})
+	}, listener.Addr().String())
+	a.explain = append(a.explain, a.explainFrisbee)
 	a.counts = append(a.counts, func(out map[string]int64) { out["frisbee.sessions"] = int64(len(sessions.List())) })
 	return nil
 }
@@ -66,30 +71,50 @@ func (c catalog) Lookup(_ context.Context, client netip.Addr, id string) (master
 	if err != nil {
 		return master.Image{}, fmt.Errorf("%w: %w", err, wire.MasterNoImage)
 	}
+	ref = plannedVersion(s, port.Node, ref)
 	image, version := s.ImageVersion(ref)
 	if version == nil {
 		return master.Image{}, fmt.Errorf("image %s: %w", ref, wire.MasterNoImage)
 	}
 	ref.Version = version.Version
-	if !mayLoad(s, port.Node, image, ref) {
+	if mayLoad(s, port.Node, image, ref) == "" {
 		return master.Image{}, fmt.Errorf("node %s may not have image %s: %w", port.Node.ID, ref, wire.MasterNoAccess)
 	}
 	return master.Image{ID: ref.String(), Path: version.Path}, nil
 }
 
-func mayLoad(s *registry.Snapshot, node *registry.Node, image *registry.Image, ref registry.Ref) bool {
+// plannedVersion is the version that a node's load names, if the client asks
+// without one: a newer version may have come since the load was planned.
+func plannedVersion(s *registry.Snapshot, node *registry.Node, ref registry.Ref) registry.Ref {
+	load := s.Load(node.ID)
+	if load == nil || ref.Version != registry.Head {
+		return ref
+	}
+	for _, l := range load.Images {
+		if l.Image.Same(ref) {
+			return l.Image
+		}
+	}
+	return ref
+}
+
+// mayLoad says why a node may have a version of an image; "" if it may not.
+func mayLoad(s *registry.Snapshot, node *registry.Node, image *registry.Image, ref registry.Ref) string {
 	if load := s.Load(node.ID); load != nil {
 		for _, l := range load.Images {
 			if l.Image == ref {
-				return true
+				return "it has to load it"
 			}
 		}
 	}
 	if image.Global {
-		return true
+		return "it is global"
 	}
 	held := s.Reservation(node.ID)
-	return held != nil && strings.HasPrefix(held.Experiment, image.Project+"/")
+	if held != nil && strings.HasPrefix(held.Experiment, image.Project+"/") {
+		return "it is of the node's project"
+	}
+	return ""
 }
 
 // imageRef reads an image's name as loaders write it: "pid,gid,name[:version]"
@@ -155,31 +180,35 @@ type progress struct {
 
 func newProgress() *progress { return &progress{byNode: map[string]control.Progress{}} }
 
+// progressAgeMax is when a report is forgotten: its loader died without a word.
+const progressAgeMax = time.Minute
+
 func (p *progress) all() map[string]control.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := make(map[string]control.Progress, len(p.byNode))
-	for node, report := range p.byNode {
-		out[node] = report
-	}
-	return out
+	maps.DeleteFunc(p.byNode, func(_ string, r control.Progress) bool { return time.Since(r.At) > progressAgeMax })
+	return maps.Clone(p.byNode)
 }
 
 // loaderEvent takes what clients say of themselves.
 func (a *Appliance) loaderEvent(session master.Assignment, event server.Event) {
-	port, ok := a.reg.Snapshot().NodeByIP(event.Client)
+	a.progress.take(a.reg.Snapshot(), session, event)
+}
+
+func (p *progress) take(s *registry.Snapshot, session master.Assignment, event server.Event) {
+	port, ok := s.NodeByIP(event.Client)
 	if !ok {
 		return // a stranger's progress is nobody's
 	}
-	a.progress.mu.Lock()
-	defer a.progress.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch event.Kind {
 	case server.ClientReport:
-		a.progress.byNode[port.Node.ID] = control.Progress{
+		p.byNode[port.Node.ID] = control.Progress{
 			Image: session.ImageID, ChunksDone: int(event.Report.Summary.ChunksOut),
 			ChunksTotal: int((session.Version.Bytes + wire.ChunkBytes - 1) / wire.ChunkBytes), At: time.Now().UTC(),
 		}
 	case server.ClientLeft:
-		delete(a.progress.byNode, port.Node.ID)
+		delete(p.byNode, port.Node.ID)
 	}
 }

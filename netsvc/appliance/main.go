@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,41 +12,58 @@ import (
 	"syscall"
 )
 
-// Main is the daemon: it runs until SIGINT or SIGTERM. Exit status 0 is a clean
-// stop, 1 a failure, 3 wrong usage.
+// Exit statuses of the daemon.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 3
+)
+
+// Main is the daemon: it runs until SIGINT or SIGTERM; a second one ends it at
+// once. Exit status 0 is a clean stop, 1 a failure, 3 wrong usage.
 func Main(args []string, errs io.Writer) int {
 	fs := flag.NewFlagSet("hyzerd", flag.ContinueOnError)
 	fs.SetOutput(errs)
 	path := fs.String("config", "/etc/hyzer/hyzerd.yaml", "configuration `file`")
 	version := fs.Bool("version", false, "print the version")
-	if err := fs.Parse(args); err != nil || fs.NArg() > 0 {
-		return 3
-	}
-	if *version {
+	check := fs.Bool("check", false, "check the configuration file and end")
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	case fs.NArg() > 0:
+		fmt.Fprintf(errs, "hyzerd: unexpected argument %q\n", fs.Arg(0))
+		return exitUsage
+	case *version:
 		fmt.Fprintln(errs, "hyzerd", Version)
-		return 0
+		return exitOK
 	}
-	cfg, err := ReadConfig(*path)
-	if err != nil {
+	if err := serve(*path, *check, errs); err != nil {
 		fmt.Fprintln(errs, "hyzerd:", err)
-		return 1
+		return exitFailed
+	}
+	return exitOK
+}
+
+// serve runs the appliance that a configuration file describes.
+func serve(path string, checkOnly bool, errs io.Writer) error {
+	cfg, err := ReadConfig(path)
+	if err != nil || checkOnly {
+		return err
 	}
 	log, err := newLog(cfg.Log, errs)
 	if err != nil {
-		fmt.Fprintln(errs, "hyzerd:", err)
-		return 1
+		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal has its usual effect
 	appliance, err := New(ctx, cfg, log)
-	if err == nil {
-		err = appliance.Run(ctx)
-	}
 	if err != nil {
-		fmt.Fprintln(errs, "hyzerd:", err)
-		return 1
+		return err
 	}
-	return 0
+	return appliance.Run(ctx)
 }
 
 func newLog(cfg Log, w io.Writer) (*slog.Logger, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"hyzer/netsvc/control"
@@ -29,7 +28,8 @@ func (a *Appliance) openTMCD() error {
 	for _, addr := range server.Addrs() {
 		addrs = append(addrs, addr.String())
 	}
-	a.add("tmcd", strings.Join(addrs, " "), server.Run)
+	a.add("tmcd", server.Run, addrs...)
+	a.explain = append(a.explain, a.explainTMCD)
 	return nil
 }
 
