@@ -72,5 +72,8 @@ func publishCopy(ctx context.Context, fs vfs.FS, dir string, make func(partial s
 	if err := fs.Rename(partial, dir); err != nil {
 		return fmt.Errorf("pebblekv: copy to %s: %w", dir, err)
 	}
-	return syncDir(fs, fs.PathDir(dir))
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+		return fmt.Errorf("pebblekv: copy to %s: %w", dir, err)
+	}
+	return nil
 }

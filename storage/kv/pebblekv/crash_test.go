@@ -114,7 +114,7 @@ func (c *crashTest) options(fs vfs.FS) pebblekv.Options {
 // round opens the store, works on it until operation at, crashes, and checks.
 func (c *crashTest) round(at int64) {
 	crash := &crasher{c: c, mem: c.fs, at: at, crashed: make(chan struct{}), rng: rand.New(rand.NewPCG(c.rng.Uint64(), 1)), keep: c.rng.IntN(5) * 25}
-	s, err := pebblekv.Open("/db", c.options(errorfs.Wrap(c.fs, errorfs.InjectorFunc(crash.before))))
+	s, err := pebblekv.Open("/db", c.options(withFaults(c.fs, crash.before)))
 	if err != nil {
 		c.t.Fatalf("open: %v", err)
 	}

@@ -8,8 +8,9 @@
 //
 // Update runs its function under a turn and applies the batch; the fsync is
 // awaited after the turn is passed on, and pebble syncs once for all that wait.
-// After an error of the log the store is failed (kv.ErrFailed): its directory
-// is frozen, reads go on from the last durable state, and it must be opened
-// again. A writer that already waits for a flush when the manifest fails stays
-// there, and Close with it: end the process.
+// After an error of the log, the manifest or the directory the store is failed
+// (kv.ErrFailed, Store.Failed): its directory is frozen, reads go on from the
+// last durable state, and it must be opened again. An error of a table is
+// retried until it succeeds, with writers waiting once the memtables are full;
+// it fails the store only if Close comes meanwhile.
 package pebblekv

@@ -29,11 +29,35 @@ func (f *failure) set(cause error) (first bool) {
 	return first
 }
 
+// happened is err() != nil, without its cost.
+func (f *failure) happened() bool { return f.cause.Load() != nil }
+
 // err is nil while the store is good, and wraps kv.ErrFailed after.
 func (f *failure) err() error {
-	cause := f.cause.Load()
-	if cause == nil {
-		return nil
+	if cause := f.reason(); cause != nil {
+		return fmt.Errorf("%w: %w", kv.ErrFailed, cause)
 	}
-	return fmt.Errorf("%w: %w", kv.ErrFailed, *cause)
+	return nil
+}
+
+// reason is err as it was set.
+func (f *failure) reason() error {
+	if cause := f.cause.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// Failed is closed when the store fails: every Update after is kv.ErrFailed,
+// reads go on from the last durable state. The process should then stop, with
+// Err as its message, and be started again.
+func (s *Store) Failed() <-chan struct{} { return s.fail.ch }
+
+// Err is nil unless the store has failed, and then wraps kv.ErrFailed and the
+// error of the file system that was the cause.
+func (s *Store) Err() error {
+	if err := s.fail.err(); err != nil {
+		return fmt.Errorf("pebblekv: %s: %w", s.dir, err)
+	}
+	return nil
 }

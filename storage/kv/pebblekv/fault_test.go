@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -64,7 +68,7 @@ func TestFailedLog(t *testing.T) {
 func testFailedLog(t *testing.T, f *fault) {
 	const writers, before, each, valueBytes = 8, 10, 400, 2000
 	mem := vfs.NewCrashableMem()
-	opts := quiet(errorfs.Wrap(mem, errorfs.InjectorFunc(f.before)))
+	opts := quiet(withFaults(mem, f.before))
 	opts.MemTableBytes = 64 << 10 // the log is rotated again and again
 	s, err := pebblekv.Open("/db", opts)
 	if err != nil {
@@ -107,6 +111,10 @@ func testFailedLog(t *testing.T, f *fault) {
 // checkFailed looks at a store in the failed state.
 func checkFailed(t *testing.T, s *pebblekv.Store, w kv.Watcher, durable kv.Revision) {
 	ctx := context.Background()
+	<-s.Failed()
+	if err := s.Err(); !errors.Is(err, kv.ErrFailed) || !strings.Contains(err.Error(), "/db") {
+		t.Errorf("Err of a failed store: %v", err)
+	}
 	if _, err := put(s, "more", nil); !errors.Is(err, kv.ErrFailed) {
 		t.Errorf("update of a failed store: %v", err)
 	}
@@ -169,13 +177,82 @@ func checkSurvivors(t *testing.T, left *vfs.MemFS, acked []int, durable kv.Revis
 	}
 }
 
+// TestFailedManifest fails operations of the manifest while flushes are awaited
+// by writers. In a bubble, a writer or Close that stays stuck is a deadlock.
+func TestFailedManifest(t *testing.T) {
+	t.Parallel()
+	on := func(prefix string, kinds ...errorfs.OpKind) func(op errorfs.Op) bool {
+		return func(op errorfs.Op) bool {
+			return slices.Contains(kinds, op.Kind) && strings.HasPrefix(path.Base(op.Path), prefix)
+		}
+	}
+	for name, match := range map[string]func(op errorfs.Op) bool{
+		"write": on("MANIFEST", errorfs.OpFileWrite),
+		"sync":  on("MANIFEST", errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testFailedLog(t, &fault{match: match}) })
+		})
+	}
+}
+
+// TestFailedEverything fails all writing at once.
+func TestFailedEverything(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		testFailedLog(t, &fault{match: func(op errorfs.Op) bool { return op.Kind.ReadOrWrite() == errorfs.OpIsWrite }})
+	})
+}
+
+// TestCloseWhileStalled closes a store whose flushes fail for ever, with a
+// writer waiting for one. What was acknowledged is in the log.
+func TestCloseWhileStalled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fault{match: func(op errorfs.Op) bool { return op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") }}
+		mem := vfs.NewCrashableMem()
+		opts := quiet(withFaults(mem, f.before))
+		opts.MemTableBytes = 64 << 10
+		s := mustOpen(t, opts)
+		f.on.Store(true)
+		acked, ended := []int{0}, make(chan error)
+		go func() {
+			for {
+				if _, err := put(s, fmt.Sprintf("0/%04d", acked[0]), make([]byte, 2000)); err != nil {
+					ended <- err
+					return
+				}
+				acked[0]++
+			}
+		}()
+		time.Sleep(time.Minute) // virtual; until the writer is stalled for good
+		select {
+		case <-s.Failed():
+			t.Errorf("a failed flush is retried, but: %v", s.Err())
+		default:
+		}
+		start := time.Now()
+		if err := s.Close(); !errors.Is(err, kv.ErrFailed) || !errors.Is(err, errorfs.ErrInjected) {
+			t.Errorf("close: %v", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("close took %v", took)
+		}
+		if err := <-ended; !errors.Is(err, kv.ErrFailed) {
+			t.Errorf("update: %v", err)
+		}
+		checkSurvivors(t, mem.CrashClone(vfs.CrashCloneCfg{}), acked, s.Revision())
+	})
+}
+
 // TestReopenAfterFailure opens the directory again in the same process.
 func TestReopenAfterFailure(t *testing.T) {
 	t.Parallel()
 	f := &fault{match: func(op errorfs.Op) bool {
 		return op.Kind == errorfs.OpFileSyncData && strings.HasSuffix(op.Path, ".log")
 	}}
-	opts := quiet(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(f.before)))
+	opts := quiet(withFaults(vfs.NewMem(), f.before))
 	s := mustOpen(t, opts)
 	if _, err := put(s, "a", nil); err != nil {
 		t.Fatal(err)
@@ -203,7 +280,7 @@ func TestFailedTables(t *testing.T) {
 	f := &fault{match: func(op errorfs.Op) bool {
 		return op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") && failures.Add(1) <= 2
 	}}
-	opts := quiet(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(f.before)))
+	opts := quiet(withFaults(vfs.NewMem(), f.before))
 	opts.MemTableBytes = 64 << 10
 	s := mustOpen(t, opts)
 	f.on.Store(true)

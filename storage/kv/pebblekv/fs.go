@@ -17,52 +17,68 @@ import (
 // POSIX allows, the store does not open again. The guard syncs the directory
 // before it creates a marker.
 //
-// An error while it rotates its write-ahead log makes pebble panic over an
-// unlocked mutex, which no recover can catch: the process would exit. And an
-// error while it appends to the log may be reported to one writer and panic in
-// the next. So the guard hides errors of the log from pebble: the first one
-// puts the store into the failed state (before pebble can wake any writer), and
-// from then on the log swallows everything and the rest of the directory is
-// frozen. No transaction is acknowledged or published in that state, so the
+// Errors of the files pebble cannot do without (write-ahead log, manifest,
+// markers, options, the directory itself) make it panic over unlocked mutexes,
+// leave writers waiting for a flush that never ends, or hang in its Open. So
+// the guard hides them: the first one puts the store into the failed state
+// (before pebble can wake any writer), and from then on the directory is frozen
+// and pebble goes on in a shadow in memory, where its stalls end and it can be
+// closed. No transaction is acknowledged or published in that state, so the
 // lies told to pebble are never passed on, and what is on disk stays a prefix
 // of the transactions.
 //
 // A flush that fails is retried by pebble at once, for ever: thousands of
-// attempts a second on a full disk. The guard delays the error.
+// attempts a second on a full disk. The guard delays the error. Where nobody
+// may wait that long, in Open and for a writer that Close waits for, it is a
+// failure of the store like those above; the log holds what was to be flushed.
 type guardFS struct {
 	vfs.FS
-	dir   string // the store's; files elsewhere (backups) are not guarded
-	fail  *failure
-	armed atomic.Bool   // after Open, whose errors go to its caller instead
-	quit  chan struct{} // ends delays
+	dir     string // the store's; files elsewhere (backups) are not guarded
+	fail    *failure
+	opened  atomic.Bool   // Open is over
+	stalled atomic.Bool   // pebble makes a writer wait
+	closing atomic.Bool   // Close has begun
+	quit    chan struct{} // ends delays
+
+	shadow      *vfs.MemFS   // what pebble writes in the failed state
+	shadowBytes atomic.Int64 // written there
 }
 
-// tableRetryDelay is the pause after a failed write of a table.
-const tableRetryDelay = 250 * time.Millisecond
+const (
+	// tableRetryDelay is the pause after a failed write of a table.
+	tableRetryDelay = 250 * time.Millisecond
+	// shadowBytesMax bounds the shadow. Nothing but the memtables and the
+	// compactions that were due when the store failed is written to it.
+	shadowBytesMax = 256 << 20
+)
 
 var _ vfs.FS = (*guardFS)(nil)
 
-func newGuardFS(fs vfs.FS, dir string, fail *failure, quit chan struct{}) *guardFS {
-	return &guardFS{FS: fs, dir: clean(fs, dir), fail: fail, quit: quit}
+func newGuardFS(fs vfs.FS, dir string, fail *failure, quit chan struct{}) (*guardFS, error) {
+	g := &guardFS{FS: fs, dir: clean(fs, dir), fail: fail, quit: quit, shadow: vfs.NewMem()}
+	return g, g.shadow.MkdirAll(g.dir, 0o750)
 }
 
 // clean is the form of dir in the names pebble makes of it.
 func clean(fs vfs.FS, dir string) string { return fs.PathDir(fs.PathJoin(dir, "x")) }
 
-// failLog records a failure of the log. It reports whether to hide it.
-func (fs *guardFS) failLog(op, name string, err error) bool {
-	if !fs.armed.Load() {
-		return false
-	}
+func (fs *guardFS) owns(name string) bool { return fs.PathDir(name) == fs.dir }
+
+func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
+
+// failed records the failure of an operation that pebble must not hear of.
+func (fs *guardFS) failed(op, name string, err error) {
 	fs.fail.set(fmt.Errorf("%s %s: %w", op, name, err))
-	return true
 }
 
-// frozen refuses changes of the directory in the failed state.
-func (fs *guardFS) frozen() error { return fs.fail.err() }
+// frozen tells whether the directory must not change any more.
+func (fs *guardFS) frozen() bool { return fs.fail.happened() }
 
-func (fs *guardFS) delay() {
-	if !fs.armed.Load() {
+// tableFailed is called with the error of writing a table, before pebble hears
+// of it and tries again.
+func (fs *guardFS) tableFailed(op, name string, err error) {
+	if !fs.opened.Load() {
+		fs.failed(op, name, err)
 		return
 	}
 	timer := time.NewTimer(tableRetryDelay)
@@ -71,51 +87,82 @@ func (fs *guardFS) delay() {
 	case <-timer.C:
 	case <-fs.quit:
 	}
+	if fs.closing.Load() && fs.stalled.Load() {
+		fs.failed(op, name, err)
+	}
 }
 
 func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if fs.owns(name, ".log") {
-		return fs.logFile(name, func() (vfs.File, error) { return fs.FS.Create(name, category) })
+	if !fs.owns(name) {
+		return fs.FS.Create(name, category)
 	}
-	if err := fs.frozen(); err != nil {
-		fs.delay()
-		return nil, err
+	open := func() (vfs.File, error) { return fs.FS.Create(name, category) }
+	if isTable(name) {
+		return fs.createTable(name, open)
 	}
-	if strings.HasPrefix(fs.PathBase(name), "marker.") {
-		if err := syncDir(fs.FS, fs.PathDir(name)); err != nil {
-			return nil, err
+	return fs.createVital(name, func() (vfs.File, error) {
+		if strings.HasPrefix(fs.PathBase(name), "marker.") {
+			if err := syncDir(fs.FS, fs.dir); err != nil {
+				return nil, err
+			}
 		}
-	}
-	f, err := fs.FS.Create(name, category)
-	if err == nil && strings.HasPrefix(fs.PathBase(name), "MANIFEST") {
-		return &manifestFile{File: f, fs: fs}, nil
-	}
-	if !fs.owns(name, ".sst") {
-		return f, err
-	}
-	if err != nil {
-		fs.delay()
-		return nil, err
-	}
-	return &tableFile{File: f, fs: fs}, nil
+		return open()
+	})
 }
 
 func (fs *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return fs.logFile(newname, func() (vfs.File, error) { return fs.FS.ReuseForWrite(oldname, newname, category) })
+	return fs.createVital(newname, func() (vfs.File, error) { return fs.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-func (fs *guardFS) logFile(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if fs.frozen() != nil {
-		return &logFile{File: vfs.NewMemFile(nil), fs: fs, name: name}, nil
+func (fs *guardFS) createTable(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if fs.frozen() {
+		return fs.createShadow(name)
 	}
 	f, err := open()
 	if err != nil {
-		if !fs.failLog("create", name, err) {
-			return nil, err
-		}
-		f = vfs.NewMemFile(nil)
+		fs.tableFailed("create", name, err)
+		return nil, err
 	}
-	return &logFile{File: f, fs: fs, name: name}, nil
+	return &tableFile{File: f, fs: fs, name: name}, nil
+}
+
+func (fs *guardFS) createVital(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if fs.frozen() {
+		return fs.createShadow(name)
+	}
+	f, err := open()
+	if err != nil {
+		fs.failed("create", name, err)
+		return fs.createShadow(name)
+	}
+	return &vitalFile{File: f, fs: fs, name: name}, nil
+}
+
+func (fs *guardFS) createShadow(name string) (vfs.File, error) {
+	f, err := fs.shadow.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	return &shadowFile{File: f, fs: fs}, nil
+}
+
+// Open reads what pebble wrote, wherever that went.
+func (fs *guardFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if fs.frozen() && fs.owns(name) {
+		if f, err := fs.shadow.Open(name, opts...); err == nil {
+			return f, nil
+		}
+	}
+	return fs.FS.Open(name, opts...)
+}
+
+func (fs *guardFS) Stat(name string) (vfs.FileInfo, error) {
+	if fs.frozen() && fs.owns(name) {
+		if info, err := fs.shadow.Stat(name); err == nil {
+			return info, nil
+		}
+	}
+	return fs.FS.Stat(name)
 }
 
 func (fs *guardFS) OpenDir(name string) (vfs.File, error) {
@@ -123,137 +170,32 @@ func (fs *guardFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil || clean(fs, name) != fs.dir {
 		return f, err
 	}
-	return &dirFile{File: f, fs: fs, name: name}, nil
+	return &vitalFile{File: f, fs: fs, name: name}, nil
 }
 
+// Remove leaves the file alone in the failed state, and pebble in the belief
+// that it is gone.
 func (fs *guardFS) Remove(name string) error {
-	if err := fs.frozen(); err != nil {
-		return err
+	if fs.frozen() && fs.owns(name) {
+		_ = fs.shadow.Remove(name) // most are not there
+		return nil
 	}
 	return fs.FS.Remove(name)
 }
 
 func (fs *guardFS) Rename(oldname, newname string) error {
-	if err := fs.frozen(); err != nil {
-		return err
+	if !fs.owns(newname) {
+		return fs.FS.Rename(oldname, newname)
 	}
-	return fs.FS.Rename(oldname, newname)
+	if !fs.frozen() {
+		err := fs.FS.Rename(oldname, newname)
+		if err == nil {
+			return nil
+		}
+		fs.failed("rename", oldname, err)
+	}
+	_ = fs.shadow.Rename(oldname, newname) // only of what is there
+	return nil
 }
 
 func (fs *guardFS) Unwrap() vfs.FS { return fs.FS }
-
-func (fs *guardFS) owns(name, suffix string) bool {
-	return strings.HasSuffix(name, suffix) && fs.PathDir(name) == fs.dir
-}
-
-// logFile is a write-ahead log whose errors are kept from pebble.
-type logFile struct {
-	vfs.File
-	fs   *guardFS
-	name string
-}
-
-// run does op unless the store has failed, and hides its error.
-func (f *logFile) run(what string, op func() error) error {
-	if f.fs.frozen() != nil {
-		return nil
-	}
-	if err := op(); err != nil && !f.fs.failLog(what, f.name, err) {
-		return err
-	}
-	return nil
-}
-
-func (f *logFile) Write(p []byte) (int, error) {
-	err := f.run("write", func() error { _, err := f.File.Write(p); return err })
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-func (f *logFile) Sync() error     { return f.run("sync", f.File.Sync) }
-func (f *logFile) SyncData() error { return f.run("sync", f.File.SyncData) }
-
-func (f *logFile) SyncTo(length int64) (full bool, err error) {
-	err = f.run("sync", func() (err error) { full, err = f.File.SyncTo(length); return err })
-	return full, err
-}
-
-func (f *logFile) Preallocate(offset, length int64) error {
-	return f.run("preallocate", func() error { return f.File.Preallocate(offset, length) })
-}
-
-func (f *logFile) Close() error {
-	if err := f.File.Close(); err != nil && !f.fs.failLog("close", f.name, err) {
-		return err
-	}
-	return nil
-}
-
-// dirFile is a directory handle; syncing it is part of rotating the log.
-type dirFile struct {
-	vfs.File
-	fs   *guardFS
-	name string
-}
-
-func (f *dirFile) Sync() error {
-	if f.fs.frozen() != nil {
-		return nil
-	}
-	if err := f.File.Sync(); err != nil && !f.fs.failLog("sync", f.name, err) {
-		return err
-	}
-	return nil
-}
-
-// tableFile delays write errors of a table.
-type tableFile struct {
-	vfs.File
-	fs *guardFS
-}
-
-func (f *tableFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	if err != nil {
-		f.fs.delay()
-	}
-	return n, err
-}
-
-func (f *tableFile) Sync() error {
-	err := f.File.Sync()
-	if err != nil {
-		f.fs.delay()
-	}
-	return err
-}
-
-// manifestFile is frozen with the directory: what it would name may not be
-// durable.
-type manifestFile struct {
-	vfs.File
-	fs *guardFS
-}
-
-func (f *manifestFile) Write(p []byte) (int, error) {
-	if err := f.fs.frozen(); err != nil {
-		return 0, err
-	}
-	return f.File.Write(p)
-}
-
-func (f *manifestFile) Sync() error {
-	if err := f.fs.frozen(); err != nil {
-		return err
-	}
-	return f.File.Sync()
-}
-
-func (f *manifestFile) SyncData() error {
-	if err := f.fs.frozen(); err != nil {
-		return err
-	}
-	return f.File.SyncData()
-}

@@ -38,9 +38,10 @@ func (l logger) Errorf(format string, args ...any) {
 
 // Fatalf unwinds to the public method that called pebble if there is one on
 // the stack (see catchFatal). A goroutine of pebble's own has nothing to
-// unwind to. An error of the manifest it gets back as an error: the failed
-// state freezes the directory, so nothing wrong reaches the disk. Otherwise the
-// goroutine ends, and Close leaves pebble as it is.
+// unwind to. What is wrong with a version of the tables it gets back as an
+// error: the failed state freezes the directory, so nothing wrong reaches the
+// disk. Otherwise the goroutine ends, and Close leaves pebble as it is. Errors
+// of the file system do not come here: guardFS keeps them from pebble.
 func (l logger) Fatalf(format string, args ...any) {
 	err := &fatalError{text: fmt.Sprintf(format, args...)}
 	l.fail.stuck.Store(true)
@@ -86,6 +87,11 @@ func (s *Store) catchFatal(err *error) {
 
 func (s *Store) eventListener() *pebble.EventListener {
 	log := s.log
+	stalled := func(is bool) { // s has no guard when it is read only
+		if s.guard != nil {
+			s.guard.stalled.Store(is)
+		}
+	}
 	l := &pebble.EventListener{
 		BackgroundError: func(err error) { log.Error("pebble: background work failed and will be retried", "err", err) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
@@ -95,9 +101,13 @@ func (s *Store) eventListener() *pebble.EventListener {
 			log.Warn("pebble: the disk is slow", "path", info.Path, "op", info.OpType.String(), "duration", info.Duration)
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			stalled(true)
 			log.Warn("pebble: writes wait for flushes", "reason", info.Reason)
 		},
-		WriteStallEnd: func() { log.Info("pebble: writes go on") },
+		WriteStallEnd: func() {
+			stalled(false)
+			log.Info("pebble: writes go on")
+		},
 	}
 	l.EnsureDefaults(nil)
 	return l

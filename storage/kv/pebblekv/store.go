@@ -87,27 +87,44 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := s.openPebble(opts); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
-	if err := errors.Join(s.fail.err(), s.load()); err != nil {
-		return nil, errors.Join(err, s.db.Close(), s.closeHealth(), s.lock.Close())
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, s.abandon())
 	}
 	s.start(opts)
 	return s, nil
+}
+
+// abandon undoes openPebble after an error that load returned. What pebble has
+// to say about a failed store is of its shadow.
+func (s *Store) abandon() error {
+	if s.view.Load() != nil {
+		s.view.Load().release()
+		s.anchor.release()
+	}
+	err := s.db.Close()
+	if s.fail.happened() {
+		err = nil
+	}
+	return errors.Join(err, s.closeHealth(), s.lock.Close())
 }
 
 func makeDir(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("pebblekv: create %s: %w", dir, err)
 	}
-	return syncDir(fs, fs.PathDir(dir))
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+		return fmt.Errorf("pebblekv: create %s: %w", dir, err)
+	}
+	return nil
 }
 
 func syncDir(fs vfs.FS, dir string) error {
 	f, err := fs.OpenDir(dir)
 	if err != nil {
-		return fmt.Errorf("pebblekv: sync %s: %w", dir, err)
+		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("pebblekv: sync %s: %w", dir, err)
+		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
 }
@@ -132,14 +149,24 @@ func (s *Store) openPebble(opts Options) (err error) {
 	if opts.FS == vfs.Default {
 		watched, watch = vfs.WithDiskHealthChecks(opts.FS, diskSlow, nil, events.DiskSlow)
 	}
-	s.guard = newGuardFS(watched, s.dir, s.fail, s.quit)
+	if s.guard, err = newGuardFS(watched, s.dir, s.fail, s.quit); err != nil {
+		return err
+	}
 	o := pebbleOptions(opts, events, logger{log: opts.Logger, fail: s.fail})
 	o.FS, o.Lock = s.guard, s.lock
 	s.health = watch
 	if s.db, err = openDB(s.dir, o); err != nil {
-		return fmt.Errorf("pebblekv: open %s: %w", s.dir, errors.Join(err, s.closeHealth()))
+		return errors.Join(s.openError(err), s.closeHealth())
 	}
 	return nil
+}
+
+// openError prefers the error that was kept from pebble to what that led to.
+func (s *Store) openError(err error) error {
+	if cause := s.fail.reason(); cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("pebblekv: open %s: %w", s.dir, err)
 }
 
 // openDB is pebble.Open, which panics over some errors of the file system.
@@ -208,6 +235,9 @@ func (s *Store) load() error {
 	s.anchor = newView(newest.rev, newest.total, s.db.NewSnapshot(), s.fail)
 	s.anchor.acquire()
 	s.view.Store(s.anchor)
+	if s.fail.happened() {
+		return s.openError(nil)
+	}
 	return nil
 }
 
@@ -272,7 +302,7 @@ func loadMarks(src source) (floor, newest floorMark, err error) {
 }
 
 func (s *Store) start(opts Options) {
-	s.guard.armed.Store(true)
+	s.guard.opened.Store(true)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.upkeep = upkeep{
@@ -284,19 +314,25 @@ func (s *Store) start(opts Options) {
 
 // Close waits for running calls, refuses new ones, and closes the directory.
 // Watchers end with kv.ErrClosed. Further calls return what the first did.
+// Close of a failed store returns kv.ErrFailed, after closeGrace at the latest:
+// then pebble, its files, its lock and the calls that are stuck in it stay until
+// the process ends.
 func (s *Store) Close() error {
 	s.closing.Do(func() { s.closeErr = s.close() })
 	return s.closeErr
 }
 
+// closeGrace is how long Close of a failed store waits for calls inside.
+const closeGrace = 10 * time.Second
+
 func (s *Store) close() (err error) {
 	s.gate.shut()
+	s.guard.closing.Store(true)
 	s.stop()
-	<-s.gate.drained
+	idle := s.drain()
 	close(s.quit)
-	s.running.Wait()
-	if s.fail.stuck.Load() {
-		return fmt.Errorf("%w: pebble is stuck in %s, end the process before opening it again", s.fail.err(), s.dir)
+	if !idle || s.fail.stuck.Load() {
+		return fmt.Errorf("%w: pebble is stuck, end the process before opening the store again", s.Err())
 	}
 	defer s.catchFatal(&err)
 	s.view.Load().release()
@@ -305,8 +341,31 @@ func (s *Store) close() (err error) {
 		c.snap.Close()
 	}
 	err = s.db.Close()
-	if ferr := s.fail.err(); ferr != nil {
-		err = ferr
+	if s.fail.happened() {
+		err = s.Err() // what pebble says is of its shadow
 	}
 	return errors.Join(err, s.closeHealth(), s.lock.Close())
+}
+
+// drain waits until nobody is inside. It reports false if it gave up.
+func (s *Store) drain() bool {
+	idle := make(chan struct{})
+	go func() { // outlives Close only if something is stuck
+		<-s.gate.drained
+		s.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return true
+	case <-s.fail.ch:
+	}
+	timer := time.NewTimer(closeGrace)
+	defer timer.Stop()
+	select {
+	case <-idle:
+		return true
+	case <-timer.C:
+		return false
+	}
 }

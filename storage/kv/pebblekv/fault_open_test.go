@@ -1,0 +1,88 @@
+package pebblekv_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"hyzer/storage/kv/pebblekv"
+)
+
+// TestFailedOpen fails each writing operation of Open in turn, for good and
+// once, on a new store and on one with a log to replay. Open must return an
+// error or a store that works; in a bubble, a hang is a deadlock and fails the
+// test. Nothing may be lost.
+func TestFailedOpen(t *testing.T) {
+	t.Parallel()
+	for _, lasting := range []bool{true, false} {
+		for _, puts := range []int{0, 30} {
+			t.Run(fmt.Sprintf("lasting=%v,puts=%d", lasting, puts), func(t *testing.T) {
+				t.Parallel()
+				for at, more := int64(1), true; more; at++ {
+					synctest.Test(t, func(t *testing.T) { more = testFailedOpen(t, at, lasting, puts) })
+				}
+			})
+		}
+	}
+}
+
+// testFailedOpen reports whether there was an operation to fail.
+func testFailedOpen(t *testing.T, at int64, lasting bool, puts int) (failed bool) {
+	mem := unflushed(t, puts)
+	var ops atomic.Int64
+	var on atomic.Bool
+	on.Store(true)
+	opts := quiet(withFaults(mem, func(op errorfs.Op) error {
+		if !on.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		if n := ops.Add(1); n == at || lasting && n > at {
+			return errorfs.ErrInjected
+		}
+		return nil
+	}))
+	s, err := pebblekv.Open("/db", opts)
+	failed = ops.Load() >= at
+	on.Store(false)
+	switch {
+	case err == nil:
+		if err := s.Close(); err != nil {
+			t.Fatalf("operation %d: close: %v", at, err)
+		}
+	case !failed || !errors.Is(err, errorfs.ErrInjected) || !strings.Contains(err.Error(), "/db"):
+		t.Fatalf("operation %d: open: %v", at, err)
+	}
+	s = mustOpen(t, quiet(mem))
+	if int(s.Revision()) != puts {
+		t.Fatalf("operation %d: reopened at revision %d, want %d", at, s.Revision(), puts)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return failed
+}
+
+// unflushed is what a store with a full log leaves when the power goes.
+func unflushed(t *testing.T, puts int) *vfs.MemFS {
+	mem := vfs.NewCrashableMem()
+	if puts == 0 {
+		return mem
+	}
+	s := mustOpen(t, quiet(mem))
+	for i := range puts {
+		if _, err := put(s, fmt.Sprint(i), make([]byte, 10_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := mem.CrashClone(vfs.CrashCloneCfg{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return left
+}

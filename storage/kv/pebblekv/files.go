@@ -1,0 +1,87 @@
+package pebblekv
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// vitalFile is a file, or the directory, whose errors are kept from pebble.
+type vitalFile struct {
+	vfs.File
+	fs   *guardFS
+	name string
+}
+
+// run does op unless the store has failed, and hides its error.
+func (f *vitalFile) run(what string, op func() error) error {
+	if f.fs.frozen() {
+		return nil
+	}
+	if err := op(); err != nil {
+		f.fs.failed(what, f.name, err)
+	}
+	return nil
+}
+
+func (f *vitalFile) Write(p []byte) (int, error) {
+	return len(p), f.run("write", func() error { _, err := f.File.Write(p); return err })
+}
+
+func (f *vitalFile) Sync() error     { return f.run("sync", f.File.Sync) }
+func (f *vitalFile) SyncData() error { return f.run("sync", f.File.SyncData) }
+
+func (f *vitalFile) SyncTo(length int64) (full bool, err error) {
+	err = f.run("sync", func() (err error) { full, err = f.File.SyncTo(length); return err })
+	return full, err
+}
+
+func (f *vitalFile) Preallocate(offset, length int64) error {
+	return f.run("preallocate", func() error { return f.File.Preallocate(offset, length) })
+}
+
+// Close closes the file in the failed state, too.
+func (f *vitalFile) Close() error {
+	if err := f.File.Close(); err != nil {
+		f.fs.failed("close", f.name, err)
+	}
+	return nil
+}
+
+// tableFile tells the guard of write errors of a table.
+type tableFile struct {
+	vfs.File
+	fs   *guardFS
+	name string
+}
+
+func (f *tableFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err != nil {
+		f.fs.tableFailed("write", f.name, err)
+	}
+	return n, err
+}
+
+func (f *tableFile) Sync() error {
+	err := f.File.Sync()
+	if err != nil {
+		f.fs.tableFailed("sync", f.name, err)
+	}
+	return err
+}
+
+// shadowFile is a file of the failed state.
+type shadowFile struct {
+	vfs.File
+	fs *guardFS
+}
+
+func (f *shadowFile) Write(p []byte) (int, error) {
+	if f.fs.shadowBytes.Add(int64(len(p))) > shadowBytesMax {
+		err := fmt.Errorf("over %d bytes since the store failed", shadowBytesMax)
+		f.fs.tableFailed("write", "to memory", err)
+		return 0, err
+	}
+	return f.File.Write(p)
+}
