@@ -158,3 +158,24 @@ nodes: [{id: pc1, type: silent, interfaces: [{name: eth0, role: ctrl, ip: 10.0.0
 		t.Errorf("outcome %+v %t", out, ok)
 	}
 }
+
+// BenchmarkHandle is one question: decode, decide, encode.
+func BenchmarkHandle(b *testing.B) {
+	file := &registry.SiteFile{Types: []registry.NodeType{{Name: "pc"}}}
+	address := netip.MustParseAddr("10.0.0.1")
+	file.Nodes = []registry.Node{{ID: "pc1", Type: "pc", Interfaces: []registry.Interface{{Name: "eth0", Role: registry.InterfaceControl, IP: address}}}}
+	s := registry.NewSnapshot(file)
+	question := bootinfo.AppendRequest(nil, bootinfo.Request{Version: 1, Opcode: bootinfo.OpRequest})
+	var packet []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		req, err := bootinfo.DecodeRequest(question)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, _ := bootinfo.Handle(s, req, address)
+		if packet, err = out.Reply.Append(packet[:0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
