@@ -204,7 +204,6 @@ func (r *Reception) open(chunk int) *fill {
 // buffer returns a buffer of n bytes.
 func (r *Reception) buffer(n int) []byte {
 	if len(r.idle) == 0 {
-		r.made++
 		return make([]byte, n, wire.ChunkBytes)
 	}
 	b := r.idle[len(r.idle)-1]
@@ -234,16 +233,20 @@ func (r *Reception) overhear(now time.Time, sub wire.Subtype, body []byte) {
 	if !r.joined || !r.geo.HasChunk(p.Chunk) || r.done.has(int(p.Chunk)) {
 		return
 	}
-	f := r.fills[int(p.Chunk)]
-	if f == nil {
-		if sub != wire.SubRequest || len(r.fills) >= r.cfg.Window {
-			return
-		}
-		if f = r.open(int(p.Chunk)); f == nil {
-			return
-		}
+	r.expectHeard(int(p.Chunk), sub == wire.SubRequest)
+}
+
+// expectHeard notes that r.partial was asked for by another client. What we
+// have outstanding ourselves keeps its place: the server merges the two.
+func (r *Reception) expectHeard(chunk int, whole bool) {
+	f := r.fills[chunk]
+	switch {
+	case f != nil && f.dueAt.IsZero():
+		return
+	case f == nil && whole && len(r.fills) < r.cfg.Window:
+		f = r.open(chunk)
 	}
-	if !f.inPass && p.Wanted.Covers(&f.missing) {
+	if f != nil && r.partial.Wanted.Covers(&f.missing) {
 		r.seq++
 		f.expect(r.seq)
 	}

@@ -133,7 +133,6 @@ type Reception struct {
 	busy   int // chunks with the sink
 	out    int // chunks the sink is done with
 	idle   [][]byte
-	made   int // buffers allocated
 
 	lastBlockAt  time.Time     // any block
 	lastUsefulAt time.Time     // a block we lacked

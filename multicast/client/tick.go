@@ -191,8 +191,8 @@ func (r *Reception) refill(now time.Time) {
 		return
 	}
 	r.refillAt = time.Time{}
-	if len(r.fills) == 0 {
-		r.stallFrom, r.stalls = now, 0
+	if len(r.fills) == 0 { // the silence until now was ours
+		r.stallFrom, r.silentFrom, r.stalls = now, now, 0
 	}
 	for len(r.fills) < r.cfg.Window {
 		chunk := r.taken.absent(r.cursor)

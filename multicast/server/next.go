@@ -94,6 +94,9 @@ func (s *Session) advance(now time.Time, n int) Action {
 // countRepeated notes a range as sent and returns how much of it was sent
 // before.
 func (s *Session) countRepeated(a Action) int {
+	if len(s.sentOnce) == 0 {
+		return 0
+	}
 	seen := s.sentOnce[a.Chunk]
 	if seen == s.allBlocks {
 		return a.Count

@@ -16,7 +16,7 @@ import (
 
 // Config is what a Server needs.
 type Config struct {
-	// Image is what to send. The server closes it.
+	// Image is what to send. The server closes it, unless Open fails.
 	Image Image
 	// Address is the group, broadcast address or unicast peer, and the port;
 	// port 0: any free one.

@@ -24,6 +24,9 @@ const (
 	// repairHoldDefault is how long a repair waits for those of other clients.
 	repairHoldDefault = 5 * time.Millisecond
 	replyBytesMax     = 64
+	// repeatChunksMax is the largest image, 64 GiB, whose repeated blocks are
+	// counted: that takes memory for every chunk.
+	repeatChunksMax = 1 << 16
 )
 
 // LingerLastClient as Linger ends a session soon after its last client left.
@@ -126,7 +129,7 @@ type Session struct {
 	startedAt  time.Time
 	activeAt   time.Time        // when there last was work or a request
 	lastLeftAt time.Time        // zero: somebody is there, or nobody ever was
-	sentOnce   []*wire.BlockMap // by chunk; allBlocks when it is complete
+	sentOnce   []*wire.BlockMap // by chunk; allBlocks when it is complete; empty: not counted
 	allBlocks  *wire.BlockMap
 }
 
@@ -145,8 +148,15 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	return &Session{
 		cfg: cfg, geo: geo, src: cfg.Self.As4(), pace: newPacer(cfg.Pace, now), queue: newQueue(),
 		clients: newRoster(), out: make([]byte, 0, replyBytesMax), startedAt: now, activeAt: now,
-		sentOnce: make([]*wire.BlockMap, geo.Chunks()), allBlocks: &all,
+		sentOnce: make([]*wire.BlockMap, trackedChunks(geo)), allBlocks: &all,
 	}, nil
+}
+
+func trackedChunks(geo wire.Geometry) int {
+	if geo.Chunks() > repeatChunksMax {
+		return 0
+	}
+	return geo.Chunks()
 }
 
 // Geometry returns how the file is cut.

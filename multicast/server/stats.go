@@ -24,7 +24,7 @@ type Stats struct {
 	DuplicateRequests uint64 // for the chunk that was being sent whole
 	ReRequests        uint64 // clients that asked for a chunk again
 	BlocksSent        uint64
-	BlocksRepeated    uint64
+	BlocksRepeated    uint64 // 0 for images above 64 GiB
 	BytesRead         uint64
 	Overruns          uint64 // sends the kernel had no room for
 	Intervals         uint64
