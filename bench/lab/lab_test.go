@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,13 +25,17 @@ import (
 // testTimeout bounds every wait of these tests, which run on real sockets.
 const testTimeout = 60 * time.Second
 
-// imageFor makes a small image of files that compress.
+// imageFor makes a small image of some chunks, of files that compress well and
+// files that do not.
 func imageFor(t *testing.T, slice bool) *site.Image {
 	t.Helper()
 	files := t.TempDir()
 	for i := range 60 {
-		text := strings.Repeat(fmt.Sprintf("file %d of a disk that nodes load\n", i), 1000+i*53)
-		if err := os.WriteFile(filepath.Join(files, fmt.Sprintf("file%02d", i)), []byte(text), 0o644); err != nil {
+		data := []byte(strings.Repeat(fmt.Sprintf("file %d of a disk that nodes load\n", i), 1000+i*53))
+		if i%2 == 0 {
+			_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(data) // never fails
+		}
+		if err := os.WriteFile(filepath.Join(files, fmt.Sprintf("file%02d", i)), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,16 +159,17 @@ func TestLoad(t *testing.T) {
 		zero   int
 		offset int64 // of the image on the disk
 		full   bool  // fullconfig
+		disk   int64 // bytes
 	}{
-		{"whole disk", false, 0, 0, false},
-		{"whole disk, free space zeroed", false, 1, 0, true},
-		{"whole disk wiped first", false, 2, 0, false},
-		{"slice", true, 0, 1 << 20, true},
+		{"whole disk", false, 0, 0, false, 34 << 20},
+		{"whole disk, free space zeroed", false, 1, 0, true, 34 << 20},
+		{"whole disk wiped first", false, 2, 0, false, 34 << 20},
+		{"slice", true, 0, 1 << 20, true, 72 << 20},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			image := imageFor(t, test.slice)
-			l := start(t, lab.Options{Nodes: 3, Reserved: -1, Image: image, DiskBytes: 80 << 20, Node: func(i int, cfg *vnode.Config) {
+			l := start(t, lab.Options{Nodes: 3, Reserved: -1, Image: image, DiskBytes: test.disk, Node: func(i int, cfg *vnode.Config) {
 				fast(i, cfg)
 				cfg.FullConfig, cfg.FetchMFS = test.full, true
 				soil(t, cfg.DiskPath, cfg.DiskBytes)
@@ -175,7 +181,7 @@ func TestLoad(t *testing.T) {
 					t.Error(err)
 				}
 				if test.zero > 0 {
-					wantZeroFilled(t, l, image, i)
+					wantZeroFilled(t, l, image, i, test.disk)
 				}
 			}
 			checkReplies(t, l)
@@ -191,9 +197,9 @@ func soil(t *testing.T, path string, size int64) {
 	}
 }
 
-func wantZeroFilled(t *testing.T, l *lab.Lab, image *site.Image, node int) {
+func wantZeroFilled(t *testing.T, l *lab.Lab, image *site.Image, node int, diskBytes int64) {
 	t.Helper()
-	want, err := image.ZeroFilledSHA256(80<<20, 0)
+	want, err := image.ZeroFilledSHA256(diskBytes, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,9 @@ func noInvalid(t *testing.T, l *lab.Lab) {
 		if err := l.Control.Call(t.Context(), http.MethodGet, "/v1/nodes/"+n.Name()+"/log", nil, &entries); err != nil {
 			t.Fatal(err)
 		}
+		if len(entries) < 5 {
+			t.Errorf("%s: a log of %d entries", n.Name(), len(entries))
+		}
 		for _, e := range entries {
 			if e.Invalid {
 				t.Errorf("%s: step from %s to %s/%s is invalid", n.Name(), e.From, e.Mode, e.To)

@@ -89,10 +89,11 @@ type Timing struct {
 	BootinfoTries int             // 20, then the loader boots the disk
 	LoadInfoRetry time.Duration   // 1 s
 	LoadInfoTries int             // 30
-	MasterRetry   time.Duration   // while the image is busy; 1 s
+	MasterRetry   time.Duration   // while the image is busy or the master away; 1 s
 	JoinTimeout   time.Duration   // for the multicast server's answer; 60 s
 	RebootWait    time.Duration   // after a load, for the server; 300 s
-	Command       time.Duration   // one tmcc command; 10 s
+	Command       time.Duration   // one tmcc command, connected; 10 s
+	Retry         time.Duration   // between tries to reach tmcd; 10 s
 	Alive         time.Duration   // between isalive reports; 180 s
 	Progress      time.Duration   // between reports of a load; 250 ms
 }
@@ -127,6 +128,7 @@ func (t *Timing) setDefaults() {
 	setDefault(&t.JoinTimeout, time.Minute)
 	setDefault(&t.RebootWait, 300*time.Second)
 	setDefault(&t.Command, 10*time.Second)
+	setDefault(&t.Retry, 10*time.Second)
 	setDefault(&t.Alive, 180*time.Second)
 	setDefault(&t.Progress, 250*time.Millisecond)
 }

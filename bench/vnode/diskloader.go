@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -149,7 +150,9 @@ type session struct {
 	server netip.Addr // not valid: whoever answers
 }
 
-// findSession takes the address that loadinfo gives, or asks the master.
+// findSession takes the address that loadinfo gives, or asks the master, as
+// long as the image is busy or nobody answers. (The C loader gives up when
+// nobody answers.)
 func (b *boot) findSession(info LoadInfo) (session, error) {
 	if info.Addr != "" {
 		addr, err := netip.ParseAddrPort(info.Addr)
@@ -171,9 +174,10 @@ func (b *boot) findSession(info LoadInfo) (session, error) {
 		if err == nil {
 			return session{netip.AddrPortFrom(answer.Addr, answer.Port), answer.Server}, nil
 		}
-		if !errors.Is(err, wire.MasterTryAgain) {
+		if !errors.Is(err, wire.MasterTryAgain) && !serverAway(err) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return session{}, err
 		}
+		b.log.line("%v; trying again", err)
 		if !b.pause(b.cfg.Timing.MasterRetry) {
 			return session{}, errPowerCut
 		}

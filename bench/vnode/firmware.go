@@ -1,7 +1,6 @@
 package vnode
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -102,9 +101,4 @@ func (b *boot) fetch(server netip.Addr, name string) error {
 		BytesPerSec: float64(size) / max(time.Since(begin).Seconds(), 1e-9),
 	})
 	return nil
-}
-
-// withTimeout bounds one action of the node.
-func (b *boot) withTimeout(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(b.ctx, d)
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tmcVersion is the protocol version the node speaks (page tmcd, section 3).
@@ -18,17 +20,41 @@ const tmcVersion = 44
 const replyBytesMax = 4 << 20
 
 // ask sends one command by TCP, as tmcc does: request, half-close, reply up to
-// the end. It is written here and not taken from the product's client, which a
-// fault of the server's own reading would not show.
+// the end. While nobody answers at the other end it tries again, for ever. It is
+// written here and not taken from the product's client, which a fault of the
+// server's own reading would not show.
 func (b *boot) ask(command string, body []byte) (string, error) {
-	ctx, cancel := b.withTimeout(b.cfg.Timing.Command)
-	defer cancel()
-	reply, err := b.tmcc(ctx, command, body)
-	if err != nil {
-		return "", fmt.Errorf("tmcc %s: %w", command, err)
+	for {
+		reply, err := b.askOnce(command, body)
+		switch {
+		case err == nil:
+			b.remember(command, reply)
+			return reply, nil
+		case !serverAway(err):
+			return "", fmt.Errorf("tmcc %s: %w", command, err)
+		}
+		b.log.line("tmcc %s: %v; trying again", command, err)
+		if !b.pause(b.cfg.Timing.Retry) {
+			return "", errPowerCut
+		}
 	}
-	b.remember(command, reply)
-	return reply, nil
+}
+
+// serverAway tells the errors of a server that is being started again (page
+// tmcd, section 1, client port order).
+func serverAway(err error) bool {
+	for _, e := range []error{unix.ECONNREFUSED, unix.ECONNRESET, unix.ETIMEDOUT, unix.EAGAIN, unix.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *boot) askOnce(command string, body []byte) (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Timing.Command)
+	defer cancel()
+	return b.tmcc(ctx, command, body)
 }
 
 func (b *boot) tmcc(ctx context.Context, command string, body []byte) (string, error) {
