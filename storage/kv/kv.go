@@ -7,8 +7,10 @@ import (
 )
 
 // Revision numbers committed transactions. It grows by one with each Update
-// that changed something, never goes back, and survives restart, backup and
-// restore. Revision 0 is the empty store.
+// that changed something, never goes back, and survives restart. It jumps once,
+// when a backup is first opened as a store, to begin an epoch: ahead of all that
+// the store it was taken from has reached since, whose changes it does not have.
+// All revisions of before are then ErrCompacted. Revision 0 is the empty store.
 type Revision uint64
 
 // Errors that callers tell apart. Backends wrap them with the key or path.
@@ -122,7 +124,8 @@ type Store interface {
 	// Compact forgets the history up to and including rev.
 	Compact(ctx context.Context, rev Revision) error
 	// Backup writes a consistent, openable copy to dir, which must not
-	// exist, while the store goes on. Restoring is copying it back.
+	// exist, while the store goes on. Restoring is copying it back; opened,
+	// the copy has the state and no history, at a Revision of a new epoch.
 	Backup(ctx context.Context, dir string) error
 	Close() error
 }

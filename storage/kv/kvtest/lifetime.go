@@ -113,11 +113,19 @@ func testBackup(t *testing.T, e *env) {
 	copied := &env{t: t, Store: store}
 	defer func() { e.ok(store.Close()) }()
 	copied.wantState(want)
-	if rev := copied.put("own", ""); rev != 101 {
-		t.Errorf("the next revision of the copy is %d, want 101", rev)
+	begun := copied.Revision()
+	if begun <= e.Revision() {
+		t.Errorf("the copy begins at %d, which the store at %d may reach", begun, e.Revision())
 	}
-	if events := copied.collect(copied.watch("", 0), 101); len(events) != 101 {
-		t.Errorf("the copy has a history of %d events, want 101", len(events))
+	for _, rev := range []kv.Revision{0, 100, 101, begun - 1} {
+		_, err := copied.Watch(ctx, nil, rev)
+		copied.is(err, kv.ErrCompacted)
+	}
+	if rev := copied.put("own", ""); rev != begun+1 {
+		t.Errorf("the next revision of the copy is %d, want %d", rev, begun+1)
+	}
+	if events := copied.collect(copied.watch("", begun), begun+1); len(events) != 1 {
+		t.Errorf("the copy has a history of %d events, want 1", len(events))
 	}
 	e.wantState("after= " + want)
 }

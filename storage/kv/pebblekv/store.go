@@ -225,6 +225,9 @@ func (s *Store) load() error {
 	}
 	floor, newest, err := loadMarks(s.db)
 	if err == nil {
+		floor, newest, err = s.beginEpoch(floor, newest)
+	}
+	if err == nil {
 		err = s.expiring.load(s.db)
 	}
 	if err != nil {

@@ -191,11 +191,76 @@ func TestRestore(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if rev, err := put(s, "more", nil); err != nil || rev != 51 {
-			t.Errorf("%s: revision %d, %v", name, rev, err)
+		before := s.Revision()
+		if rev, err := put(s, "more", nil); err != nil || rev != before+1 {
+			t.Errorf("%s: revision %d after %d, %v", name, rev, before, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
+		}
+		report, err := pebblekv.VerifyFS(orDefault(fs), root+"/restored")
+		if err != nil || report.Keys != 51 {
+			t.Errorf("%s: verify: %+v, %v", name, report, err)
+		}
+	}
+}
+
+func orDefault(fs vfs.FS) vfs.FS {
+	if fs == nil {
+		return vfs.Default
+	}
+	return fs
+}
+
+// TestRestoreTwice makes two stores of one backup, one after the other. Who
+// watched the store it was taken from, or the first, is told that the second
+// has another history.
+func TestRestoreTwice(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	clock := newManualClock()
+	opts := quiet(vfs.NewMem())
+	opts.Clock = clock
+	open := func(dir string) *pebblekv.Store {
+		s, err := pebblekv.Open(dir, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open("/db")
+	_, err := put(s, "a", nil)
+	if err := errors.Join(err, s.Backup(ctx, "/backup"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var seen []kv.Revision
+	for _, dir := range []string{"/db", "/first", "/second"} {
+		if dir != "/db" {
+			clock.advance(time.Millisecond)
+			if err := pebblekv.Restore(ctx, opts.FS, "/backup", dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 { // also when it is opened again
+			s := open(dir)
+			for _, rev := range seen {
+				if _, err := s.Watch(ctx, nil, rev); !errors.Is(err, kv.ErrCompacted) {
+					t.Errorf("%s at %d: watch after %d: %v", dir, s.Revision(), rev, err)
+				}
+			}
+			before := s.Revision()
+			rev, err := put(s, "b", nil)
+			if err != nil || rev != before+1 {
+				t.Errorf("%s: revision %d after %d, %v", dir, rev, before, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := open(dir)
+		seen = append(seen, 0, 1, s.Revision()-1, s.Revision())
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

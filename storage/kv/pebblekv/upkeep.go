@@ -242,13 +242,18 @@ func (s *Store) forget(rev kv.Revision) error {
 	}
 	batch := s.db.NewBatch()
 	defer batch.Close()
-	err = errors.Join(
-		batch.Set(record.FloorKey(), record.Floor(rev, total), nil),
-		batch.DeleteRange(record.AppendHistoryKey(nil, old.rev), record.AppendHistoryKey(nil, rev+1), nil))
-	if err != nil {
+	floor := floorMark{rev: rev, total: total}
+	if err := forget(batch, *old, floor); err != nil {
 		return err
 	}
 	// Watchers must find the floor moved before they find records gone.
-	s.history.Store(&floorMark{rev: rev, total: total})
+	s.history.Store(&floor)
 	return s.db.Apply(batch, pebble.NoSync)
+}
+
+// forget writes what moves the floor.
+func forget(batch *pebble.Batch, old, floor floorMark) error {
+	return errors.Join(
+		batch.Set(record.FloorKey(), record.Floor(floor.rev, floor.total), nil),
+		batch.DeleteRange(record.AppendHistoryKey(nil, old.rev), record.AppendHistoryKey(nil, floor.rev+1), nil))
 }
