@@ -34,7 +34,9 @@ func (c *command) has(f flag) bool { return c.flags&f != 0 }
 type commandTable []command
 
 // newCommands builds the table (shared specs, page tmcd, section 4).
-func newCommands() commandTable {
+func newCommands() commandTable { return append(firstCommands(), lastCommands()...) }
+
+func firstCommands() commandTable {
 	return commandTable{
 		{"reboot", 0, func(*call) {}}, // accepted and ignored, as in C
 		{"nodeid", fullBoth, runNodeID},
@@ -83,6 +85,11 @@ func newCommands() commandTable {
 		{"keyhash", fullBoth | needAllocated | needTLS, runKeyHash},
 		{"eventkey", fullBoth | needAllocated | needTLS, runEventKey},
 		{"fullconfig", needAllocated, runFullConfig},
+	}
+}
+
+func lastCommands() commandTable {
+	return commandTable{
 		{"routelist", fullMachine | needAllocated, runRouteList},
 		{"role", fullMachine | needAllocated, runRole},
 		{"rusage", remoteUDP, runRUsage},

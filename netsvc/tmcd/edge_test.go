@@ -96,7 +96,6 @@ func TestRecorder(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	site := loopSite()
-	site.Reservations = append(site.Reservations, registry.Reservation{Node: "n2", Experiment: "p/e", VName: "b"})
 	site.Runtimes = []registry.Runtime{{Node: "n1", UpdateAccounts: 3, RPMs: "/a.rpm"}}
 	reg := openRegistry(t, site)
 	now := time.Unix(1000, 0)
@@ -142,10 +141,22 @@ func TestRecorder(t *testing.T) {
 	if s := reg.Snapshot().Status("n1"); s.Status != "up" || !s.LastSeen.Equal(now) || s.DiskUsed != 5 {
 		t.Errorf("status %+v", s)
 	}
+}
 
+// TestRegisteredPorts: a service of an experiment is at one node, and any other
+// finds it.
+func TestRegisteredPorts(t *testing.T) {
+	t.Parallel()
+	site := loopSite()
+	site.Reservations = append(site.Reservations, registry.Reservation{Node: "n2", Experiment: "p/e", VName: "b"})
+	reg := openRegistry(t, site)
+	r := &Recorder{Registry: reg, Now: time.Now}
 	register := func(node string, port int) map[string]string {
 		t.Helper()
-		do(r.RegisterPort(ctx, PortRegistration{Node: node, Experiment: "p/e", Service: "web", Port: port}))
+		registration := PortRegistration{Node: node, Experiment: "p/e", Service: "web", Port: port}
+		if err := r.RegisterPort(context.Background(), registration); err != nil {
+			t.Fatal(err)
+		}
 		found := map[string]string{}
 		for _, id := range []string{"n1", "n2"} {
 			head := Head{Version: 44, Word: []byte("portregister")}
