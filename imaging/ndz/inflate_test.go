@@ -65,9 +65,12 @@ func TestInflate(t *testing.T) {
 	t.Parallel()
 	f := &inflater{}
 	for i, want := range samples(rand.New(rand.NewPCG(1, 2))) {
-		for level := -2; level <= 9; level++ {
+		for _, level := range []int{-2, 0, 1, 9} {
 			payload := deflated(t, want, level)
-			for _, step := range []int{1 << 20, 4099, 700, 63} {
+			for _, step := range []int{1 << 20, 4099, 63} {
+				if step == 63 && len(want) > 100000 {
+					continue // slow
+				}
 				got, err := inflateAll(f, payload, len(want), step)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("sample %d, level %d, step %d: wrong data, %v", i, level, step, err)
@@ -98,7 +101,7 @@ func TestInflateDamaged(t *testing.T) {
 		if len(data) > 3000 {
 			data = data[len(data)-3000:]
 		}
-		for round := range 600 {
+		for round := range 200 {
 			payload := deflated(t, data, []int{-2, 1, 6, 9}[round%4])
 			for range 1 + round%3 {
 				payload[r.IntN(len(payload))] ^= 1 << r.IntN(8)

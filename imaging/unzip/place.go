@@ -19,12 +19,22 @@ func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
 			return err
 		}
 	}
-	return d.Emit(func(offset int64, data []byte) error {
+	err := d.Emit(func(offset int64, data []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		return p.data(offset, data)
 	})
+	if f, ok := p.w.target.(flusher); ok && err == nil {
+		f.startFlush(p.base()+int64(p.h.First)*ndz.SectorBytes, int64(p.h.Last-p.h.First)*ndz.SectorBytes)
+	}
+	return err
+}
+
+// flusher is a target that can begin to write to the disk what it holds in
+// memory, so that Finish has less to wait for.
+type flusher interface {
+	startFlush(offset, size int64)
 }
 
 // limit is the end of the partition the image goes into, in bytes from the

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"hyzer/imaging/ndz"
@@ -129,12 +130,12 @@ func TestWriterRefuses(t *testing.T) {
 // brokenDisk fails in some way.
 type brokenDisk struct {
 	*disk
-	writes int
+	writes atomic.Int64 // that still go well
 	err    error
 }
 
 func (d *brokenDisk) WriteAt(p []byte, off int64) (int, error) {
-	if d.writes--; d.writes < 0 {
+	if d.writes.Add(-1) < 0 {
 		return 0, d.err
 	}
 	return d.disk.WriteAt(p, off)
@@ -144,7 +145,8 @@ func (d *brokenDisk) WriteAt(p []byte, off int64) (int, error) {
 func TestWriterRetry(t *testing.T) {
 	t.Parallel()
 	image, want := made(t, 2<<20)
-	d := &brokenDisk{newDisk(int64(len(want))), 1, errors.New("no space left")}
+	d := &brokenDisk{disk: newDisk(int64(len(want))), err: errors.New("no space left")}
+	d.writes.Store(1)
 	w, err := unzip.NewWriter(d, unzip.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +157,7 @@ func TestWriterRetry(t *testing.T) {
 			t.Errorf("chunk %d: %v", i, err)
 		}
 	}
-	d.writes = 100
+	d.writes.Store(100)
 	for i := range len(image) / ndz.ChunkBytes {
 		if err := w.Chunk(context.Background(), i, chunk(image, i)); err != nil {
 			t.Error(err)
@@ -171,7 +173,8 @@ func TestWriterRetry(t *testing.T) {
 func TestFileStops(t *testing.T) {
 	t.Parallel()
 	image, disk := made(t, 6<<20)
-	broken := &brokenDisk{newDisk(int64(len(disk))), 2, errors.New("no space left")}
+	broken := &brokenDisk{disk: newDisk(int64(len(disk))), err: errors.New("no space left")}
+	broken.writes.Store(2)
 	_, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), broken, unzip.Options{Workers: 2})
 	if !errors.Is(err, broken.err) {
 		t.Errorf("write error: %v", err)
