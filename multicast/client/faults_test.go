@@ -24,13 +24,13 @@ func TestSiteRestart(t *testing.T) {
 		t.Run(away.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 12<<20+77)
+				s := newSite(t, 6<<20+77)
 				ctx, kill := context.WithCancel(s.ctx)
 				_, result := s.serve(ctx, s.serverConfig())
 				for n := range 4 {
 					s.load(n, 0.01, nil)
 				}
-				time.Sleep(100 * time.Millisecond) // virtual: a third of the load
+				time.Sleep(50 * time.Millisecond) // virtual: a third of the load
 				kill()
 				<-result
 				time.Sleep(away)
@@ -41,7 +41,7 @@ func TestSiteRestart(t *testing.T) {
 				if err := <-result; err != nil {
 					t.Errorf("second server: %v", err)
 				}
-				if n := srv.Stats().BlocksSent; n == 0 || n >= 12<<10 {
+				if n := srv.Stats().BlocksSent; n == 0 || n >= 6<<10 {
 					t.Errorf("second server sent %d blocks, want the rest of the image only", n)
 				}
 			})
@@ -54,7 +54,7 @@ func TestSiteRestart(t *testing.T) {
 func TestSiteLateJoin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const chunks = 20
+		const chunks = 10
 		s := newSite(t, chunks<<20)
 		var late atomic.Bool
 		var m memory
@@ -75,8 +75,8 @@ func TestSiteLateJoin(t *testing.T) {
 		if err := <-result; err != nil || !late.Load() {
 			t.Errorf("server: %v, late client started: %v", err, late.Load())
 		}
-		if n := srv.Stats().BlocksSent; n > chunks*1024*2 {
-			t.Errorf("%d blocks for two passes of %d", n, chunks*1024)
+		if n := srv.Stats().BlocksSent; n > chunks*1024*2*102/100 {
+			t.Errorf("%d blocks for two passes of %d and the late client's losses", n, chunks*1024)
 		}
 	})
 }

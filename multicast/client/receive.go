@@ -128,7 +128,7 @@ func (r *Reception) store(now time.Time, f *fill, n int, data []byte) {
 	copy(f.data[n*wire.BlockBytes:], data)
 	f.missing.Remove(n)
 	f.left--
-	r.lastUsefulAt, r.stallFrom, r.stalls = now, now, 0
+	r.stallFrom, r.stalls = now, 0
 	switch {
 	case f.left == 0:
 		r.complete(now, f)

@@ -134,15 +134,14 @@ type Reception struct {
 	out    int // chunks the sink is done with
 	idle   [][]byte
 
-	lastBlockAt  time.Time     // any block
-	lastUsefulAt time.Time     // a block we lacked
-	gap          time.Duration // usual time between batches of blocks
-	stalls       int           // in a row
-	stallFrom    time.Time     // the later of the last useful block and the last stall
-	silentFrom   time.Time     // since when the server is silent though asked
-	rejoinAt     time.Time
-	crowdAt      time.Time // when another client was last heard
-	refillAt     time.Time
+	lastBlockAt time.Time     // any block
+	gap         time.Duration // usual time between batches of blocks
+	stalls      int           // in a row
+	stallFrom   time.Time     // the later of the last useful block and the last stall
+	silentFrom  time.Time     // since when the server is silent though asked
+	rejoinAt    time.Time
+	crowdAt     time.Time // when another client was last heard
+	refillAt    time.Time
 
 	beat    heartbeat
 	stats   wire.Stats
@@ -264,7 +263,7 @@ func (r *Reception) begin(now time.Time, fileBytes int64) {
 	}
 	r.geo, r.joined = geo, true
 	r.done, r.taken = newChunkSet(geo.Chunks()), newChunkSet(geo.Chunks())
-	r.lastBlockAt, r.lastUsefulAt, r.stallFrom, r.silentFrom = now, now, now, now
+	r.lastBlockAt, r.stallFrom, r.silentFrom = now, now, now
 	r.rejoinAt = now.Add(rejoinAfter)
 	// Others may already be on their way: listen a moment before asking.
 	r.refillAt = now.Add(time.Duration(r.cfg.Rand.Int64N(int64(crowdJitterMax))))
