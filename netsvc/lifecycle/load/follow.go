@@ -330,7 +330,38 @@ func (f *follower) finish(ctx context.Context) error {
 		job.Finished = time.Now().UTC().Truncate(time.Millisecond)
 		return registry.Put(tx, job)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return f.forgetOld(ctx)
+}
+
+// jobsKeptMax is how many finished jobs are kept for people to look at.
+const jobsKeptMax = 1000
+
+// forgetOld deletes the oldest finished jobs beyond jobsKeptMax, each in a
+// transaction of its own: one may hold thousands of rows.
+func (m *Manager) forgetOld(ctx context.Context) error {
+	var finished []*registry.LoadJob
+	for _, job := range m.reg.Snapshot().Jobs() { // sorted by name, and so by time
+		if !job.Finished.IsZero() {
+			finished = append(finished, job)
+		}
+	}
+	for _, job := range finished[:max(len(finished)-jobsKeptMax, 0)] {
+		_, err := m.reg.Update(ctx, func(tx *registry.Tx) error {
+			for _, node := range job.Nodes {
+				if err := registry.Delete[registry.LoadNode](tx, registry.LoadNodeKey(job.ID, node)); err != nil {
+					return err
+				}
+			}
+			return registry.Delete[registry.LoadJob](tx, job.ID)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // catchUp judges the open nodes by what they are now, after the log was not

@@ -437,6 +437,33 @@ func TestDeletedNode(t *testing.T) {
 	})
 }
 
+// TestOldJobsAreForgotten: finished jobs do not pile up; open ones are kept
+// whatever their age.
+func TestOldJobsAreForgotten(t *testing.T) {
+	run(t, 1, func(l *lab) {
+		const kept = 1000
+		l.Update(func(tx *registry.Tx) error {
+			for i := range kept + 5 {
+				job := &registry.LoadJob{ID: fmt.Sprintf("load-0%04d", i), Nodes: []string{"pc0"}, Finished: time.Now()}
+				if i == 1 {
+					job.Finished = time.Time{}
+				}
+				row := &registry.LoadNode{Job: job.ID, Node: "pc0", Result: registry.LoadDone}
+				if err := errors.Join(registry.Put(tx, job), registry.Put(tx, row)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		l.want(l.load(load.Request{Nodes: []string{"pc0"}}).ID, "pc0 done RELOADDONEV2 1")
+		synctest.Wait()
+		s := l.Reg.Snapshot()
+		if n := len(s.Jobs()); n != kept+1 || s.Job("load-00000") != nil || s.Job("load-00001") == nil || s.LoadNode("load-00000", "pc0") != nil {
+			t.Errorf("%d jobs, oldest %v, open %v", n, s.Job("load-00000"), s.Job("load-00001"))
+		}
+	})
+}
+
 func TestManyNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
