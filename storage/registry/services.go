@@ -111,8 +111,9 @@ type Queue struct {
 // Delay is a link that a delay node emulates between two of its ports.
 type Delay struct {
 	Link      string     `json:"link"`
-	Ports     [2]string  `json:"ports"`  // names of interfaces
-	VNodes    [2]string  `json:"vnodes"` // at the ends
+	Ports     [2]string  `json:"ports"`                  // names of interfaces
+	Units     [2]int     `json:"virtual_ports,omitzero"` // units of virtual ones on them; 0: none
+	VNodes    [2]string  `json:"vnodes"`                 // at the ends
 	Shaping   [2]Shaping `json:"shaping"`
 	Queues    [2]Queue   `json:"queues"`
 	NoShaping int        `json:"no_shaping,omitzero"`
@@ -122,7 +123,8 @@ type Delay struct {
 type LinkDelay struct {
 	Link    string     `json:"link"`
 	Port    string     `json:"port"`
-	Type    string     `json:"type"` // simplex or duplex
+	Unit    int        `json:"virtual_port,omitzero"` // of a virtual one on it; 0: none
+	Type    string     `json:"type"`                  // simplex or duplex
 	VNode   string     `json:"vnode"`
 	IP      netip.Addr `json:"ip,omitzero"`
 	Mask    netip.Addr `json:"mask,omitzero"`

@@ -99,11 +99,14 @@ type Node struct {
 	SSHDPort   int               `json:"sshd_port,omitzero"`
 	// Subbosses names the node that serves this one in the appliance's
 	// place, by service: "tftp", "dhcp", "frisbee".
-	Subbosses  map[string]string `json:"subbosses,omitzero"`
-	NTP        []NTPServer       `json:"ntp,omitzero"` // empty: ntp1 of the site's domain
-	Console    Console           `json:"console,omitzero"`
-	Delays     []Delay           `json:"delays,omitzero"`
-	LinkDelays []LinkDelay       `json:"link_delays,omitzero"`
+	Subbosses map[string]string `json:"subbosses,omitzero"`
+	// ServiceAttrs configure what a subboss itself serves, by service and
+	// name: frisbee, interface.
+	ServiceAttrs map[string]map[string]string `json:"service_attributes,omitzero"`
+	NTP          []NTPServer                  `json:"ntp,omitzero"` // empty: ntp1 of the site's domain
+	Console      Console                      `json:"console,omitzero"`
+	Delays       []Delay                      `json:"delays,omitzero"`
+	LinkDelays   []LinkDelay                  `json:"link_delays,omitzero"`
 	// WideAreaKey identifies a node that has no fixed address (PRIVKEY).
 	WideAreaKey string `json:"widearea_key,omitzero"`
 	// BootPath overrides the boot file of DHCP; NextBootPath once.
