@@ -120,3 +120,18 @@ func runTipTunnels(c *call) {
 		}
 	}
 }
+
+// runPNetNodeAttrs lists the SIM cards of the experiment's phones.
+func runPNetNodeAttrs(c *call) {
+	for _, id := range c.snap.Members(c.who.res.Experiment) {
+		node := c.snap.Node(id)
+		if node == nil {
+			continue
+		}
+		for _, key := range []string{"sim_imsi", "sim_sequence_number"} {
+			if value, ok := node.Attributes[key]; ok {
+				c.str("NODE_ID=", id, " KEY=", key, " VALUE=", value, "\n")
+			}
+		}
+	}
+}

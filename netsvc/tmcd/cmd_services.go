@@ -2,10 +2,16 @@ package tmcd
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strconv"
 
 	"hyzer/storage/registry"
 )
+
+// roleSubboss is the role of a reserved node that serves others in the
+// appliance's place.
+const roleSubboss = "subboss"
 
 // runNTPInfo names time sources, and the drift the node reported last.
 func runNTPInfo(c *call) {
@@ -31,9 +37,28 @@ func runServiceInfo(c *call) {
 		" FRISBEE=", cmp.Or(sub["frisbee"], "boss"), " PUBSUB=", cmp.Or(sub["pubsub"], "boss"), "\n")
 }
 
+// runSubbossInfo gives a subboss the attributes of the services that it is to
+// run, and how often frisbee clients shall report to it.
+func runSubbossInfo(c *call) {
+	if c.who.res == nil || c.who.res.Role != roleSubboss {
+		return
+	}
+	for _, service := range slices.Sorted(maps.Keys(c.who.node.ServiceAttrs)) {
+		attrs := c.who.node.ServiceAttrs[service]
+		c.str(service)
+		for _, key := range slices.Sorted(maps.Keys(attrs)) {
+			c.str(" ", key, `="`, attrs[key], `"`)
+		}
+		if service == "frisbee" {
+			c.str(` clientreport="`, number(c.snap.Site().Vars[siteVarLoadBeat]), `"`)
+		}
+		c.str("\n")
+	}
+}
+
 // runDHCPDConf gives a subboss the machines that it serves by DHCP.
 func runDHCPDConf(c *call) {
-	if c.who.res == nil || c.who.res.Role != "subboss" {
+	if c.who.res == nil || c.who.res.Role != roleSubboss {
 		return
 	}
 	for _, node := range c.snap.Nodes() {

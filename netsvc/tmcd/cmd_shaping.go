@@ -24,10 +24,18 @@ func runDelay(c *call) {
 	}
 }
 
-// delayMAC is the address of the port at one end.
-func (c *call) delayMAC(d *registry.Delay, end int) string { return c.portMAC(d.Ports[end]) }
+// delayMAC is the address at one end.
+func (c *call) delayMAC(d *registry.Delay, end int) string {
+	return c.shapedMAC(d.Ports[end], d.Units[end])
+}
 
-func (c *call) portMAC(name string) string {
+// shapedMAC is a port's address, or that of the virtual port on it.
+func (c *call) shapedMAC(name string, unit int) string {
+	for i := range c.who.phys.Virtual {
+		if p := &c.who.phys.Virtual[i]; unit != 0 && p.Unit == unit {
+			return p.MAC.Hex()
+		}
+	}
 	for i := range c.who.node.Interfaces {
 		if p := &c.who.node.Interfaces[i]; p.Name == name {
 			return p.MAC.Hex()
@@ -63,7 +71,7 @@ func (c *call) queue(q *registry.Queue, suffix string) {
 func runLinkDelay(c *call) {
 	for i := range c.who.node.LinkDelays {
 		d := &c.who.node.LinkDelays[i]
-		c.str("LINKDELAY IFACE=", c.portMAC(d.Port), " TYPE=", d.Type, " LINKNAME=", d.Link, " VNODE=", d.VNode,
+		c.str("LINKDELAY IFACE=", c.shapedMAC(d.Port, d.Unit), " TYPE=", d.Type, " LINKNAME=", d.Link, " VNODE=", d.VNode,
 			" INET=", addr(d.IP), " MASK=", addr(d.Mask))
 		c.pipe(&d.Shaping, "", "")
 		c.pipe(&d.Return, "R", "")

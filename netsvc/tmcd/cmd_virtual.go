@@ -11,6 +11,7 @@ const (
 	virtAlias = "alias"
 	virtLoop  = "loop"
 	virtVeth  = "veth"
+	virtPlain = "veth-ne" // veth without encapsulation
 	virtVLAN  = "vlan"
 )
 
@@ -28,7 +29,7 @@ func (c *call) virtualLines() {
 			aliases = append(aliases, p)
 		case c.who.asVNode:
 			c.plainLine(p)
-		case c.v(27) || c.v(10) && p.Type == virtVeth:
+		case c.v(27) || c.v(10) && isVeth(p):
 			c.virtualLine(p)
 		}
 	}
@@ -56,7 +57,7 @@ func (c *call) virtualLine(p *registry.VirtInterface) {
 		c.str(" RTABID=", strconv.Itoa(p.RouteTab))
 	}
 	if c.v(15) {
-		c.str(" ENCAPSULATE=", zeroOne(kind == virtVeth))
+		c.str(" ENCAPSULATE=", zeroOne(p.Type == virtVeth))
 	}
 	if c.v(17) {
 		c.str(" LAN=", c.lanName(p.LanIndex))
@@ -70,13 +71,15 @@ func (c *call) virtualLine(p *registry.VirtInterface) {
 	c.str("\n")
 }
 
+func isVeth(p *registry.VirtInterface) bool { return p.Type == virtVeth || p.Type == virtPlain }
+
 // virtualKind is the type and tag as clients see them: a vlan with no port
 // below it never leaves the host, and is a loop.
 func (c *call) virtualKind(p *registry.VirtInterface) (kind string, tag int) {
 	switch {
 	case p.Type == virtVLAN && p.Parent == "":
 		return virtLoop, p.LanIndex
-	case p.Type == virtVeth:
+	case isVeth(p):
 		return virtVeth, p.LanIndex
 	case p.Type == virtVLAN:
 		return virtVLAN, c.vlanTag(p)

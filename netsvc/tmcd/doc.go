@@ -18,8 +18,7 @@
 // records for them: manifest bridges sfshostid nseconfigs tunnels subnodelist
 // plabconfig subconfig emulabconfig eplabconfig rootpswd topomap traceinfo ltmap
 // ltpmap elvindport plabeventkeys motelog tmcctest tpmblob tpmpubkey tpmdummy
-// securestate quoteprep imagekey arpinfo hwcollect tiplineinfo pnetnodeattrs
-// subbossinfo publicaddrinfo attenuatorlist attenuator. That is also what the C
+// securestate quoteprep imagekey arpinfo hwcollect tiplineinfo publicaddrinfo attenuatorlist attenuator. That is also what the C
 // server answers where nothing is configured for them. The federation's geni_
 // commands answer client_id, control_mac, version and commands.
 //

@@ -55,10 +55,11 @@ func latin1(s string) string {
 // deviations are exchanges in which this server differs from the C one on
 // purpose, or in which the recording cannot be reached from the given rows.
 var deviations = map[string]struct{ reply, why string }{
-	"double-space":     {"ALLOCATED=testproj/exp1 NICKNAME=nodea\n", "C drops requests with an empty word; accepting them is asked for"},
-	"booterrno":        {"", "C takes `booterrno -- -1` for a bad argument; here it is -1"},
-	"bootlog-100k-raw": {"", "C leaves what is over 32768 bytes unread; here all is stored"},
-	"readycount-pc5":   {"READY=0 TOTAL=2\n", "recorded with the nodes of a second site"},
+	"double-space":      {"ALLOCATED=testproj/exp1 NICKNAME=nodea\n", "C drops requests with an empty word; accepting them is asked for"},
+	"booterrno":         {"", "C takes `booterrno -- -1` for a bad argument; here it is -1"},
+	"bootlog-100k-raw":  {"", "C leaves what is over 32768 bytes unread; here all is stored"},
+	"pnetnodeattrs-pc5": {"", "recorded with stray memory in the reply"},
+	"readycount-pc5":    {"READY=0 TOTAL=2\n", "recorded with the nodes of a second site"},
 }
 
 // fakeStates stands for the state machine.
@@ -221,8 +222,8 @@ func TestGoldenExchanges(t *testing.T) {
 	}
 	t.Logf("%d of %d exchanges match, %d deviate on purpose, %d are of commands not yet answered (%d of them match all the same): %v",
 		matched, len(exchanges), deviating, total, empty, notYet)
-	if matched < 987 || empty < 211 {
-		t.Errorf("%d and %d exchanges match, there have been 987 and 211", matched, empty)
+	if matched < 1004 || empty < 202 {
+		t.Errorf("%d and %d exchanges match, there have been 1004 and 202", matched, empty)
 	}
 	if matched+deviating+total != len(exchanges) && !t.Failed() {
 		t.Error("exchanges are missing from the count")

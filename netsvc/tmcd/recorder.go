@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -72,7 +73,10 @@ func (r *Recorder) runtime(ctx context.Context, node string, change func(*regist
 		if !found {
 			run = &registry.Runtime{Node: node}
 		}
-		change(run)
+		before := *run
+		if change(run); found && reflect.DeepEqual(before, *run) {
+			return nil // said before: there is nothing to write
+		}
 		return registry.Put(tx, run)
 	})
 	return err

@@ -11,6 +11,7 @@ func (m *mapper) experimentRecords() {
 	lans := byExperiment(m.t.rows["virt_lans"])
 	indexes := byExperiment(m.t.rows["virt_lan_lans"])
 	vlans := byExperiment(m.t.rows["vlans"])
+	tags := byExperiment(m.t.rows["reserved_vlantags"])
 	routes := byExperiment(m.t.rows["virt_routes"])
 	for _, row := range m.t.rows["experiments"] {
 		eid, ok := m.named("experiments", row, "eid")
@@ -27,6 +28,11 @@ func (m *mapper) experimentRecords() {
 		for _, v := range vlans[e.Key()] {
 			e.VLANs = append(e.VLANs, registry.VLAN{ID: v.int("id"), Lan: v.get("virtual"), Tag: v.int("tag")})
 		}
+		for _, v := range tags[e.Key()] { // of links that have no VLAN of their own
+			if !slices.ContainsFunc(e.VLANs, func(o registry.VLAN) bool { return o.ID == v.int("lanid") && o.Tag != 0 }) {
+				e.VLANs = append(e.VLANs, registry.VLAN{ID: v.int("lanid"), Lan: v.get("vname"), Tag: v.int("tag")})
+			}
+		}
 		for _, r := range routes[e.Key()] {
 			e.Routes = append(e.Routes, registry.Route{
 				VNode: r.get("vname"), Src: r.addr("src"), Dest: r.addr("dst"), DestType: r.get("dst_type"),
@@ -36,7 +42,7 @@ func (m *mapper) experimentRecords() {
 		m.experiments[e.Key()] = true
 		m.out.Experiments = append(m.out.Experiments, e)
 	}
-	for _, table := range []string{"virt_lans", "virt_lan_lans", "vlans", "virt_routes"} {
+	for _, table := range []string{"virt_lans", "virt_lan_lans", "vlans", "reserved_vlantags", "virt_routes"} {
 		for _, row := range m.t.rows[table] {
 			if key := row.get("pid") + "/" + row.get("eid"); !m.experiments[key] {
 				m.drop(table, row, "no experiment %q", key)

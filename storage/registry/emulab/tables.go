@@ -62,6 +62,8 @@ func primaryKeys() map[string][]string {
 		"port_registration":          {"pid", "eid", "service"},
 		"node_hostkeys":              {"node_id"},
 		"tiplines":                   {"tipname"},
+		"subboss_attributes":         {"subboss_id", "service", "attrkey"},
+		"reserved_vlantags":          {"lanid", "tag"},
 		"ntpinfo":                    {"node_id", "ip", "type"},
 		"delays":                     {"node_id", "pipe0", "pipe1"},
 		"linkdelays":                 {"node_id", "vlan", "vnode"},

@@ -88,7 +88,7 @@ func (m *mapper) shapingDetails() {
 		d := registry.Delay{Link: row.get("vname"), NoShaping: row.int("noshaping")}
 		for i := range 2 {
 			end := strconv.Itoa(i)
-			d.Ports[i], d.VNodes[i] = row.get("iface"+end), row.get("vnode"+end)
+			d.Ports[i], d.Units[i], d.VNodes[i] = row.get("iface"+end), row.int("viface_unit"+end), row.get("vnode"+end)
 			d.Shaping[i] = shaping(row, "", end)
 			d.Queues[i] = queue(row, "q"+end)
 		}
@@ -96,13 +96,28 @@ func (m *mapper) shapingDetails() {
 	})
 	m.perNode("linkdelays", func(n *registry.Node, row *record) {
 		n.LinkDelays = append(n.LinkDelays, registry.LinkDelay{
-			Link: row.get("vlan"), Port: row.get("iface"), Type: row.get("type"), VNode: row.get("vnode"),
+			Link: row.get("vlan"), Port: row.get("iface"), Unit: row.int("viface_unit"), Type: row.get("type"), VNode: row.get("vnode"),
 			IP: row.addr("ip"), Mask: row.addr("netmask"), Shaping: shaping(row, "", ""), Return: shaping(row, "r", ""), Queue: queue(row, "q"),
 		})
 	})
 	m.perNode("ntpinfo", func(n *registry.Node, row *record) {
 		n.NTP = append(n.NTP, registry.NTPServer{Address: row.get("ip"), Type: row.get("type")})
 	})
+	for _, row := range m.t.rows["subboss_attributes"] {
+		n := m.nodes[row.get("subboss_id")]
+		if n == nil {
+			m.drop("subboss_attributes", row, "no node %q", row.get("subboss_id"))
+			continue
+		}
+		service := row.get("service")
+		if n.ServiceAttrs == nil {
+			n.ServiceAttrs = map[string]map[string]string{}
+		}
+		if n.ServiceAttrs[service] == nil {
+			n.ServiceAttrs[service] = map[string]string{}
+		}
+		n.ServiceAttrs[service][row.get("attrkey")] = row.get("attrvalue")
+	}
 	m.perNode("tiplines", func(n *registry.Node, row *record) {
 		n.Console = registry.Console{Server: row.get("server"), Port: row.int("portnum"), KeyLen: row.int("keylen"), Key: row.get("keydata")}
 	})
