@@ -18,11 +18,12 @@ func newGate() *gate {
 	return &gate{conns: map[net.Conn]netip.Addr{}, byAddr: map[netip.Addr]int{}}
 }
 
-// enter admits a connection, or says no.
-func (g *gate) enter(conn net.Conn, from netip.Addr) bool {
+// enter admits a connection, or says no. The appliance itself (mayRedirect)
+// asks for many nodes and is not limited.
+func (g *gate) enter(conn net.Conn, from netip.Addr, own bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.byAddr[from] >= connectionsPerAddrMax {
+	if g.closed || !own && g.byAddr[from] >= connectionsPerAddrMax {
 		return false
 	}
 	g.conns[conn] = from

@@ -29,7 +29,7 @@ const (
 	servicesMax           = 256  // ports that one node can register
 	connectionsMax        = 2048 // all clients; more wait in the listen queue
 	logsMax               = 64   // boot logs being stored; more wait for a place
-	connectionsPerAddrMax = 32   // one address; a host of VMs asks for all of them
+	connectionsPerAddrMax = 256  // one address; a host of many virtual nodes asks for all of them
 	datagramsInFlightMax  = 256  // requests with effects still being made durable
 )
 

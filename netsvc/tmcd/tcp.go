@@ -47,7 +47,7 @@ func pause(ctx context.Context, d time.Duration) {
 // back at the end.
 func (s *Server) accepted(conn net.Conn) {
 	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-	if !s.gate.enter(conn, from) {
+	if !s.gate.enter(conn, from, mayRedirect(s.cfg.Snapshot(), from)) {
 		s.counts.Refused.Add(1)
 		abort(conn)
 		<-s.conns
