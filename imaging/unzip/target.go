@@ -141,6 +141,7 @@ func (t *FileTarget) startFlush(offset, size int64) {
 
 // Finish extends a file to size and fsyncs.
 func (t *FileTarget) Finish(size int64) error {
+	t.fresh = false // for what is restored over this
 	if !t.device {
 		info, err := t.f.Stat()
 		if err != nil {

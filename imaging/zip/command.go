@@ -118,6 +118,9 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.opts.Bare && c.opts.Slice > 0 {
 		return false, errors.New("option -s is not for a bare file system")
 	}
+	if c.opts.MaxSectors > 0 && c.opts.Slice > 0 {
+		return false, errors.New("option -c is not for a partition")
+	}
 	if c.opts.FullPercent > 0 && c.base == "" {
 		return false, errors.New("option -P needs -H")
 	}

@@ -3,6 +3,7 @@ package zip
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"hyzer/imaging/freemap"
@@ -102,8 +103,16 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 		return l.bare(src, opts)
 	}
 	table, err := readTable(src, l.Sectors)
-	if err != nil {
+	boot := bootSector(src)
+	switch {
+	case err != nil && boot && opts.Slice == 0:
+		return l.bare(src, opts) // what looked like a table is boot code
+	case err != nil:
 		return nil, err
+	case table != nil && table.Scheme == "MBR" && boot && opts.Slice == 0:
+		l.Scheme = "raw"
+		l.Warnings = append(l.Warnings, "source begins with both a file system and a partition table, all of it is kept")
+		return nil, nil
 	}
 	if table == nil && opts.Slice > 0 {
 		return nil, errors.New("no GPT or MBR partition table found to take a partition from")
@@ -117,6 +126,13 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 		return l.slice(src, table, opts)
 	}
 	return l.disk(src, table, opts)
+}
+
+// bootSector tells whether the first sector is that of a file system.
+func bootSector(src io.ReaderAt) bool {
+	return slices.ContainsFunc(probes(), func(p probe) bool {
+		return (p.family == "fat" || p.family == "ntfs") && p.is(src)
+	})
 }
 
 // readTable returns nil if there is no partition table.

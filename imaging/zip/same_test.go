@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -119,4 +120,36 @@ func imageRanges(t *testing.T, image []byte) (list []freemap.Range, last uint64)
 		last = h.Last
 	}
 	return list, last
+}
+
+// TestTwoHeads keeps everything of a disk that could be read in two ways, and
+// is not misled by boot code that looks like a broken table.
+func TestTwoHeads(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		entries  [][3]uint32 // type, start, sectors
+		scheme   string
+		warnings int
+	}{
+		{"sound table", [][3]uint32{{0x83, 2048, 4096}}, "raw", 1},
+		{"overlapping table", [][3]uint32{{0x83, 2048, 4096}, {0x83, 2049, 100}}, "bare", 0},
+		{"no table", nil, "bare", 0},
+	} {
+		img := golden(t, "fat16.img.gz")
+		clear(img[446:510])
+		for i, e := range c.entries {
+			p := img[446+16*i:]
+			p[4] = byte(e[0])
+			binary.LittleEndian.PutUint32(p[8:], e[1])
+			binary.LittleEndian.PutUint32(p[12:], e[2])
+		}
+		l, err := zip.Analyze(source(img), zip.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Scheme != c.scheme || len(l.Warnings) != c.warnings {
+			t.Errorf("%s: %s %q, want %s", c.name, l.Scheme, l.Warnings, c.scheme)
+		}
+	}
 }
