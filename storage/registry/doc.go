@@ -12,6 +12,9 @@
 // address is one node, references lead to records that exist. Update returns
 // when the change is durable and visible in Snapshot.
 //
+// A record that others refer to cannot be deleted. A node takes its records
+// with it, but not its state log, which ends in an entry that says so.
+//
 // Field meanings follow the shared specs, page data-model. Every netsvc
 // package reads snapshots; netsvc/lifecycle and netsvc/control write.
 package registry

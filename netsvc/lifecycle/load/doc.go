@@ -8,6 +8,10 @@
 // open job where its records say it is, waiting from the revision that the
 // attempt began at.
 //
+// What a node says counts from the moment it has gone down for its attempt:
+// before that it speaks of its former life, or of the load that this one
+// replaced.
+//
 // A node ends early, without a retry, when its loaded system fails to boot; it
 // is tried once more when the load itself fails or takes too long.
 package load

@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sort"
 	"sync"
 	"time"
@@ -12,9 +11,6 @@ import (
 	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
-
-// attemptsMax is how often a load is tried on one node.
-const attemptsMax = 2
 
 // follower takes one job to its end. All it knows is in the job's records; what
 // it keeps in memory is a copy of its open rows.
@@ -154,126 +150,6 @@ func (f *follower) next(ctx context.Context, watcher *registry.LogWatcher) ([]re
 	return entries, err
 }
 
-// step follows one node by one entry of its log.
-func (f *follower) step(ctx context.Context, row *registry.LoadNode, e registry.StateLogEntry) error {
-	state := states.State(e.To)
-	f.follows(row, e)
-	switch {
-	case e.Ended != "":
-		return f.failed(ctx, row, registry.LoadFailed, e, e.Ended+": "+e.Note)
-	case e.ModeChange || !f.begun[row.Node]:
-		return nil
-	case row.Result == registry.LoadWaiting && (e.To == "RELOADDONE" || e.To == "RELOADDONEV2"):
-		return f.loaded(ctx, row, e)
-	case row.Result == registry.LoadWaiting && states.DefaultFailSet().Has(state):
-		return f.failed(ctx, row, registry.LoadFailed, e, "the load failed")
-	case row.Result == registry.LoadLoaded && state == states.StateISUP:
-		return f.end(ctx, row, registry.LoadDone, e, "")
-	case row.Result == registry.LoadLoaded && states.DefaultFailSet().Has(state):
-		// The image is what was asked for and it does not boot: loading it
-		// again would not help.
-		return f.end(ctx, row, registry.LoadFailed, e, "loaded, but the system did not boot")
-	}
-	return nil
-}
-
-// follows notes that a node has gone down since its attempt began: until then
-// what it says is about its former life, be it a failure or an older load.
-func (f *follower) follows(row *registry.LoadNode, e registry.StateLogEntry) {
-	switch states.State(e.To) {
-	case states.StateShutdown, states.StateRebooting, states.StatePowerOff, states.StatePXEWakeup,
-		states.StatePXEBooting, states.StateGPXEBooting, states.StateBooting:
-		if e.Ended == "" {
-			f.begun[row.Node] = true
-		}
-	}
-}
-
-func (f *follower) loaded(ctx context.Context, row *registry.LoadNode, e registry.StateLogEntry) error {
-	row.Loaded = e.At
-	free, err := f.isFree(ctx, row.Node)
-	if err != nil {
-		return err
-	}
-	if free || !f.job.WaitBoot { // a free node waits in its boot loader
-		return f.end(ctx, row, registry.LoadDone, e, "")
-	}
-	row.Result, row.Deadline = registry.LoadLoaded, e.At.Add(bootTimeBase)
-	return f.save(ctx, row)
-}
-
-// isFree asks the store: the log may run ahead of the snapshot.
-func (f *follower) isFree(ctx context.Context, node string) (free bool, err error) {
-	err = f.reg.Read(ctx, func(tx *registry.Tx) error {
-		held, err := registry.Lookup[registry.Reservation](tx, node)
-		free = held == nil
-		return err
-	})
-	return free, err
-}
-
-// failed tries a node's load once more before it is given up.
-func (f *follower) failed(ctx context.Context, row *registry.LoadNode, result string, e registry.StateLogEntry, reason string) error {
-	if row.Result == registry.LoadLoaded {
-		return f.end(ctx, row, result, e, "loaded, but "+reason)
-	}
-	if row.Attempt >= attemptsMax {
-		return f.end(ctx, row, result, e, fmt.Sprintf("%s (%d attempts)", reason, row.Attempt))
-	}
-	images, err := resolveImages(f.reg.Snapshot(), f.job.Images)
-	if err == nil {
-		err = f.replan(ctx, row, images)
-	}
-	switch {
-	case errors.Is(err, errNotOpen):
-		delete(f.open, row.Node)
-		return nil
-	case errors.Is(err, registry.ErrNotFound), errors.Is(err, registry.ErrInvalid), errors.Is(err, errNoLoader):
-		return f.end(ctx, row, registry.LoadFailed, e, reason+"; cannot be tried again: "+err.Error())
-	case err != nil:
-		return err
-	}
-	f.log.Warn("load is tried again", "node", row.Node, "job", f.job.ID, "reason", reason, "state", e.To)
-	f.start(ctx, row.Node)
-	return nil
-}
-
-// errNotOpen ends the part of a job that others ended: cancelled, replaced.
-var errNotOpen = errors.New("the node's load was ended")
-
-// replan tells the node to load once more and begins its next attempt.
-func (f *follower) replan(ctx context.Context, row *registry.LoadNode, images []planned) error {
-	snapshot := f.reg.Snapshot()
-	next := *row
-	next.Attempt++
-	next.Deadline = time.Now().UTC().Add(loadTime(images))
-	_, err := f.reg.Update(ctx, func(tx *registry.Tx) error {
-		if stored, err := registry.Lookup[registry.LoadNode](tx, registry.LoadNodeKey(row.Job, row.Node)); err != nil {
-			return err
-		} else if stored == nil || !stored.Open() {
-			return errNotOpen
-		}
-		next.After = tx.Revision()
-		req := Request{Images: f.job.Images}
-		if old, err := registry.Lookup[registry.NodeLoad](tx, row.Node); err != nil {
-			return err
-		} else if old != nil && len(old.Images) > 0 {
-			req.Prepare, req.ZeroFree = old.Images[0].Prepare, old.Images[0].MustWipe
-		}
-		load, err := planNode(tx, snapshot, f.runner, row.Node, f.job, req, images)
-		if err != nil {
-			return err
-		}
-		next.Life = load.Life
-		return registry.Put(tx, &next)
-	})
-	if err == nil {
-		*row = next
-		delete(f.begun, row.Node)
-	}
-	return err
-}
-
 // expire ends or retries nodes whose time is over.
 func (f *follower) expire(ctx context.Context) error {
 	now := time.Now()
@@ -293,70 +169,6 @@ func (f *follower) expire(ctx context.Context) error {
 		} else {
 			err = f.failed(ctx, row, registry.LoadTimedOut, last, "the load took too long")
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f *follower) end(ctx context.Context, row *registry.LoadNode, result string, e registry.StateLogEntry, reason string) error {
-	row.Result, row.State, row.Errno, row.Reason, row.Ended = result, e.To, e.Errno, reason, e.At
-	delete(f.open, row.Node)
-	return f.save(ctx, row)
-}
-
-// save writes a row unless it was ended by others (cancelled, replaced).
-func (f *follower) save(ctx context.Context, row *registry.LoadNode) error {
-	_, err := f.reg.Update(ctx, func(tx *registry.Tx) error {
-		stored, err := registry.Get[registry.LoadNode](tx, registry.LoadNodeKey(row.Job, row.Node))
-		if err != nil {
-			return err
-		}
-		if !stored.Open() {
-			return nil
-		}
-		return registry.Put(tx, row)
-	})
-	return err
-}
-
-func (f *follower) finish(ctx context.Context) error {
-	_, err := f.reg.Update(ctx, func(tx *registry.Tx) error {
-		job, err := registry.Get[registry.LoadJob](tx, f.job.ID)
-		if err != nil || !job.Finished.IsZero() {
-			return err
-		}
-		job.Finished = time.Now().UTC().Truncate(time.Millisecond)
-		return registry.Put(tx, job)
-	})
-	if err != nil {
-		return err
-	}
-	return f.forgetOld(ctx)
-}
-
-// jobsKeptMax is how many finished jobs are kept for people to look at.
-const jobsKeptMax = 1000
-
-// forgetOld deletes the oldest finished jobs beyond jobsKeptMax, each in a
-// transaction of its own: one may hold thousands of rows.
-func (m *Manager) forgetOld(ctx context.Context) error {
-	var finished []*registry.LoadJob
-	for _, job := range m.reg.Snapshot().Jobs() { // sorted by name, and so by time
-		if !job.Finished.IsZero() {
-			finished = append(finished, job)
-		}
-	}
-	for _, job := range finished[:max(len(finished)-jobsKeptMax, 0)] {
-		_, err := m.reg.Update(ctx, func(tx *registry.Tx) error {
-			for _, node := range job.Nodes {
-				if err := registry.Delete[registry.LoadNode](tx, registry.LoadNodeKey(job.ID, node)); err != nil {
-					return err
-				}
-			}
-			return registry.Delete[registry.LoadJob](tx, job.ID)
-		})
 		if err != nil {
 			return err
 		}

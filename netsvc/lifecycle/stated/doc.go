@@ -11,6 +11,11 @@
 // crash repeats an errand; it never forgets one. Nothing external runs inside a
 // transaction.
 //
+// Reboots and scripts run on one pool of workers, probes on another, each
+// node's in order. An errand that events have overtaken (the node came up by
+// itself) is dropped. When the machine gives a node up, or its power does not
+// come back, the node's log gets an entry that says so, for those who wait.
+//
 // Deadlines live in the node's record and command time-outs in the command's;
 // the timer heap is only a copy, made again at start.
 //
