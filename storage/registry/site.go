@@ -122,18 +122,21 @@ const (
 
 // Interface is one network port of a node.
 type Interface struct {
-	Name      string            `json:"name"` // eth0
-	Role      string            `json:"role"`
-	MAC       MAC               `json:"mac,omitzero"`
-	IP        netip.Addr        `json:"ip,omitzero"`
-	Mask      netip.Addr        `json:"mask,omitzero"` // 255.255.255.0
-	Type      string            `json:"type,omitzero"` // igb, ixgbe ...
-	SpeedMbps int               `json:"speed_mbps,omitzero"`
-	Duplex    string            `json:"duplex,omitzero"`
-	Card      int               `json:"card,omitzero"`
-	Port      int               `json:"port,omitzero"`
-	RouteTab  int               `json:"route_table,omitzero"`
-	Settings  map[string]string `json:"settings,omitzero"`
+	Name      string     `json:"name"` // eth0
+	Role      string     `json:"role"`
+	MAC       MAC        `json:"mac,omitzero"`
+	IP        netip.Addr `json:"ip,omitzero"`
+	Mask      netip.Addr `json:"mask,omitzero"` // 255.255.255.0
+	Type      string     `json:"type,omitzero"` // igb, ixgbe ...
+	SpeedMbps int        `json:"speed_mbps,omitzero"`
+	Duplex    string     `json:"duplex,omitzero"`
+	Card      int        `json:"card,omitzero"`
+	Port      int        `json:"port,omitzero"`
+	RouteTab  int        `json:"route_table,omitzero"`
+	// Autoneg says that this kind of port works only with autonegotiation:
+	// nodes are told speed 0.
+	Autoneg  bool              `json:"force_autonegotiation,omitzero"`
+	Settings map[string]string `json:"settings,omitzero"`
 }
 
 // VirtInterface is an encapsulated or shared port on a host (vinterfaces).
