@@ -143,19 +143,25 @@ func (c *call) loadedImage() (*registry.Image, *registry.ImageVersion) {
 	return nil, nil
 }
 
-// runImageSize takes "[pid/]name[:version]".
+// runImageSize takes "[pid/]name[:version]"; a name alone is the experiment's
+// image or else the site's.
 func runImageSize(c *call) {
-	name := c.arg()
-	if !strings.Contains(name, "/") {
-		name = c.who.expt.Project + "/" + name
+	names := []string{c.arg()}
+	if !strings.Contains(names[0], "/") {
+		names = []string{c.who.expt.Project + "/" + names[0], registry.OpsProject + "/" + names[0]}
 	}
-	ref, err := registry.ParseRef(name)
-	if err != nil {
-		return
-	}
-	if _, v := c.snap.ImageVersion(ref); v != nil && v.LBAHigh != 0 {
-		c.lbaRange(v)
-		c.str("\n")
+	for _, name := range names {
+		ref, err := registry.ParseRef(name)
+		if err != nil {
+			return
+		}
+		if _, v := c.snap.ImageVersion(ref); v != nil {
+			if v.LBAHigh != 0 {
+				c.lbaRange(v)
+				c.str("\n")
+			}
+			return
+		}
 	}
 }
 

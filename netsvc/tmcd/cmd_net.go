@@ -72,6 +72,9 @@ func (c *call) portLine(p *registry.Interface) {
 		line.iface = p.Name
 	}
 	line.mtu = c.mtu(line.speedMbps, member)
+	if p.Autoneg {
+		line.speedMbps = 0
+	}
 	c.writePort(line)
 }
 

@@ -109,6 +109,12 @@ func (m *mapper) ports() {
 		key := row.get("node_id") + " " + row.get("iface")
 		settings[key] = append(settings[key], row)
 	}
+	autoneg := map[string]bool{} // by interface type
+	for _, row := range m.t.rows["interface_capabilities"] {
+		if row.get("capkey") == "autonegotiate" {
+			autoneg[row.get("type")] = row.get("capval") == "force"
+		}
+	}
 	for _, row := range m.t.rows["interfaces"] {
 		n := m.nodes[row.get("node_id")]
 		if n == nil {
@@ -119,7 +125,7 @@ func (m *mapper) ports() {
 			Name: cmp.Or(row.get("iface"), "card"+row.get("card")+"port"+row.get("port")), Role: row.get("role"),
 			MAC: row.mac("mac"), IP: row.addr("ip"), Mask: row.addr("mask"), Type: row.get("interface_type"),
 			SpeedMbps: row.int("current_speed"), Duplex: row.get("duplex"), Card: row.int("card"), Port: row.int("port"),
-			RouteTab: row.int("rtabid"),
+			RouteTab: row.int("rtabid"), Autoneg: autoneg[row.get("interface_type")],
 		}
 		if slices.ContainsFunc(n.Interfaces, func(o registry.Interface) bool { return o.Name == p.Name }) {
 			m.drop("interfaces", row, "%s has two interfaces %s", n.ID, p.Name)
