@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 
 	"hyzer/netsvc/control"
 	"hyzer/netsvc/lifecycle/states"
@@ -27,13 +29,13 @@ func reboot(e *env, args []string) error {
 }
 
 func power(e *env, args []string) error {
-	rest, err := e.simple("power", args)
+	rest, err := e.simple("power", args, 2, -1, "on, off or cycle, and nodes")
 	if err != nil {
 		return err
 	}
 	kinds := map[string]states.CommandKind{"on": states.CommandPowerOn, "off": states.CommandPowerOff, "cycle": states.CommandPowerCycle}
-	if len(rest) == 0 || kinds[rest[0]] == "" {
-		return badUsage("want on, off or cycle")
+	if kinds[rest[0]] == "" {
+		return badUsage("power %q: want on, off or cycle", rest[0])
 	}
 	return command(e, control.CommandRequest{Nodes: list(rest[1:]), Kind: string(kinds[rest[0]]), Force: int(states.ForceAny)})
 }
@@ -81,6 +83,9 @@ func selectOS(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *once && *temp {
+		return badUsage("--once and --temp are two ways; want one")
+	}
 	req := control.SelectRequest{Slot: "def", Cmdline: *cmdline, Clear: *clearIt}
 	if *once {
 		req.Slot = "next"
@@ -99,5 +104,21 @@ func selectOS(e *env, args []string) error {
 	if req.Nodes = list(rest); len(req.Nodes) == 0 {
 		return badUsage("want nodes")
 	}
-	return e.client.Call(e.ctx, "POST", "/v1/select", req, nil)
+	if err := e.client.Call(e.ctx, "POST", "/v1/select", req, nil); err != nil {
+		return err
+	}
+	if e.json {
+		return e.printJSON(req)
+	}
+	e.printf("%s\n", selected(req))
+	return nil
+}
+
+func selected(req control.SelectRequest) string {
+	slot := map[string]string{"def": "default", "temp": "temporary", "next": "next"}[req.Slot]
+	nodes := strings.Join(req.Nodes, ", ")
+	if req.Clear {
+		return fmt.Sprintf("%s: no %s system", nodes, slot)
+	}
+	return fmt.Sprintf("%s: %s system is %s", nodes, slot, req.OS)
 }

@@ -9,20 +9,18 @@ import (
 )
 
 func image(e *env, args []string) error {
-	if len(args) == 0 {
-		return badUsage("want list or add")
-	}
-	switch args[0] {
+	verb, args := splitVerb(args)
+	switch verb {
 	case "list":
-		return imageList(e, args[1:])
+		return imageList(e, args)
 	case "add":
-		return imageAdd(e, args[1:])
+		return imageAdd(e, args)
 	}
-	return badUsage("image %q: want list or add", args[0])
+	return subverb(e, "image", verb, args, "list or add")
 }
 
 func imageList(e *env, args []string) error {
-	if _, err := e.simple("image list", args); err != nil {
+	if err := e.bare("image list", args); err != nil {
 		return err
 	}
 	var images []registry.Image

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -23,8 +25,14 @@ func load(e *env, args []string) error {
 	if len(rest) == 0 {
 		return badUsage("want an image and nodes")
 	}
+	if *zero < 0 || *zero > 2 {
+		return badUsage("--zero %d: want 0, 1 or 2", *zero)
+	}
 	switch rest[0] {
 	case "list":
+		if len(rest) != 1 {
+			return badUsage("want no arguments")
+		}
 		return loadList(e)
 	case "show", "follow", "cancel":
 		if len(rest) != 2 {
@@ -57,7 +65,11 @@ func load(e *env, args []string) error {
 	if !e.json {
 		fmt.Fprintf(e.errs, "%s: %d nodes\n", state.Job.ID, len(state.Nodes))
 	}
-	return loadFollow(e, state.Job.ID)
+	err = loadFollow(e, state.Job.ID)
+	if status := exitStatus(0); err != nil && !errors.As(err, &status) {
+		fmt.Fprintf(e.errs, "the load goes on: hyzer load follow %s\n", state.Job.ID)
+	}
+	return err
 }
 
 func loadList(e *env) error {
@@ -88,10 +100,10 @@ func loadVerb(e *env, verb, id string) error {
 	case "follow":
 		return loadFollow(e, id)
 	case "cancel":
-		return e.client.Call(e.ctx, "DELETE", "/v1/loads/"+id, nil, nil)
+		return loadCancel(e, id)
 	}
 	var state control.LoadState
-	if err := e.client.Call(e.ctx, "GET", "/v1/loads/"+id, nil, &state); err != nil {
+	if err := e.client.Call(e.ctx, "GET", "/v1/loads/"+url.PathEscape(id), nil, &state); err != nil {
 		return err
 	}
 	if e.json {
@@ -104,10 +116,21 @@ func loadVerb(e *env, verb, id string) error {
 	return e.table("NODE RESULT ATTEMPT STATE REASON", rows)
 }
 
+func loadCancel(e *env, id string) error {
+	if err := e.client.Call(e.ctx, "DELETE", "/v1/loads/"+url.PathEscape(id), nil, nil); err != nil {
+		return err
+	}
+	if e.json {
+		return e.printJSON(map[string]string{"cancelled": id})
+	}
+	e.printf("cancelled %s; the disks hold what was written so far\n", id)
+	return nil
+}
+
 // loadFollow prints each node's fate and ends with the worst of them.
 func loadFollow(e *env, id string) error {
 	worst := exitOK
-	err := e.client.Stream(e.ctx, "GET", "/v1/loads/"+id+"/follow", nil, func(line []byte) error {
+	err := e.client.Stream(e.ctx, "GET", "/v1/loads/"+url.PathEscape(id)+"/follow", nil, func(line []byte) error {
 		var n registry.LoadNode
 		if err := json.Unmarshal(line, &n); err != nil {
 			return err
@@ -147,7 +170,7 @@ func detail(state string, errno int, reason string) string {
 	if reason != "" {
 		text += ": " + reason
 	}
-	return text
+	return printable(text)
 }
 
 func ended(err error, status int) error {

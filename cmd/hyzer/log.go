@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"hyzer/netsvc/control"
 	"hyzer/storage/registry"
@@ -26,17 +28,49 @@ func showLog(e *env, args []string) error {
 	case *boots:
 		return bootLogs(e, path)
 	case *boot || *id != "":
-		return e.client.Copy(e.ctx, "GET", path+"/boot?id="+url.QueryEscape(*id), nil, e.out)
+		return bootLog(e, path+"/boot?id="+url.QueryEscape(*id))
 	}
-	var entries []registry.StateLogEntry
-	if err := e.client.Call(e.ctx, "GET", path+"/log", nil, &entries); err != nil {
+	return stateLog(e, path)
+}
+
+// stateLog prints a log however long it is: the appliance sends it in parts.
+func stateLog(e *env, path string) error {
+	all := []registry.StateLogEntry{}
+	for after := uint64(0); ; {
+		var entries []registry.StateLogEntry
+		if err := e.client.Call(e.ctx, "GET", fmt.Sprintf("%s/log?after=%d", path, after), nil, &entries); err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		after = entries[len(entries)-1].Seq
+		if e.json {
+			all = append(all, entries...)
+			continue
+		}
+		for i := range entries {
+			e.printf("%s\n", entryText(&entries[i]))
+		}
+	}
+	if e.json {
+		return e.printJSON(all)
+	}
+	return nil
+}
+
+// bootLog prints a boot log as it is but for control characters: it comes from
+// a node's console, and the reader has a terminal.
+func bootLog(e *env, path string) error {
+	var text strings.Builder
+	if err := e.client.Copy(e.ctx, "GET", path, nil, &text); err != nil {
 		return err
 	}
 	if e.json {
-		return e.printJSON(entries)
+		return e.printJSON(map[string]string{"text": text.String()})
 	}
-	for i := range entries {
-		e.printf("%s\n", entryText(&entries[i]))
+	for line := range strings.Lines(text.String()) {
+		e.printf("%s\n", printable(strings.TrimRight(line, "\r\n")))
 	}
 	return nil
 }
@@ -53,7 +87,7 @@ func entryText(n *registry.StateLogEntry) string {
 	if n.Note != "" {
 		step += ": " + n.Note
 	}
-	return step
+	return printable(step)
 }
 
 func bootLogs(e *env, path string) error {
@@ -71,29 +105,54 @@ func bootLogs(e *env, path string) error {
 	return e.table("ID BEGAN BYTES", rows)
 }
 
+// watch follows changes until it is interrupted, which is its usual end, or has
+// shown as many as were wanted.
 func watch(e *env, args []string) error {
 	fs, address := e.flags("watch")
 	after := fs.Int64("after", -1, "begin after this `revision`")
-	if _, err := e.parse(fs, address, args); err != nil {
+	count := fs.Int("count", 0, "end after so many lines; 0 goes on")
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
 		return err
+	}
+	if len(rest) > 0 {
+		return badUsage("want no arguments")
 	}
 	path := "/v1/changes"
 	if *after >= 0 {
 		path += fmt.Sprintf("?after=%d", *after)
 	}
-	return e.client.Stream(e.ctx, "GET", path, nil, func(line []byte) error {
-		var c control.Change
-		if err := json.Unmarshal(line, &c); err != nil {
+	shown := 0
+	err = e.client.Stream(e.ctx, "GET", path, nil, func(line []byte) error {
+		if err := e.showChange(line); err != nil {
 			return err
 		}
-		switch {
-		case e.json:
-			e.printf("%s\n", line)
-		case c.Entry != nil:
-			e.printf("%-12s %s\n", c.Node, entryText(c.Entry))
-		case c.Progress != nil:
-			e.printf("%-12s %s %s\n", c.Node, c.Progress.Image, progressText(c.Progress))
+		if shown++; shown == *count {
+			return errEnough
 		}
 		return nil
 	})
+	if errors.Is(err, errEnough) || e.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// errEnough ends a stream that could go on.
+var errEnough = errors.New("enough")
+
+func (e *env) showChange(line []byte) error {
+	var c control.Change
+	if err := json.Unmarshal(line, &c); err != nil {
+		return err
+	}
+	switch {
+	case e.json:
+		e.printf("%s\n", line)
+	case c.Entry != nil:
+		e.printf("%-12s %s\n", c.Node, entryText(c.Entry))
+	case c.Progress != nil:
+		e.printf("%-12s %s %s\n", c.Node, c.Progress.Image, progressText(c.Progress))
+	}
+	return nil
 }

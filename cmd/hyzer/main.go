@@ -10,9 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -47,7 +48,7 @@ func verbs() map[string]verb {
 		"log":     {"NODE", "show a node's states, or its boot log with --boot", showLog},
 		"watch":   {"", "follow all nodes as they change", watch},
 		"explain": {"MAC|IP|NODE", "say what each service would answer, and why", explain},
-		"import":  {"FILE", "apply a site file", importSite},
+		"import":  {"FILE | emulab FILE...", "apply a site file, or an Emulab database", importSite},
 		"export":  {"", "write the site as a site file", exportSite},
 		"backup":  {"FOLDER", "copy the store to a new folder of the appliance", backup},
 	}
@@ -70,20 +71,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	name := ""
-	if len(args) > 0 {
-		name = args[0]
-	}
+	name, args := splitVerb(args)
 	v, ok := verbs()[name]
 	if !ok {
-		usage(errs)
-		if name == "help" || name == "-h" || name == "--help" {
-			return exitOK
-		}
-		return exitUsage
+		return noVerb(name, args, out, errs)
 	}
 	e := &env{ctx: ctx, in: in, out: out, errs: errs}
-	err := v.run(e, args[1:])
+	err := v.run(e, args)
 	var status exitStatus
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -91,25 +85,54 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	case errors.As(err, &status):
 		return int(status)
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(errs, "hyzer %s: %v\nusage: hyzer %s %s\n", name, err, name, v.args)
+		fmt.Fprintf(errs, "hyzer %s: %v\nusage: %s\n", name, err, v.usage(name))
 		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(errs, "hyzer %s: interrupted\n", name)
+		return exitFailed
 	}
-	fmt.Fprintf(errs, "hyzer %s: %v\n", name, err)
+	fmt.Fprintf(errs, "hyzer %s: %s\n", name, strings.TrimPrefix(err.Error(), name+": "))
 	return exitFailed
+}
+
+func (v verb) usage(name string) string { return strings.TrimSpace("hyzer " + name + " " + v.args) }
+
+// noVerb helps, or says what is wrong.
+func noVerb(name string, args []string, out, errs io.Writer) int {
+	if name == "help" || slices.Contains(args, "-h") || slices.Contains(args, "--help") || slices.Contains(args, "-help") {
+		usage(out)
+		return exitOK
+	}
+	if name != "" {
+		fmt.Fprintf(errs, "hyzer: there is no verb %q\n", name)
+	}
+	usage(errs)
+	return exitUsage
+}
+
+// splitVerb finds the first word that is no flag, and returns it and the rest:
+// the flags that all verbs have may stand before it.
+func splitVerb(args []string) (verb string, rest []string) {
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case a == "--control" || a == "-control":
+			i++ // its value follows
+		case !strings.HasPrefix(a, "-"):
+			return a, slices.Concat(args[:i], args[i+1:])
+		}
+	}
+	return "", args
 }
 
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: hyzer VERB [--control ADDRESS] [--json] ...")
 	all := verbs()
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(w, "  %-8s %s\n           %s\n", name, all[name].about, all[name].usage(name))
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		fmt.Fprintf(w, "  %-8s %s\n           hyzer %s %s\n", name, all[name].about, name, all[name].args)
-	}
+	fmt.Fprintln(w, "Flags of a verb: hyzer VERB --help. All verbs know --json.")
 	fmt.Fprintln(w, "The appliance is reached at --control, $HYZER_CONTROL or "+control.DefaultSocket+".")
+	fmt.Fprintln(w, "Exit status: 0 done, 1 failed, 2 nodes timed out, 3 wrong usage.")
 }
 
 // exitStatus is an error that has been shown already.
@@ -126,7 +149,7 @@ func badUsage(format string, args ...any) error {
 // flags makes the flag set of a verb with the flags that all have.
 func (e *env) flags(name string) (*flag.FlagSet, *string) {
 	fs := flag.NewFlagSet("hyzer "+name, flag.ContinueOnError)
-	fs.SetOutput(e.errs)
+	fs.SetOutput(io.Discard) // run says what is wrong, once
 	fs.BoolVar(&e.json, "json", false, "print JSON")
 	address := os.Getenv("HYZER_CONTROL")
 	if address == "" {
@@ -135,18 +158,27 @@ func (e *env) flags(name string) (*flag.FlagSet, *string) {
 	return fs, fs.String("control", address, "the appliance's control `address`")
 }
 
-// parse reads flags wherever they stand and returns the other arguments.
+// parse reads flags wherever they stand and returns the other arguments. What
+// follows "--" is no flag.
 func (e *env) parse(fs *flag.FlagSet, address *string, args []string) ([]string, error) {
 	var rest []string
 	for {
-		if err := fs.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, err
-			}
+		err := fs.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(e.out)
+			fmt.Fprintf(e.out, "usage: %s [flags] ...\n", fs.Name())
+			fs.PrintDefaults()
+			return nil, err
+		}
+		if err != nil {
 			return nil, badUsage("%v", err)
 		}
-		args = fs.Args()
-		if len(args) == 0 {
+		left := fs.Args()
+		if used := len(args) - len(left); used > 0 && args[used-1] == "--" {
+			rest = append(rest, left...)
+			break
+		}
+		if args = left; len(args) == 0 {
 			break
 		}
 		rest = append(rest, args[0])
@@ -156,10 +188,24 @@ func (e *env) parse(fs *flag.FlagSet, address *string, args []string) ([]string,
 	return rest, nil
 }
 
-// simple parses the arguments of a verb without flags of its own.
-func (e *env) simple(name string, args []string) ([]string, error) {
+// simple parses the arguments of a verb without flags of its own, which wants
+// between least and most arguments (-1: any number).
+func (e *env) simple(name string, args []string, least, most int, want string) ([]string, error) {
 	fs, address := e.flags(name)
-	return e.parse(fs, address, args)
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) < least || most >= 0 && len(rest) > most {
+		return nil, badUsage("want %s", want)
+	}
+	return rest, nil
+}
+
+// bare parses the arguments of a verb that has none.
+func (e *env) bare(name string, args []string) error {
+	_, err := e.simple(name, args, 0, 0, "no arguments")
+	return err
 }
 
 func (e *env) printf(format string, args ...any) { fmt.Fprintf(e.out, format, args...) }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"net/url"
-	"sort"
 	"strings"
 
 	"hyzer/netsvc/control"
@@ -12,24 +12,22 @@ import (
 )
 
 func node(e *env, args []string) error {
-	if len(args) == 0 {
-		return badUsage("want list, show, add or delete")
-	}
-	switch args[0] {
+	verb, args := splitVerb(args)
+	switch verb {
 	case "list":
-		return nodeList(e, args[1:])
+		return nodeList(e, args)
 	case "show":
-		return nodeShow(e, args[1:])
+		return nodeShow(e, args)
 	case "add":
-		return nodeAdd(e, args[1:])
+		return nodeAdd(e, args)
 	case "delete":
-		return nodeDelete(e, args[1:])
+		return nodeDelete(e, args)
 	}
-	return badUsage("node %q: want list, show, add or delete", args[0])
+	return subverb(e, "node", verb, args, "list, show, add or delete")
 }
 
 func nodeList(e *env, args []string) error {
-	if _, err := e.simple("node list", args); err != nil {
+	if err := e.bare("node list", args); err != nil {
 		return err
 	}
 	var nodes []control.Node
@@ -65,12 +63,9 @@ func addrText(a netip.Addr) string {
 }
 
 func nodeShow(e *env, args []string) error {
-	rest, err := e.simple("node show", args)
+	rest, err := e.simple("node show", args, 1, 1, "one node")
 	if err != nil {
 		return err
-	}
-	if len(rest) != 1 {
-		return badUsage("want one node")
 	}
 	var n control.Node
 	if err := e.client.Call(e.ctx, "GET", "/v1/nodes/"+url.PathEscape(rest[0]), nil, &n); err != nil {
@@ -101,17 +96,22 @@ func nodeAdd(e *env, args []string) error {
 	if err != nil {
 		return badUsage("%v", err)
 	}
+	if *vname != "" && *expt == "" {
+		return badUsage("--vname needs --experiment")
+	}
 	in := newNode(rest[0], *typ, control)
 	in.Node.Power = registry.Power{Driver: *driver, Address: *powerAddr, Outlet: *outlet}
 	if *expt != "" {
 		in.Reservation = &registry.Reservation{Experiment: *expt, VName: *vname, Role: "node"}
 	}
-	if err := e.client.Call(e.ctx, "POST", "/v1/nodes", in, nil); err != nil {
+	var added json.RawMessage
+	if err := e.client.Call(e.ctx, "POST", "/v1/nodes", in, &added); err != nil {
 		return err
 	}
-	if !e.json {
-		e.printf("added %s\n", rest[0])
+	if e.json {
+		return e.printJSON(added)
 	}
+	e.printf("added %s\n", rest[0])
 	return nil
 }
 
@@ -132,14 +132,12 @@ func controlInterface(name, mac, ip string) (registry.Interface, error) {
 }
 
 func nodeDelete(e *env, args []string) error {
-	rest, err := e.simple("node delete", args)
+	rest, err := e.simple("node delete", args, 1, -1, "nodes to delete")
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 {
-		return badUsage("want nodes to delete")
-	}
-	for _, id := range list(rest) {
+	nodes := list(rest)
+	for _, id := range nodes {
 		if err := e.client.Call(e.ctx, "DELETE", "/v1/nodes/"+url.PathEscape(id), nil, nil); err != nil {
 			return err
 		}
@@ -147,14 +145,20 @@ func nodeDelete(e *env, args []string) error {
 			e.printf("deleted %s\n", id)
 		}
 	}
+	if e.json {
+		return e.printJSON(map[string][]string{"deleted": nodes})
+	}
 	return nil
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// subverb answers a second word that is missing or wrong, or asks for help.
+func subverb(e *env, name, verb string, args []string, want string) error {
+	if verb == "" {
+		fs, address := e.flags(name)
+		if _, err := e.parse(fs, address, args); err != nil {
+			return err
+		}
+		return badUsage("want %s", want)
 	}
-	sort.Strings(keys)
-	return keys
+	return badUsage("%s %q: want %s", name, verb, want)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 func (e *env) printJSON(v any) error {
@@ -19,6 +20,9 @@ func (e *env) table(head string, rows [][]string) error {
 	w := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, strings.ReplaceAll(head, " ", "\t"))
 	for _, row := range rows {
+		for i := range row {
+			row[i] = printable(row[i])
+		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
@@ -46,4 +50,15 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// printable replaces what would move a terminal's cursor or change its state:
+// some of what is shown was said by nodes.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return '.'
+		}
+		return r
+	}, s)
 }

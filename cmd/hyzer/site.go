@@ -11,12 +11,9 @@ import (
 )
 
 func explain(e *env, args []string) error {
-	rest, err := e.simple("explain", args)
+	rest, err := e.simple("explain", args, 1, 1, "one MAC address, IP address or node")
 	if err != nil {
 		return err
-	}
-	if len(rest) != 1 {
-		return badUsage("want one MAC address, IP address or node")
 	}
 	var x control.Explanation
 	if err := e.client.Call(e.ctx, "GET", "/v1/explain?subject="+url.QueryEscape(rest[0]), nil, &x); err != nil {
@@ -26,28 +23,27 @@ func explain(e *env, args []string) error {
 		return e.printJSON(x)
 	}
 	for _, s := range x.Sections {
-		e.printf("%s:\n  %s\n", s.Service, strings.ReplaceAll(strings.TrimSpace(s.Text), "\n", "\n  "))
+		e.printf("%s:\n", s.Service)
+		for line := range strings.Lines(strings.TrimSpace(s.Text)) {
+			e.printf("  %s\n", printable(strings.TrimRight(line, "\n")))
+		}
 	}
 	return nil
 }
 
 func importSite(e *env, args []string) error {
-	rest, err := e.simple("import", args)
+	if verb, rest := splitVerb(args); verb == "emulab" {
+		return importEmulab(e, rest)
+	}
+	rest, err := e.simple("import", args, 1, 1, "one site file, or - for standard input")
 	if err != nil {
 		return err
 	}
-	if len(rest) != 1 {
-		return badUsage("want one site file, or - for standard input")
+	file, err := e.open(rest[0])
+	if err != nil {
+		return err
 	}
-	var file io.Reader = e.in
-	if rest[0] != "-" {
-		f, err := os.Open(rest[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		file = f
-	}
+	defer file.Close()
 	var s control.Status
 	if err := e.client.Call(e.ctx, "POST", "/v1/import", file, &s); err != nil {
 		return err
@@ -59,20 +55,29 @@ func importSite(e *env, args []string) error {
 	return nil
 }
 
+// open opens a file, or standard input for "-".
+func (e *env) open(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(e.in), nil
+	}
+	return os.Open(name)
+}
+
 func exportSite(e *env, args []string) error {
-	if _, err := e.simple("export", args); err != nil {
+	if err := e.bare("export", args); err != nil {
 		return err
 	}
-	return e.client.Copy(e.ctx, "GET", "/v1/export", nil, e.out)
+	format := "yaml"
+	if e.json {
+		format = "json"
+	}
+	return e.client.Copy(e.ctx, "GET", "/v1/export?format="+format, nil, e.out)
 }
 
 func backup(e *env, args []string) error {
-	rest, err := e.simple("backup", args)
+	rest, err := e.simple("backup", args, 1, 1, "one folder")
 	if err != nil {
 		return err
-	}
-	if len(rest) != 1 {
-		return badUsage("want one folder")
 	}
 	dir, err := filepath.Abs(rest[0])
 	if err != nil {
@@ -81,8 +86,9 @@ func backup(e *env, args []string) error {
 	if err := e.client.Call(e.ctx, "POST", "/v1/backup", control.BackupRequest{Dir: dir}, nil); err != nil {
 		return err
 	}
-	if !e.json {
-		e.printf("backup in %s\n", dir)
+	if e.json {
+		return e.printJSON(control.BackupRequest{Dir: dir})
 	}
+	e.printf("backup in %s\n", dir)
 	return nil
 }

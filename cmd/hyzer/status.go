@@ -1,13 +1,15 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"hyzer/netsvc/control"
 )
 
 func status(e *env, args []string) error {
-	if _, err := e.simple("status", args); err != nil {
+	if err := e.bare("status", args); err != nil {
 		return err
 	}
 	var s control.Status
@@ -26,7 +28,7 @@ func status(e *env, args []string) error {
 		return err
 	}
 	rows = nil
-	for _, name := range sortedKeys(s.Counts) {
+	for _, name := range slices.Sorted(maps.Keys(s.Counts)) {
 		rows = append(rows, []string{name, strconv.FormatInt(s.Counts[name], 10)})
 	}
 	return e.table("COUNT VALUE", rows)

@@ -57,7 +57,7 @@ func planError(ctx context.Context, err error) error {
 }
 
 func (s *Server) loadState(snap *registry.Snapshot, job *registry.LoadJob) LoadState {
-	state := LoadState{Job: *job, Nodes: []registry.LoadNode{}}
+	state := LoadState{Job: ended(snap, job), Nodes: []registry.LoadNode{}}
 	for _, id := range job.Nodes {
 		if row := snap.LoadNode(job.ID, id); row != nil {
 			state.Nodes = append(state.Nodes, *row)
@@ -66,10 +66,32 @@ func (s *Server) loadState(snap *registry.Snapshot, job *registry.LoadJob) LoadS
 	return state
 }
 
+// ended is a job that has finished if all its nodes have: its own record says
+// so a moment later, or much later if another load took its nodes over.
+func ended(snap *registry.Snapshot, job *registry.LoadJob) registry.LoadJob {
+	out := *job
+	if !job.Finished.IsZero() {
+		return out
+	}
+	var last time.Time
+	for _, id := range job.Nodes {
+		row := snap.LoadNode(job.ID, id)
+		if row == nil || row.Open() {
+			return out
+		}
+		if row.Ended.After(last) {
+			last = row.Ended
+		}
+	}
+	out.Finished = last
+	return out
+}
+
 func (s *Server) listLoads(_ *http.Request, out *reply) error {
-	jobs := s.snapshot().Jobs()
-	if jobs == nil {
-		jobs = []*registry.LoadJob{}
+	snap := s.snapshot()
+	jobs := []registry.LoadJob{}
+	for _, job := range snap.Jobs() {
+		jobs = append(jobs, ended(snap, job))
 	}
 	return out.value(jobs)
 }
@@ -93,11 +115,11 @@ func (s *Server) showLoad(req *http.Request, out *reply) error {
 }
 
 func (s *Server) cancelLoad(req *http.Request, out *reply) error {
-	_, job, err := s.jobOf(req)
+	snap, job, err := s.jobOf(req)
 	if err != nil {
 		return err
 	}
-	if !job.Finished.IsZero() {
+	if !ended(snap, job).Finished.IsZero() {
 		return refused("load %s has finished", job.ID)
 	}
 	if err := s.cfg.Loads.Cancel(req.Context(), job.ID); err != nil {

@@ -113,7 +113,7 @@ func (s *Server) stateLog(req *http.Request, out *reply) error {
 		return err
 	}
 	if len(entries) == 0 {
-		if _, _, err := s.nodeOf(req); err != nil {
+		if _, _, err := s.nodeOf(req); err != nil && after == 0 {
 			return err
 		}
 		entries = []registry.StateLogEntry{}
