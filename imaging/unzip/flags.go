@@ -1,0 +1,100 @@
+package unzip
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/ndz"
+)
+
+// parse returns true if there is nothing more to do.
+func (c *command) parse(args []string) (done bool, err error) {
+	options, operands, err := getopt.Parse(args, optionLetters)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range options {
+		if o.Letter == 'v' {
+			fmt.Fprintf(c.stderr, "imageunzip: reads image versions %s to %s\n", ndz.V1, ndz.V4)
+			return true, nil
+		}
+		if err := c.option(o); err != nil {
+			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+		}
+	}
+	switch len(operands) {
+	case 1:
+		c.in, c.out = operands[0], "-"
+	case 2:
+		c.in, c.out = operands[0], operands[1]
+	default:
+		return false, errors.New("want an input and an output")
+	}
+	if c.slice > 0 && c.out == "-" {
+		return false, errors.New("option -s needs a disk to write to")
+	}
+	if c.slicetype >= 0 && c.slice == 0 {
+		return false, errors.New("option -D needs -s")
+	}
+	return false, nil
+}
+
+func (c *command) option(o getopt.Option) (err error) {
+	decode := &c.opts.Decode
+	switch o.Letter {
+	case 's':
+		c.slice, err = number(o.Value, 1, 128)
+	case 'D':
+		c.slicetype, err = number(o.Value, 0, 255)
+	case 'K':
+		c.keep = true
+	case 'z':
+		c.opts.ZeroFill = true
+	case 'c':
+		decode.Checksum = true
+	case 'a':
+		decode.Checksum = true
+		var text []byte
+		if text, err = readKeyFile(o.Value); err == nil {
+			decode.SigningKey, err = ndz.ParseSigningKey(text)
+		}
+	case 'k':
+		var text []byte
+		if text, err = readKeyFile(o.Value); err == nil {
+			decode.Key, err = ndz.ParseKey(text)
+		}
+	case 'u':
+		var id ndz.ImageID
+		id, err = ndz.ParseImageID(strings.TrimPrefix(o.Value, "0x"))
+		decode.ImageID = &id
+	case 'o', '0', 'O':
+		c.dots = true
+	case 'n':
+		c.opts.Workers = 1
+	case 'h':
+		err = errors.New("help")
+	}
+	return err
+}
+
+func number(s string, low, high int) (int, error) {
+	n, err := strconv.ParseInt(s, 0, 32)
+	if err != nil || int(n) < low || int(n) > high {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
+	}
+	return int(n), nil
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
+}

@@ -1,0 +1,158 @@
+package zip
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/ndz"
+)
+
+func (c *command) parse(args []string) (done bool, err error) {
+	options, operands, err := getopt.Parse(args, optionLetters)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range options {
+		if o.Letter == 'v' {
+			fmt.Fprintf(c.stderr, "imagezip: writes image versions %s to %s\n", ndz.V1, ndz.V4)
+			return true, nil
+		}
+		if err := c.option(o); err != nil {
+			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+		}
+	}
+	switch {
+	case len(operands) == 2:
+		c.in, c.out = operands[0], operands[1]
+	case len(operands) == 1 && c.info:
+		c.in = operands[0]
+	default:
+		return false, errors.New("want an input and an image")
+	}
+	if c.in == "-" {
+		return false, errors.New("the input must be a file or a device")
+	}
+	if c.opts.Bare && c.opts.Slice > 0 {
+		return false, errors.New("option -s is not for a bare file system")
+	}
+	if c.opts.MaxSectors > 0 && c.opts.Slice > 0 {
+		return false, errors.New("option -c is not for a partition")
+	}
+	if c.opts.FullPercent > 0 && c.base == "" {
+		return false, errors.New("option -P needs -H")
+	}
+	return false, nil
+}
+
+// option takes the options that say what is imaged.
+func (c *command) option(o getopt.Option) (err error) {
+	p := &c.opts
+	var n int
+	switch o.Letter {
+	case 's':
+		p.Slice, err = number(o.Value, 1, slicesMax)
+	case 'S':
+		n, err = number(o.Value, 1, 255)
+		c.bare(n)
+	case 'l':
+		c.bare(0x83)
+	case 'b':
+		c.bare(0xa5)
+	case 'n':
+		c.bare(7)
+	case 'r', 'f':
+		p.Raw = true
+	case 'I':
+		n, err = number(o.Value, 1, slicesMax)
+		p.Ignore = append(p.Ignore, n)
+	case 'R':
+		n, err = number(o.Value, 1, slicesMax)
+		p.KeepRaw = append(p.KeepRaw, n)
+	case 'c':
+		n, err = number(o.Value, 1, 1<<31-1)
+		p.MaxSectors = uint64(n)
+	case 'F':
+		if p.MinFreeSectors, err = number(o.Value, 0, 1<<30); p.MinFreeSectors == 0 {
+			p.MinFreeSectors = -1
+		}
+	case 'Z', 'Y':
+		p.KeepDeleted = o.Letter == 'Y'
+	case 'x':
+		p.SkipTail = true
+	default:
+		return c.format(o)
+	}
+	return err
+}
+
+// format takes the options that say what the image is like.
+func (c *command) format(o getopt.Option) (err error) {
+	p := &c.opts
+	switch o.Letter {
+	case 'z':
+		level := 0
+		level, err = number(o.Value, 0, 9)
+		p.Level = &level
+	case 'H':
+		c.base = o.Value
+	case 'U':
+		c.hasSig, c.sig = true, o.Value
+	case 'P':
+		p.FullPercent, err = number(o.Value, 1, 100)
+	case 'a':
+		if p.Checksum = strings.EqualFold(o.Value, "SHA1"); !p.Checksum {
+			err = fmt.Errorf("unknown checksum %q, want SHA1", o.Value)
+		}
+	case 'e':
+		if c.encrypt = o.Value == "bf_cbc"; !c.encrypt {
+			err = fmt.Errorf("unknown cipher %q, want bf_cbc", o.Value)
+		}
+	case 'k':
+		c.keyFile = o.Value
+	case 'u':
+		var id ndz.ImageID
+		id, err = ndz.ParseImageID(strings.TrimPrefix(o.Value, "0x"))
+		p.ImageID = &id
+	case '1':
+		p.Version = ndz.V1
+	case '3':
+		p.Version = ndz.V3
+	case 'N':
+		p.NoRelocs = true
+	case 'i':
+		c.info = true
+	case 'o':
+		c.dots = true
+	case 'h':
+		err = errors.New("help")
+	}
+	return err
+}
+
+// bare says that the input is a file system of a DOS partition type.
+func (c *command) bare(kind int) {
+	c.opts.Bare = true
+	switch kind {
+	case 7:
+		c.opts.FileSystem = "ntfs"
+	case 0x83:
+		c.opts.FileSystem = "ext"
+	case 0x82:
+		c.opts.FileSystem = "swap"
+	case 0xa5, 0xa6, 0xa9:
+		c.opts.FileSystem = "ufs"
+	case 1, 4, 6, 0xb, 0xc, 0xe:
+		c.opts.FileSystem = "fat"
+	}
+}
+
+func number(s string, low, high int) (int, error) {
+	n, err := strconv.ParseInt(s, 0, 64)
+	if err != nil || n < int64(low) || n > int64(high) {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
+	}
+	return int(n), nil
+}
