@@ -92,9 +92,9 @@ func runFullConfig(c *call) {
 	if c.who.vnode {
 		bit = fullVNode
 	}
+	clearRemote := !c.who.local && c.req.Transport != TLS
 	for i := range c.h.table {
 		cmd := &c.h.table[i]
-		clearRemote := !c.who.local && c.req.Transport != TLS
 		if !cmd.has(bit) || cmd.has(needTPM) || cmd.has(needTLS) && clearRemote {
 			continue
 		}

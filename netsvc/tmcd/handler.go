@@ -111,7 +111,6 @@ func (h *Handler) Admit(s *registry.Snapshot, req Request) Admission {
 }
 
 func (h *Handler) refuse(who *caller, cmd *command, req *Request) string {
-	remoteClear := !who.local && req.Transport != TLS
 	switch {
 	case who.phys.Role == registry.RoleCtrlNode && req.Transport == TCP && !h.ClearControlNodes:
 		return RefusedControl
@@ -121,7 +120,7 @@ func (h *Handler) refuse(who *caller, cmd *command, req *Request) string {
 		return RefusedCommand
 	case !who.local && req.Transport == UDP && !cmd.has(remoteUDP):
 		return RefusedRemoteUDP
-	case remoteClear && req.Transport == TCP && cmd.has(needTLS):
+	case !who.local && req.Transport == TCP && cmd.has(needTLS):
 		return RefusedRemote
 	case cmd.has(needAllocated) && !who.allocated():
 		return RefusedFree
