@@ -154,13 +154,15 @@ func (s *Site) At(node string) string {
 }
 
 // CheckLog fails if a node's log has a gap, is no chain, or does not end in
-// the node's state. It returns the log.
+// the node's state. It returns the log. The node may go on meanwhile.
 func (s *Site) CheckLog(node string) []registry.StateLogEntry {
 	s.TB.Helper()
+	before := s.storedState(node)
 	log, err := s.Reg.StateLog(context.Background(), node, 0, 0)
 	if err != nil {
 		s.TB.Fatal(err)
 	}
+	after := s.storedState(node)
 	mode, state, seq := "", "", uint64(0)
 	for i, e := range log {
 		if e.Seq != seq+1 || i > 0 && (e.FromMode != mode || e.From != state) {
@@ -170,11 +172,32 @@ func (s *Site) CheckLog(node string) []registry.StateLogEntry {
 		if e.Ended == registry.EndedDeleted {
 			mode, state = "", "" // what comes now is a new node's
 		}
+		if e.Seq == before.Seq && (mode != before.Mode || state != before.State) {
+			s.TB.Fatalf("node %s is %s/%s #%d, its log says %s/%s", node, before.Mode, before.State, before.Seq, mode, state)
+		}
 	}
-	if now := s.Reg.Snapshot().State(node); len(log) > 0 && (now.Mode != mode || now.State != state || now.Seq != seq) {
-		s.TB.Fatalf("node %s is %s/%s #%d, its log ends in %s/%s #%d", node, now.Mode, now.State, now.Seq, mode, state, seq)
+	if seq < before.Seq || seq > after.Seq {
+		s.TB.Fatalf("node %s is at #%d and then #%d, its log ends in #%d", node, before.Seq, after.Seq, seq)
 	}
 	return log
+}
+
+func (s *Site) storedState(node string) (state registry.NodeState) {
+	s.TB.Helper()
+	err := s.Reg.Read(context.Background(), func(tx *registry.Tx) error {
+		stored, err := registry.Lookup[registry.NodeState](tx, node)
+		if err == nil && stored == nil {
+			stored, err = registry.FirstState(tx, node)
+		}
+		if err == nil {
+			state = *stored
+		}
+		return err
+	})
+	if err != nil {
+		s.TB.Fatal(err)
+	}
+	return state
 }
 
 // Actor notes what it is ordered to do. Its functions, if set, do it.
