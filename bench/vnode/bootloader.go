@@ -1,7 +1,6 @@
 package vnode
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -138,7 +137,7 @@ func (b *boot) bootDefault(why string) stage {
 	if err := b.bootable(0); err != nil {
 		return b.reset("%v", err)
 	}
-	return b.system("default disk")
+	return system
 }
 
 // bootDisk boots a partition, 0 for the active one.
@@ -147,7 +146,7 @@ func (b *boot) bootDisk(slot int) stage {
 	if err := b.bootable(slot); err != nil {
 		return b.dead("partition %d: %v", slot, err)
 	}
-	return b.system(fmt.Sprintf("disk, partition %d", slot))
+	return system
 }
 
 // bootType boots the partition of a BIOS type.

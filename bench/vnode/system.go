@@ -20,25 +20,23 @@ func adminMFS(b *boot) stage {
 }
 
 // system is the operating system on the disk with Emulab's client side.
-func (b *boot) system(from string) stage {
-	return func(b *boot) stage {
-		if !b.pause(b.cfg.Timing.Boot) {
-			return nil
-		}
-		b.log.start("system on the " + from)
-		b.phase(PhaseSetup, "configuring")
-		if err := b.configure(); err != nil {
-			return b.setupFails(err)
-		}
-		if b.at(StepISUP) {
-			return b.dead("everything is done, but the last report is never sent")
-		}
-		if err := b.report("ISUP"); err != nil {
-			return b.setupFails(err)
-		}
-		b.phase(PhaseUp, "the system is up")
-		return b.stayUp()
+func system(b *boot) stage {
+	if !b.pause(b.cfg.Timing.Boot) {
+		return nil
 	}
+	b.log.start("system on the disk")
+	b.phase(PhaseSetup, "configuring")
+	if err := b.configure(); err != nil {
+		return b.setupFails(err)
+	}
+	if b.at(StepISUP) {
+		return b.dead("everything is done, but the last report is never sent")
+	}
+	if err := b.report("ISUP"); err != nil {
+		return b.setupFails(err)
+	}
+	b.phase(PhaseUp, "the system is up")
+	return b.stayUp()
 }
 
 // bootErrno is what rc.bootsetup reports for a step that failed.
@@ -93,8 +91,10 @@ func (b *boot) configure() error {
 			return err
 		}
 	}
-	_, err = b.isAlive()
-	return err
+	if _, err := b.isAlive(); err != nil {
+		b.log.line("watchdog: %v", err) // the next one will do
+	}
+	return nil
 }
 
 // setUp gets one part of the configuration and applies what a node without
@@ -143,18 +143,20 @@ func (b *boot) fullConfig() error {
 // each stands between two lines "*** command".
 func ParseFullConfig(reply string) (map[string]string, error) {
 	parts := map[string]string{}
-	open, body := "", ""
+	open := ""
+	var body strings.Builder
 	for line := range strings.Lines(reply) {
 		name, marks := strings.CutPrefix(strings.TrimRight(line, "\n"), "*** ")
 		switch {
 		case open == "" && !marks:
 			return nil, fmt.Errorf("fullconfig: %.60q stands outside of any command", line)
 		case open == "":
-			open, body = name, ""
+			open = name
+			body.Reset()
 		case marks && name == open:
-			parts[open], open = body, ""
+			parts[open], open = body.String(), ""
 		default:
-			body += line
+			body.WriteString(line)
 		}
 	}
 	if open != "" {
