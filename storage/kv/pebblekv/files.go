@@ -51,24 +51,40 @@ func (f *vitalFile) Close() error {
 // tableFile tells the guard of write errors of a table.
 type tableFile struct {
 	vfs.File
-	fs   *guardFS
-	name string
+	fs    *guardFS
+	name  string
+	flush bool // of a memtable
+}
+
+// failed returns err, when pebble may hear of it.
+func (f *tableFile) failed(what string, err error) error {
+	if f.flush {
+		f.fs.flushFailed(what, f.name, err)
+	} else {
+		f.fs.pause(tableRetryDelay)
+	}
+	return err
 }
 
 func (f *tableFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if err != nil {
-		f.fs.tableFailed("write", f.name, err)
+		return n, f.failed("write", err)
 	}
-	return n, err
+	return n, nil
 }
 
-func (f *tableFile) Sync() error {
-	err := f.File.Sync()
+func (f *tableFile) Sync() error     { return f.synced(f.File.Sync()) }
+func (f *tableFile) SyncData() error { return f.synced(f.File.SyncData()) }
+
+func (f *tableFile) synced(err error) error {
 	if err != nil {
-		f.fs.tableFailed("sync", f.name, err)
+		return f.failed("sync", err)
 	}
-	return err
+	if f.flush {
+		f.fs.room.found()
+	}
+	return nil
 }
 
 // shadowFile is a file of the failed state.
@@ -79,9 +95,8 @@ type shadowFile struct {
 
 func (f *shadowFile) Write(p []byte) (int, error) {
 	if f.fs.shadowBytes.Add(int64(len(p))) > shadowBytesMax {
-		err := fmt.Errorf("over %d bytes since the store failed", shadowBytesMax)
-		f.fs.tableFailed("write", "to memory", err)
-		return 0, err
+		f.fs.pause(tableRetryDelay)
+		return 0, fmt.Errorf("over %d bytes since the store failed", shadowBytesMax)
 	}
 	return f.File.Write(p)
 }

@@ -40,6 +40,10 @@ type guardFS struct {
 	closing atomic.Bool   // Close has begun
 	quit    chan struct{} // ends delays
 
+	room    *flushRoom
+	reserve uint64 // bytes that compactions must leave free
+	free    func(dir string) (uint64, error)
+
 	shadow      *vfs.MemFS   // what pebble writes in the failed state
 	shadowBytes atomic.Int64 // written there
 }
@@ -54,8 +58,11 @@ const (
 
 var _ vfs.FS = (*guardFS)(nil)
 
-func newGuardFS(fs vfs.FS, dir string, fail *failure, quit chan struct{}) (*guardFS, error) {
-	g := &guardFS{FS: fs, dir: clean(fs, dir), fail: fail, quit: quit, shadow: vfs.NewMem()}
+func newGuardFS(fs vfs.FS, s *Store) (*guardFS, error) {
+	g := &guardFS{
+		FS: fs, dir: clean(fs, s.dir), fail: s.fail, quit: s.quit, shadow: vfs.NewMem(),
+		room: newFlushRoom(), reserve: s.space.watermark / 2, free: s.space.free,
+	}
 	return g, g.shadow.MkdirAll(g.dir, 0o750)
 }
 
@@ -74,21 +81,30 @@ func (fs *guardFS) failed(op, name string, err error) {
 // frozen tells whether the directory must not change any more.
 func (fs *guardFS) frozen() bool { return fs.fail.happened() }
 
-// tableFailed is called with the error of writing a table, before pebble hears
-// of it and tries again.
-func (fs *guardFS) tableFailed(op, name string, err error) {
+// flushFailed is called with the error of a flush, before pebble hears of it
+// and tries again.
+func (fs *guardFS) flushFailed(op, name string, err error) {
+	fs.room.lost(err)
 	if !fs.opened.Load() {
 		fs.failed(op, name, err)
 		return
 	}
-	timer := time.NewTimer(tableRetryDelay)
+	fs.pause(tableRetryDelay)
+	if fs.closing.Load() && fs.stalled.Load() {
+		fs.failed(op, name, err)
+	}
+}
+
+// pause delays an error. Open does not wait.
+func (fs *guardFS) pause(d time.Duration) {
+	if !fs.opened.Load() {
+		return
+	}
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-fs.quit:
-	}
-	if fs.closing.Load() && fs.stalled.Load() {
-		fs.failed(op, name, err)
 	}
 }
 
@@ -98,7 +114,7 @@ func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	}
 	open := func() (vfs.File, error) { return fs.FS.Create(name, category) }
 	if isTable(name) {
-		return fs.createTable(name, open)
+		return fs.createTable(name, category == flushCategory, open)
 	}
 	return fs.createVital(name, func() (vfs.File, error) {
 		if strings.HasPrefix(fs.PathBase(name), "marker.") {
@@ -114,16 +130,21 @@ func (fs *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWrite
 	return fs.createVital(newname, func() (vfs.File, error) { return fs.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-func (fs *guardFS) createTable(name string, open func() (vfs.File, error)) (vfs.File, error) {
+func (fs *guardFS) createTable(name string, flush bool, open func() (vfs.File, error)) (vfs.File, error) {
+	if !flush {
+		if err := fs.compactionRoom(name); err != nil {
+			return nil, err
+		}
+	}
 	if fs.frozen() {
 		return fs.createShadow(name)
 	}
 	f, err := open()
+	t := &tableFile{File: f, fs: fs, name: name, flush: flush}
 	if err != nil {
-		fs.tableFailed("create", name, err)
-		return nil, err
+		return nil, t.failed("create", err)
 	}
-	return &tableFile{File: f, fs: fs, name: name}, nil
+	return t, nil
 }
 
 func (fs *guardFS) createVital(name string, open func() (vfs.File, error)) (vfs.File, error) {

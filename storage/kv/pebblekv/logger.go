@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -85,6 +87,22 @@ func (s *Store) catchFatal(err *error) {
 	}
 }
 
+// backgroundErrorPause is the least time between two messages of an error that
+// may be of a full disk, where the messages go, too.
+const backgroundErrorPause = 10 * time.Second
+
+func (s *Store) backgroundError() func(err error) {
+	var next atomic.Int64 // Unix nanoseconds
+	return func(err error) {
+		now, at := time.Now(), next.Load()
+		if now.UnixNano() < at || !next.CompareAndSwap(at, now.Add(backgroundErrorPause).UnixNano()) {
+			return
+		}
+		// Only the text: the error would print its stack traces.
+		s.log.Error("pebble: background work failed and is retried: look at the disk", "dir", s.dir, "err", err.Error())
+	}
+}
+
 func (s *Store) eventListener() *pebble.EventListener {
 	log := s.log
 	stalled := func(is bool) { // s has no guard when it is read only
@@ -93,9 +111,9 @@ func (s *Store) eventListener() *pebble.EventListener {
 		}
 	}
 	l := &pebble.EventListener{
-		BackgroundError: func(err error) { log.Error("pebble: background work failed and will be retried", "err", err) },
+		BackgroundError: s.backgroundError(),
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			log.Error("pebble: data corruption: restore a backup", "path", info.Path, "err", info.Details)
+			log.Error("pebble: data corruption: restore a backup", "path", info.Path, "err", info.Details.Error())
 		},
 		DiskSlow: func(info pebble.DiskSlowInfo) {
 			log.Warn("pebble: the disk is slow", "path", info.Path, "op", info.OpType.String(), "duration", info.Duration)

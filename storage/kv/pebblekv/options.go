@@ -29,13 +29,14 @@ type Options struct {
 	// Logger gets what pebble has to say; nil is slog.Default().
 	Logger *slog.Logger
 	// WatermarkBytes of the file system stay free: an Update that would go
-	// below is refused with kv.ErrDiskFull. It must leave pebble room to
-	// flush what it has acknowledged, so keep it over 4 x MemTableBytes.
+	// below is refused with kv.ErrDiskFull, and compactions must leave half
+	// of it. That half is room to flush what was acknowledged, so keep this
+	// over 8 x MemTableBytes.
 	// 0 is DefaultWatermarkBytes, negative turns the check off.
 	WatermarkBytes int64
 	// FreeBytes returns the free space of the file system that holds dir;
 	// nil asks FS (statfs) at most once in 50 ms. A function given here is
-	// asked before each write.
+	// asked before each write, and by other goroutines meanwhile.
 	FreeBytes func(dir string) (uint64, error)
 	// HistoryRevisions and HistoryBytes bound the history kept for
 	// watchers: older revisions are forgotten, in lumps of an eighth, once

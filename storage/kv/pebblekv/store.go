@@ -149,7 +149,7 @@ func (s *Store) openPebble(opts Options) (err error) {
 	if opts.FS == vfs.Default {
 		watched, watch = vfs.WithDiskHealthChecks(opts.FS, diskSlow, nil, events.DiskSlow)
 	}
-	if s.guard, err = newGuardFS(watched, s.dir, s.fail, s.quit); err != nil {
+	if s.guard, err = newGuardFS(watched, s); err != nil {
 		return err
 	}
 	o := pebbleOptions(opts, events, logger{log: opts.Logger, fail: s.fail})
@@ -211,6 +211,8 @@ func pebbleOptions(opts Options, events *pebble.EventListener, log pebble.Logger
 		Logger:                      log,
 		MemTableSize:                opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
+		// A writer must not wait for a compaction, which may find no room.
+		L0StopWritesThreshold: 1000,
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

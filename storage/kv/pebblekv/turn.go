@@ -17,8 +17,8 @@ type turn struct {
 
 func newTurn() turn { return turn{freed: make(chan struct{}, 1)} }
 
-// take returns false if ctx or stop ended first.
-func (t *turn) take(ctx context.Context, stop <-chan struct{}) bool {
+// take returns false if ctx, stop or full ended first.
+func (t *turn) take(ctx context.Context, stop, full <-chan struct{}) bool {
 	if t.taken.CompareAndSwap(false, true) {
 		return true
 	}
@@ -32,6 +32,8 @@ func (t *turn) take(ctx context.Context, stop <-chan struct{}) bool {
 		case <-ctx.Done():
 			return false
 		case <-stop:
+			return false
+		case <-full:
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package pebblekv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -53,11 +54,17 @@ func (s *Store) takeTurn(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !s.turn.take(ctx, s.fail.ch) {
-		if err := ctx.Err(); err != nil {
+	for {
+		none, err := s.guard.room.state(s.dir)
+		if err != nil {
 			return err
 		}
-		return s.fail.err()
+		if s.turn.take(ctx, s.fail.ch, none) {
+			break
+		}
+		if err := cmp.Or(ctx.Err(), s.fail.err()); err != nil {
+			return err
+		}
 	}
 	if err := s.fail.err(); err != nil {
 		s.turn.pass()
