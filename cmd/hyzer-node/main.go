@@ -39,6 +39,8 @@ func programs() map[string]program {
 		"imageundelta":   delta.MainUndelta,
 		"imagedump":      ndz.Main,
 		"bootinfoclient": bootinfo.ClientMain,
+		"init":           initMain,
+		"mkmfs":          mkmfsMain,
 	}
 }
 

@@ -1,0 +1,76 @@
+package mfs
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"hyzer/netsvc/bootinfo"
+	"hyzer/netsvc/diskloader"
+)
+
+// memoryFS asks the server what to do, and does it.
+func (m *machine) memoryFS(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var lease sync.WaitGroup
+	defer lease.Wait()
+	defer cancel()
+	if err := m.connect(ctx); err != nil {
+		return err
+	}
+	lease.Go(func() { m.keepLease(ctx) })
+	asker := bootinfo.Client{Server: netip.AddrPortFrom(m.net.lease.Next, bootinfo.ServerPort), Local: m.net.lease.IP}
+	answer, err := asker.Ask(ctx) // waits for as long as the server wishes
+	if err != nil {
+		return err
+	}
+	switch answer.Type {
+	case bootinfo.TypeReboot:
+		m.log.Info("bootinfo says reboot")
+		m.reboot()
+		return errRebooted
+	case bootinfo.TypeMFS:
+		return m.loadDisk(ctx, answer)
+	}
+	m.log.Info("booting the disk", "disk", answer.Disk, "partition", answer.Partition)
+	if err := m.bootPartition(ctx, answer); err != nil {
+		return m.giveUp(ctx, err)
+	}
+	return errRebooted
+}
+
+// loadDisk is the disk loader. Any other memory file system is not this one
+// (page bootinfo, section 6: the path tells them apart).
+func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
+	if !strings.Contains(answer.Path, "frisbee") {
+		return m.giveUp(ctx, fmt.Errorf("bootinfo names the memory file system %q; this one is the disk loader", answer.Path))
+	}
+	m.log.Info("disk loader", "path", answer.Path)
+	disks := openDisks{}
+	defer disks.close()
+	err := diskloader.Run(ctx, diskloader.Config{
+		Ask: m.ask, OpenDisk: disks.open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
+	})
+	if err != nil {
+		return m.giveUp(ctx, err)
+	}
+	m.log.Info("loaded; waiting to be rebooted", "at_most", rebootWait)
+	if err := pause(ctx, rebootWait); err != nil {
+		return err
+	}
+	return fmt.Errorf("nobody rebooted the node for %v", rebootWait)
+}
+
+// giveUp reports a failure and leaves the machine for somebody to look at,
+// until the server or its own patience reboots it.
+func (m *machine) giveUp(ctx context.Context, cause error) error {
+	if err := m.failed(ctx, cause); err != nil {
+		m.log.Error("the failure is not reported", "error", err)
+	}
+	if err := pause(ctx, rebootWait); err != nil {
+		return err
+	}
+	return cause
+}
