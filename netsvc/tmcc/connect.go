@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ func (c *call) connect(ctx context.Context) (net.Conn, error) {
 	}
 	if c.Bind.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.Bind, 0))
+		dialer.Control = portLater
 	}
 	addr, err := c.resolve(ctx)
 	if err != nil {
@@ -45,6 +47,15 @@ func (c *call) connect(ctx context.Context) (net.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// portLater chooses the local port when connecting, not when binding: then a
+// port that rests in TIME_WAIT towards one server serves towards others, and
+// many calls from one address do not run out of them.
+func portLater(_, _ string, raw syscall.RawConn) error {
+	var err error
+	ctlErr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) })
+	return errors.Join(ctlErr, err)
 }
 
 func worthRetrying(err error) bool {
