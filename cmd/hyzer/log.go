@@ -84,6 +84,9 @@ func entryText(n *registry.StateLogEntry) string {
 	if n.Invalid {
 		step += " (not in the state tables)"
 	}
+	if n.Ended != "" {
+		step += " (" + n.Ended + ")"
+	}
 	if n.Note != "" {
 		step += ": " + n.Note
 	}

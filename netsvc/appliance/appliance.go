@@ -92,9 +92,11 @@ func (a *Appliance) openStore(ctx context.Context) error {
 }
 
 func (a *Appliance) openLifecycle() {
+	redfish := reboot.NewRedfish()
+	a.closers = append(a.closers, func() error { redfish.Close(); return nil })
 	ladder := reboot.New(reboot.Config{
 		Snapshot:  a.reg.Snapshot,
-		Drivers:   map[string]reboot.Driver{"redfish": reboot.NewRedfish(), "exec": reboot.Exec{}},
+		Drivers:   map[string]reboot.Driver{"redfish": redfish, "exec": reboot.Exec{}},
 		Wake:      wake,
 		ScriptDir: a.cfg.ScriptDir,
 		Log:       a.log,

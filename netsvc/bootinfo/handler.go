@@ -9,14 +9,6 @@ import (
 	"hyzer/storage/registry"
 )
 
-// States that a loader's question reports (page bootinfo, "Events").
-const (
-	statePXEBooting = "PXEBOOTING"
-	stateBooting    = "BOOTING"
-	statePXEWait    = "PXEWAIT"
-	stateRebooting  = "REBOOTING"
-)
-
 // Outcome is what a request leads to.
 type Outcome struct {
 	Reply  Packet
@@ -46,30 +38,9 @@ func Handle(s *registry.Snapshot, req Request, from netip.Addr) (out Outcome, ok
 	}
 	if node != nil && !out.Plan.NewNode {
 		out.Node = node.ID
-		out.States = reports(out.Plan)
+		out.States = out.Plan.Reports()
 	}
 	return out, true
-}
-
-// reports lists the states that go with a plan. Nodes that boot by pxelinux
-// report their boot themselves.
-func reports(plan bootplan.Plan) []string {
-	var states []string
-	if plan.Boot != bootplan.PXELinux {
-		states = append(states, statePXEBooting)
-	}
-	switch plan.Kind {
-	case bootplan.Fail:
-	case bootplan.Wait:
-		states = append(states, statePXEWait)
-	case bootplan.Reboot:
-		states = append(states, stateRebooting)
-	default:
-		if plan.Boot != bootplan.PXELinux {
-			states = append(states, stateBooting)
-		}
-	}
-	return states
 }
 
 // Repeats of a loader's datagram within reportInterval are answered but not

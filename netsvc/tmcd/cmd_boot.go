@@ -68,28 +68,9 @@ func whatToBoot(plan *bootplan.Plan) (kind int, what string) {
 	return 0, ""
 }
 
-// bootEvents reports what a machine is about to do. Loaders of boot method
-// pxelinux report booting themselves.
+// bootEvents reports what a machine is about to do.
 func (c *call) bootEvents(plan *bootplan.Plan) {
-	if c.who.vnode {
-		return
-	}
-	var states []string
-	if plan.Boot != bootplan.PXELinux {
-		states = append(states, "PXEBOOTING")
-	}
-	switch plan.Kind {
-	case bootplan.Fail:
-	case bootplan.Wait:
-		states = append(states, "PXEWAIT")
-	case bootplan.Reboot:
-		states = append(states, "REBOOTING")
-	default:
-		if plan.Boot != bootplan.PXELinux {
-			states = append(states, "BOOTING")
-		}
-	}
-	if len(states) > 0 {
+	if states := plan.Reports(); len(states) > 0 && !c.who.vnode {
 		c.effect(StateReport{Node: c.who.node.ID, States: states})
 	}
 }
