@@ -78,6 +78,10 @@ func (a *Appliance) openStore(ctx context.Context) error {
 			return fmt.Errorf("data_dir: %w", err)
 		}
 	}
+	// A store that was restored has the mode of its copy.
+	if err := os.Chmod(a.cfg.dbDir(), 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
 	store, err := pebblekv.Open(a.cfg.dbDir(), pebblekv.Options{Logger: a.log})
 	if err != nil {
 		return err

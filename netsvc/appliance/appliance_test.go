@@ -287,6 +287,27 @@ func importSite(t *testing.T, a *Appliance) {
 	}
 }
 
+// TestFirstSite: the example of the manual can be imported as it is.
+func TestFirstSite(t *testing.T) {
+	t.Parallel()
+	cfg := loopback(t.TempDir())
+	a, _ := runs(t, cfg)
+	site, err := os.Open("../../docs/site.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer site.Close()
+	client := control.Dial(cfg.Control)
+	defer client.Close()
+	if err := client.Call(t.Context(), "POST", "/v1/import", site, nil); err != nil {
+		t.Fatal(err)
+	}
+	snapshot := a.reg.Snapshot()
+	if _, err := dhcpSubnets(snapshot.Site()); err != nil || snapshot.Node("pc1") == nil {
+		t.Errorf("subnets %v, node %v", err, snapshot.Node("pc1"))
+	}
+}
+
 // TestExplain: every service says what it would do.
 func TestExplain(t *testing.T) {
 	t.Parallel()

@@ -206,7 +206,7 @@ func (s *Server) serve(handler func(*http.Request, *reply) error) http.HandlerFu
 	return func(w http.ResponseWriter, req *http.Request) {
 		out := &reply{w: w, control: http.NewResponseController(w)}
 		err := handler(req, out)
-		s.report(req, err)
+		s.report(req, out, err)
 		switch {
 		case out.stream && err == nil:
 			_ = out.line(streamEnd{End: true})
@@ -221,12 +221,12 @@ func (s *Server) serve(handler func(*http.Request, *reply) error) http.HandlerFu
 }
 
 // report logs orders, and failures that are ours.
-func (s *Server) report(req *http.Request, err error) {
+func (s *Server) report(req *http.Request, out *reply, err error) {
 	level, text := slog.LevelDebug, "request"
 	switch {
 	case err != nil && req.Context().Err() == nil && statusOf(err) >= http.StatusInternalServerError:
 		level, text = slog.LevelError, "request failed"
-	case err == nil && req.Method != http.MethodGet:
+	case err == nil && req.Method != http.MethodGet && !out.stream:
 		level, text = slog.LevelInfo, "order taken"
 	}
 	attrs := []any{"service", "control", "method", req.Method, "path", req.URL.Path}
