@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -71,6 +72,38 @@ func TestRealPorts(t *testing.T) {
 	}
 	checkReplies(t, l)
 	noInvalid(t, l)
+	noAddress(t, l, 0)
+}
+
+// noAddress turns a node off and expects that its interface is dead with it.
+func noAddress(t *testing.T, l *lab.Lab, i int) {
+	t.Helper()
+	addresses := func() (n int) {
+		err := l.Network.Nodes[i].Do(func() error {
+			eth, err := net.InterfaceByName(netns.Link)
+			if err != nil {
+				return err
+			}
+			list, err := eth.Addrs()
+			for _, a := range list {
+				if a.(*net.IPNet).IP.To4() != nil {
+					n++
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := addresses(); n != 1 {
+		t.Errorf("%d addresses while the node is up", n)
+	}
+	l.Nodes[i].PowerOff()
+	if n := addresses(); n != 0 {
+		t.Errorf("%d addresses without power", n)
+	}
 }
 
 // TestCrash kills the appliance while every node has a part of the image, and

@@ -17,7 +17,6 @@ import (
 
 // diskLoader is the frisbee memory file system (page load, section 6, step 5).
 func diskLoader(b *boot) stage {
-	b.log.start("disk loader " + b.loader)
 	if err := b.report("RELOADSETUP"); err != nil {
 		return b.loaderFails(err)
 	}
@@ -189,18 +188,24 @@ func (b *boot) receive(at session, w *unzip.Writer, info LoadInfo) (client.Resul
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	defer cancel(nil)
 	breaks := b.at(StepMulticast)
-	return client.Run(ctx, client.Config{
+	result, err := client.Run(ctx, client.Config{
 		Address: at.addr, Server: at.server, Iface: b.cfg.IP, ShareHost: b.cfg.Link == "",
 		Sink: chunkSink{w, ctx}, JoinTimeout: b.cfg.Timing.JoinTimeout, Heartbeat: info.Heartbeat > 0,
 		ProgressEvery: b.cfg.Timing.Progress, Log: b.cfg.Log.With("node", b.cfg.Name),
 		OnProgress: func(p client.Progress) {
 			b.progress(p)
 			if breaks && p.ChunksReceived > 0 {
-				cancel(errors.New("receiving stopped: network is unreachable"))
+				cancel(errLinkLost)
 			}
 		},
 	})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return result, err
 }
+
+var errLinkLost = errors.New("receiving: network is unreachable")
 
 func (b *boot) progress(p client.Progress) {
 	b.event(Event{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,9 +41,6 @@ func New(cfg Config) (*Node, error) {
 // Name is the node's name.
 func (n *Node) Name() string { return n.cfg.Name }
 
-// IP is the node's address.
-func (n *Node) IP() string { return n.cfg.IP.String() }
-
 // SetFault injects a fault, see ParseFault, in place of the one there was.
 func (n *Node) SetFault(text string) error {
 	f, err := ParseFault(text)
@@ -68,7 +66,7 @@ func (n *Node) PowerOn() {
 	go func() {
 		defer close(ended)
 		err := n.cfg.Inside(func() error { return n.live(ctx) })
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if err != nil {
 			n.cfg.Log.Error("virtual node broke", "node", n.cfg.Name, "error", err)
 		}
 	}()
@@ -148,10 +146,6 @@ func (n *Node) event(e Event) {
 	}
 }
 
-func (n *Node) phase(p Phase, format string, args ...any) {
-	n.event(Event{Phase: p, Text: fmt.Sprintf(format, args...)})
-}
-
 // errPowerCut ends a life: the context was cancelled.
 var errPowerCut = fmt.Errorf("power is cut: %w", context.Canceled)
 
@@ -168,27 +162,33 @@ type boot struct {
 	log    bootLog
 }
 
-// live runs programs until the power is cut.
-func (n *Node) live(ctx context.Context) error {
+// live runs programs until the power is cut. A machine without power has no
+// address either.
+func (n *Node) live(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.unconfigureLink()) }()
 	for {
 		n.lives.Add(1)
 		b := &boot{Node: n, ctx: ctx}
-		n.phase(PhaseFirmware, "power on or reset")
+		b.phase(PhaseFirmware, "power on or reset of %s, MAC %s", n.cfg.Name, net.HardwareAddr(n.cfg.MAC[:]))
 		for run := stage(firmware); run != nil; {
 			run = run(b)
 		}
 		if !b.pause(n.cfg.Timing.Reset) {
-			return errPowerCut
+			return nil
 		}
 	}
 }
 
-// event makes something known, unless the power is cut: a dead machine says
-// nothing.
+// event makes something known, also on the console, unless the power is cut: a
+// dead machine says nothing.
 func (b *boot) event(e Event) {
-	if b.ctx.Err() == nil {
-		b.Node.event(e)
+	if b.ctx.Err() != nil {
+		return
 	}
+	if !e.Progress {
+		b.log.line("%s: %s", e.Phase, e.Text)
+	}
+	b.Node.event(e)
 }
 
 func (b *boot) phase(p Phase, format string, args ...any) {

@@ -174,3 +174,18 @@ func TestReplyBound(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestBootLogBound fills a console.
+func TestBootLogBound(t *testing.T) {
+	t.Parallel()
+	for _, line := range []int{10, 1000, 40000} {
+		var l bootLog
+		for range 2*bootLogBytesMax/line + 2 {
+			l.line("%s", strings.Repeat("x", line))
+		}
+		text := string(l.bytes())
+		if len(text) > bootLogBytesMax || strings.Count(text, bootLogFull) != 1 || !strings.HasSuffix(text, bootLogFull) {
+			t.Errorf("lines of %d: %d bytes, ends with %q", line, len(text), text[len(text)-30:])
+		}
+	}
+}

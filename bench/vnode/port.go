@@ -92,22 +92,26 @@ func (p *port) receive(deadline time.Time) ([]byte, netip.AddrPort, error) {
 // one. Only a power cut and a broken socket are errors.
 func (p *port) exchange(request func() []byte, to netip.AddrPort, waits []time.Duration, accept func(b []byte, from netip.AddrPort) bool) (bool, error) {
 	for _, wait := range waits {
-		if err := p.send(request(), to); err != nil && p.ctx.Err() != nil {
-			return false, errPowerCut
-		} // a send that fails is a loss like any other
-		deadline := time.Now().Add(wait)
-		for {
-			b, from, err := p.receive(deadline)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				break
-			}
-			if err != nil {
-				return false, err
-			}
-			if accept(b, from) {
-				return true, nil
-			}
+		_ = p.send(request(), to) // a send that fails is a loss like any other
+		heard, err := p.listen(time.Now().Add(wait), accept)
+		if heard || err != nil {
+			return heard, err
 		}
 	}
 	return false, nil
+}
+
+// listen waits for a datagram that accept takes.
+func (p *port) listen(deadline time.Time, accept func(b []byte, from netip.AddrPort) bool) (bool, error) {
+	for {
+		b, from, err := p.receive(deadline)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return false, nil
+		case err != nil:
+			return false, err
+		case accept(b, from):
+			return true, nil
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 
 // adminMFS is the memory file system that operators work in.
 func adminMFS(b *boot) stage {
-	b.log.start("admin MFS " + b.loader)
 	if err := b.report("MFSSETUP"); err != nil {
 		return b.dead("admin MFS: %v", err)
 	}
@@ -24,7 +23,6 @@ func system(b *boot) stage {
 	if !b.pause(b.cfg.Timing.Boot) {
 		return nil
 	}
-	b.log.start("system on the disk")
 	b.phase(PhaseSetup, "configuring")
 	if err := b.configure(); err != nil {
 		return b.setupFails(err)
