@@ -53,6 +53,7 @@ type Store struct {
 	space    *space      // under turn
 	expiring expiringSet // under turn
 
+	synced     atomic.Uint64 // newest revision that an fsync is known to cover
 	hub        hub
 	anchor     *view // under hub.mu; see moveAnchor
 	history    atomic.Pointer[floorMark]

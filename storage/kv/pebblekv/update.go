@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // anchorRevisions is how far the anchor falls behind the newest view.
-const anchorRevisions = 64
+const anchorRevisions = 1024
 
 // Update implements kv.Store.
 //
@@ -138,16 +139,21 @@ func (s *Store) awaitCommit(c *change) (kv.Revision, error) {
 		return 0, err
 	}
 	s.publish(c.rev)
-	c.batch.Close()
+	c.batch.Close() // pebble has let go of it: its sync is done
 	c.batch = nil
 	return c.rev, nil
 }
 
 // publish shows the revisions up to rev, which is durable and so are all
-// before it, to readers and then to watchers.
+// before it, to readers and then to watchers. Of the writers that an fsync
+// wakes, one publishes for those that are awake by then.
 func (s *Store) publish(rev kv.Revision) {
+	raise(&s.synced, uint64(rev))
+	if s.view.Load().rev >= rev {
+		return // and whoever did it tells the watchers
+	}
 	s.hub.mu.Lock()
-	durable := s.hub.takeDurable(rev)
+	durable := s.hub.takeDurable(kv.Revision(s.synced.Load()))
 	if len(durable) == 0 {
 		s.hub.mu.Unlock()
 		return
@@ -169,6 +175,12 @@ func (s *Store) publish(rev kv.Revision) {
 		c.snap = nil
 	}
 	s.upkeep.published(first, last.rev, last.total)
+}
+
+// raise sets v to n if that is more.
+func raise(v *atomic.Uint64, n uint64) {
+	for now := v.Load(); now < n && !v.CompareAndSwap(now, n); now = v.Load() {
+	}
 }
 
 // moveAnchor keeps one view somewhat older than the newest. Closing pebble's
