@@ -27,7 +27,7 @@ import (
 )
 
 // testSite is the site of testdata as a snapshot.
-func testSite(t *testing.T) *registry.SiteFile {
+func testSite(t testing.TB) *registry.SiteFile {
 	t.Helper()
 	f, err := os.Open("testdata/site.yaml")
 	if err != nil {
@@ -41,7 +41,7 @@ func testSite(t *testing.T) *registry.SiteFile {
 	return file
 }
 
-func openStore(t *testing.T) kv.Store {
+func openStore(t testing.TB) kv.Store {
 	t.Helper()
 	store, err := pebblekv.Open("/db", pebblekv.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -55,7 +55,7 @@ func openStore(t *testing.T) kv.Store {
 	return store
 }
 
-func openRegistry(t *testing.T, site *registry.SiteFile) *registry.Registry {
+func openRegistry(t testing.TB, site *registry.SiteFile) *registry.Registry {
 	t.Helper()
 	reg, err := registry.Open(t.Context(), openStore(t), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -307,4 +307,20 @@ func TestProgress(t *testing.T) {
 			t.Errorf("silent: %+v", got)
 		}
 	})
+}
+
+// BenchmarkDirectory is what each DHCP request asks of the registry.
+func BenchmarkDirectory(b *testing.B) {
+	dirs := &directories{reg: openRegistry(b, testSite(b)), log: slog.New(slog.DiscardHandler)}
+	client := dhcp.EthernetAddr(mac(1))
+	b.ReportAllocs()
+	for b.Loop() {
+		d := dirs.now()
+		if res, ok := d.ByHardware(client); !ok || d.Subnets().Find(res.IP) == nil {
+			b.Fatal("not found")
+		}
+		if _, ok := d.Boot("pc1", dhcp.Asker{Arch: dhcp.ArchX64EFI}); !ok {
+			b.Fatal("no boot file")
+		}
+	}
 }

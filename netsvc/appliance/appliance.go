@@ -173,7 +173,7 @@ func (a *Appliance) add(name string, run func(context.Context) error, addrs ...s
 // status implements control.Config.Status.
 func (a *Appliance) status() control.Status {
 	snapshot := a.reg.Snapshot()
-	s := control.Status{Version: Version, Started: a.started, Revision: snapshot.Revision(), Nodes: snapshot.NodeCount(), Counts: map[string]int64{}}
+	s := control.Status{Version: Version, Started: a.started, Revision: a.store.Revision(), Nodes: snapshot.NodeCount(), Counts: map[string]int64{}}
 	for _, svc := range a.services {
 		for _, addr := range svc.addrs {
 			s.Services = append(s.Services, control.Service{Name: svc.name, Addr: addr})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hyzer/netsvc/control"
+	"hyzer/netsvc/dhcp"
 	"hyzer/storage/kv/pebblekv"
 	"hyzer/storage/registry"
 )
@@ -234,7 +235,7 @@ func TestControlAddress(t *testing.T) {
 	}
 }
 
-// TestRestart: site, states and revision are there again.
+// TestRestart: site, states, leases and revision are there again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	cfg := loopback(t.TempDir())
@@ -243,11 +244,18 @@ func TestRestart(t *testing.T) {
 	if err := a.runner.Report(t.Context(), "pc1", "client", "SHUTDOWN", "BOOTING"); err != nil {
 		t.Fatal(err)
 	}
+	lease := dhcp.Lease{IP: netip.MustParseAddr("127.70.0.201"), Client: dhcp.EthernetAddr(mac(9)), State: dhcp.LeaseBound, Term: time.Hour}
+	if err := (leaseStore{a.store}).Commit(t.Context(), []dhcp.Lease{lease}); err != nil {
+		t.Fatal(err)
+	}
 	before := seen(t, cfg)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = runs(t, cfg)
+	a, _ = runs(t, cfg)
+	if leases, err := (leaseStore{a.store}).Load(); err != nil || len(leases) != 1 || leases[0] != lease {
+		t.Errorf("leases: %+v, %v", leases, err)
+	}
 	if after := seen(t, cfg); after != before {
 		t.Errorf("before %s\nafter  %s", before, after)
 	}

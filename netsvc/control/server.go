@@ -55,8 +55,9 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readBodyTimeout   = 60 * time.Second
 	idleTimeout       = 60 * time.Second
-	// writeTimeout is how long a client may leave what it was sent unread.
-	writeTimeout = 20 * time.Second
+	// writeTimeout is how long a client may leave what it was sent unread:
+	// somebody may be paging through it.
+	writeTimeout = 5 * time.Minute
 	// stopTimeout is how long requests may go on when the server stops;
 	// then their connections are closed.
 	stopTimeout = 500 * time.Millisecond

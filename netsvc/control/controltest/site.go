@@ -59,55 +59,76 @@ func NewOn(tb testing.TB, network, address string) *Site {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
 	s := &Site{FS: vfs.NewMem(), Address: listener.Addr().String(), ImageDir: tb.TempDir()}
-	store, err := pebblekv.Open("/db", pebblekv.Options{FS: s.FS, Logger: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if s.Registry, err = registry.Open(ctx, store, log); err != nil {
-		tb.Fatal(err)
-	}
-	if err := s.Registry.EnsureHoldings(ctx); err != nil {
-		tb.Fatal(err)
-	}
-	file, err := registry.ParseSiteFile(bytes.NewReader(siteYAML))
-	if err == nil {
-		err = s.Registry.Import(ctx, file)
-	}
-	if err != nil {
+	if err := s.openRegistry(tb); err != nil {
 		tb.Fatal(err)
 	}
 	s.Machines = &Machines{site: s, script: map[string][]string{}}
-	s.Runner = stated.New(stated.Config{Registry: s.Registry, Actor: s.Machines, Log: log})
-	loads := load.New(s.Registry, s.Runner, log)
-	s.logs = bloblog.New(store, bloblog.DefaultLimits(), nil)
-	server := control.New(control.Config{
-		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs},
-		Explain: explain, Progress: s.newest, Status: s.status, ImageDir: s.ImageDir, Log: log,
-	})
-	var below sync.WaitGroup
-	belowCtx, stopBelow := context.WithCancel(context.Background())
-	for _, run := range []func(context.Context) error{s.Runner.Run, loads.Run} {
-		below.Go(func() { _ = run(belowCtx) })
-	}
-	s.stop, s.stopped = cancel, make(chan error, 1)
-	go func() { s.stopped <- server.Run(ctx) }()
+	s.Runner = stated.New(stated.Config{Registry: s.Registry, Actor: s.Machines, Log: quiet()})
+	loads := load.New(s.Registry, s.Runner, quiet())
+	run(tb, s.Runner.Run)
+	run(tb, loads.Run)
+	s.serve(tb, listener, loads)
 	s.Client = control.Dial(s.Address)
+	tb.Cleanup(s.Client.Close)
+	return s
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// openRegistry opens the store in memory with the site in it; both are closed
+// when the test ends, after what is begun later.
+func (s *Site) openRegistry(tb testing.TB) error {
+	store, err := pebblekv.Open("/db", pebblekv.Options{FS: s.FS, Logger: quiet()})
+	if err != nil {
+		return err
+	}
 	tb.Cleanup(func() {
-		s.Client.Close()
-		if err := s.Stop(); err != nil {
-			tb.Error(err)
-		}
-		stopBelow()
-		below.Wait()
-		s.Registry.Close()
 		if err := store.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return s
+	s.logs = bloblog.New(store, bloblog.DefaultLimits(), nil)
+	if s.Registry, err = registry.Open(tb.Context(), store, quiet()); err != nil {
+		return err
+	}
+	tb.Cleanup(s.Registry.Close)
+	if err := s.Registry.EnsureHoldings(tb.Context()); err != nil {
+		return err
+	}
+	file, err := registry.ParseSiteFile(bytes.NewReader(siteYAML))
+	if err != nil {
+		return err
+	}
+	return s.Registry.Import(tb.Context(), file)
+}
+
+// run runs what is below the server until the test ends.
+func run(tb testing.TB, what func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- what(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Error(err)
+		}
+	})
+}
+
+func (s *Site) serve(tb testing.TB, listener net.Listener, loads *load.Manager) {
+	server := control.New(control.Config{
+		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs},
+		Explain: explain, Progress: s.newest, Status: s.status, ImageDir: s.ImageDir, Log: quiet(),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop, s.stopped = cancel, make(chan error, 1)
+	go func() { s.stopped <- server.Run(ctx) }()
+	tb.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 // Stop stops the server, not what is below it, and returns what Run returned.
