@@ -14,35 +14,41 @@ import (
 	"hyzer/storage/kv/pebblekv"
 )
 
-// TestFailedOpen fails each writing operation of Open in turn, for good and
-// once, on a new store and on one with a log to replay. Open must return an
+// TestFailedOpen fails each operation of Open in turn, for good and once, or
+// only those that write, on a new store and on one with a log to replay. Open must return an
 // error or a store that works; in a bubble, a hang is a deadlock and fails the
 // test. Nothing may be lost.
 func TestFailedOpen(t *testing.T) {
 	t.Parallel()
-	for _, lasting := range []bool{true, false} {
+	for _, kind := range []faultKind{{}, {lasting: true}, {reads: true}, {lasting: true, reads: true}} {
 		for _, puts := range []int{0, 30} {
-			t.Run(fmt.Sprintf("lasting=%v,puts=%d", lasting, puts), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%+v,puts=%d", kind, puts), func(t *testing.T) {
 				t.Parallel()
 				for at, more := int64(1), true; more; at++ {
-					synctest.Test(t, func(t *testing.T) { more = testFailedOpen(t, at, lasting, puts) })
+					synctest.Test(t, func(t *testing.T) { more = testFailedOpen(t, at, kind, puts) })
 				}
 			})
 		}
 	}
 }
 
+// faultKind tells which operations fail.
+type faultKind struct {
+	lasting bool // also all after the first
+	reads   bool // not only those that write
+}
+
 // testFailedOpen reports whether there was an operation to fail.
-func testFailedOpen(t *testing.T, at int64, lasting bool, puts int) (failed bool) {
+func testFailedOpen(t *testing.T, at int64, kind faultKind, puts int) (failed bool) {
 	mem := unflushed(t, puts)
 	var ops atomic.Int64
 	var on atomic.Bool
 	on.Store(true)
 	opts := quiet(withFaults(mem, func(op errorfs.Op) error {
-		if !on.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+		if !on.Load() || !kind.reads && op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
-		if n := ops.Add(1); n == at || lasting && n > at {
+		if n := ops.Add(1); n == at || kind.lasting && n > at {
 			return errorfs.ErrInjected
 		}
 		return nil
