@@ -81,8 +81,9 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 func (l *Lab) openNetwork(context.Context) (err error) {
 	options := site.Options{Nodes: l.opts.Nodes, Reserved: l.opts.Reserved, DHCP: l.opts.DHCP, Image: l.opts.Image, Boss: boss}
 	if !l.opts.Namespaces {
-		options.Subnet = subnet()
-		if l.servers, err = onLoopback(&l.Config); err != nil {
+		n := number()
+		options.Subnet = subnet(n)
+		if l.servers, err = onLoopback(&l.Config, n); err != nil {
 			return err
 		}
 	} else {

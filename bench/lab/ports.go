@@ -13,61 +13,72 @@ import (
 
 var boss = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// labs counts the labs of this process, to keep their networks apart. It is
-// the one thing that they share.
+// labs counts the labs of this process, to keep them apart. It is the one thing
+// that they share.
 var labs atomic.Uint32
 
-// subnet gives each lab of each process a network of its own, /22: 127.64.0.0
-// to 127.255.255.255 by the process and its count of labs.
-func subnet() netip.Prefix {
-	const networks = 192 * 64 // second octet 64 to 255, 64 nets of /22 in each
-	n := (uint32(os.Getpid())*17 + labs.Add(1)) % networks
+// number tells labs apart, those of other processes by chance.
+func number() uint32 { return uint32(os.Getpid())*17 + labs.Add(1) }
+
+// subnet gives a lab a network of its own, /22, of 127.64.0.0 to
+// 127.255.255.255.
+func subnet(number uint32) netip.Prefix {
+	n := number % (192 * 64) // second octet 64 to 255, 64 nets of /22 in each
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(64 + n/64), byte(n % 64 * 4), 0}), 22)
 }
 
-// sessionPorts is how many ports the multicast sessions of a lab may use.
-const sessionPorts = 8
+// Ports of labs lie below those that the kernel gives out by itself.
+const (
+	firstPort    = 10000
+	portsPerLab  = 16
+	portBlocks   = 1400
+	servicePorts = 6 // the rest is for multicast sessions
+	blocksTried  = 100
+)
 
-// freePorts finds ports that nobody uses now, by TCP and UDP alike.
-func freePorts(n int) ([]uint16, error) {
-	var ports []uint16
-	var held []func() error
-	defer func() {
-		for _, release := range held {
-			_ = release()
+// freePorts finds a block of ports that nobody uses now, by TCP or UDP.
+func freePorts(number uint32) (uint16, error) {
+	var err error
+	for n := range uint32(blocksTried) {
+		block := (number + n*97) % portBlocks
+		port := uint16(firstPort + block*portsPerLab)
+		if err = allFree(port); err == nil {
+			return port, nil
 		}
-	}()
-	for len(ports) < n {
-		t, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(netip.AddrPortFrom(boss, 0)))
-		if err != nil {
-			return nil, fmt.Errorf("looking for free ports: %w", err)
-		}
-		held = append(held, t.Close)
-		port := t.Addr().(*net.TCPAddr).AddrPort().Port()
-		u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: int(port)})
-		if err != nil {
-			continue
-		}
-		held = append(held, u.Close)
-		ports = append(ports, port)
 	}
-	return ports, nil
+	return 0, fmt.Errorf("no block of %d free ports in %d tries: %w", portsPerLab, blocksTried, err)
+}
+
+func allFree(port uint16) error {
+	for i := range uint16(portsPerLab) {
+		t, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(netip.AddrPortFrom(boss, port+i)))
+		if err != nil {
+			return err
+		}
+		t.Close()
+		u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: int(port + i)})
+		if err != nil {
+			return err
+		}
+		u.Close()
+	}
+	return nil
 }
 
 // onLoopback puts every service on a free port, and tells the nodes.
-func onLoopback(cfg *appliance.Config) (vnode.Servers, error) {
-	ports, err := freePorts(7)
+func onLoopback(cfg *appliance.Config, number uint32) (vnode.Servers, error) {
+	port, err := freePorts(number)
 	if err != nil {
 		return vnode.Servers{}, err
 	}
 	servers := vnode.Servers{
-		IP: boss, DHCP: ports[0], BootServer: ports[1], TFTP: ports[2],
-		Bootinfo: ports[3], TMCD: ports[4], Master: ports[5],
+		IP: boss, DHCP: port, BootServer: port + 1, TFTP: port + 2,
+		Bootinfo: port + 3, TMCD: port + 4, Master: port + 5,
 	}
 	listen(cfg, servers)
 	cfg.DHCP = appliance.DHCP{Addresses: []netip.Addr{boss}, Port: servers.DHCP, BootServerPort: servers.BootServer, LoopbackLab: true}
 	cfg.Multicast.LoopbackLab = true
-	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = ports[6], ports[6]+sessionPorts
+	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = port+servicePorts, port+portsPerLab-1
 	return servers, nil
 }
 
@@ -76,7 +87,7 @@ func onNetwork(cfg *appliance.Config, server netip.Addr, bridge string) vnode.Se
 	servers := vnode.Servers{IP: server, TFTP: 69, Bootinfo: 6969, TMCD: 7777, Master: 64494}
 	listen(cfg, servers)
 	cfg.DHCP = appliance.DHCP{Interfaces: []string{bridge}}
-	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = 21000, 21000+sessionPorts
+	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = 21000, 21099
 	return servers
 }
 

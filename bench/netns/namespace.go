@@ -35,10 +35,13 @@ func New() (*Namespace, error) {
 		n.f = f
 		return LinkUp("lo")
 	})
-	if err != nil && n.f != nil {
+	if err == nil {
+		return n, nil
+	}
+	if n.f != nil {
 		n.f.Close()
 	}
-	return n, err
+	return nil, err
 }
 
 // Close gives the namespace up. It goes when the last socket and process in it

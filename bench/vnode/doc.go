@@ -15,8 +15,9 @@
 // steps the node just falls silent, and the server must find out.
 //
 // Invariants: a Node that is on has one goroutine tree, which PowerOff ends and
-// waits for; like a power cut it sends nothing more and the disk keeps what was
-// written. The timeline and every datagram read are bounded.
+// waits for; like a power cut it reports nothing more and the disk keeps what
+// was written. (The multicast client still says that it leaves, which servers
+// only count.) The timeline and every datagram read are bounded.
 //
 // A node lives either on a loopback address of its own with the servers' ports
 // in its Config, without privileges, or behind a link in a network namespace
