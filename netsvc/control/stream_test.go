@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -286,5 +287,40 @@ func TestManyConnections(t *testing.T) {
 	}
 	if err := <-answered; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRunWaits: Run returns when its last request has ended, also one whose
+// client was cut off: what is below the server is closed next.
+func TestRunWaits(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, cutOff := make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{}, 1)
+	server := control.New(control.Config{Listener: listener, Log: slog.New(slog.DiscardHandler), Status: func() control.Status {
+		close(asked)
+		<-cutOff
+		ended <- struct{}{}
+		return control.Status{}
+	}})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		client := control.Dial(listener.Addr().String())
+		if err := client.Call(t.Context(), "GET", "/v1/status", nil, nil); err == nil {
+			t.Error("the request was answered")
+		}
+		close(cutOff)
+	}()
+	go func() { <-asked; stop() }()
+	if err := server.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	default:
+		t.Error("Run returned before its request had ended")
 	}
 }
