@@ -101,7 +101,10 @@ var linuxStd = []registry.Ref{registry.HeadRef(registry.OpsProject, "LINUX-STD")
 // load loads every node and returns their fates when all are decided.
 func load(t *testing.T, l *lab.Lab, request control.LoadRequest) map[string]registry.LoadNode {
 	t.Helper()
-	request.Nodes, request.Images, request.WaitBoot, request.By = l.Site.Names(), linuxStd, true, "test"
+	if request.Images == nil {
+		request.Images = linuxStd
+	}
+	request.Nodes, request.WaitBoot, request.By = l.Site.Names(), true, "test"
 	state, err := l.Load(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
@@ -299,6 +302,38 @@ func TestPowerCut(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestSeveralImages loads two images after each other, with a loader of today
+// and with one that reboots by itself when it is done.
+func TestSeveralImages(t *testing.T) {
+	t.Parallel()
+	image := imageFor(t, false)
+	l := start(t, lab.Options{Nodes: 2, Reserved: -1, Image: image, Node: func(i int, cfg *vnode.Config) {
+		fast(i, cfg)
+		cfg.OldLoader = i == 1
+	}})
+	twice := append(linuxStd[:1:1], linuxStd...)
+	wantDone(t, load(t, l, control.LoadRequest{Images: twice, Prepare: true}), l.Site.Names()...)
+	for i, n := range l.Nodes {
+		if err := image.VerifyFile(l.DiskPath(i), 0); err != nil {
+			t.Error(err)
+		}
+		var loads []string
+		for _, e := range n.Timeline() {
+			if e.Phase == vnode.PhaseLoading {
+				loads = append(loads, e.Text[:len("image 1 of 2")])
+			}
+		}
+		if got := strings.Join(loads, ", "); got != "image 1 of 2, image 2 of 2" {
+			t.Errorf("%s loaded %s", n.Name(), got)
+		}
+		// On, and then off and on if the loader does not reboot by itself.
+		if want := []int{3, 1}[i]; l.Chassis.Orders(n.Name()) != want {
+			t.Errorf("%s: %d power orders, want %d", n.Name(), l.Chassis.Orders(n.Name()), want)
+		}
+	}
+	noInvalid(t, l)
 }
 
 // nodeNow is a node as the appliance shows it.
