@@ -10,9 +10,11 @@ import (
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/freemap/ext"
 	"hyzer/imaging/freemap/fat"
+	"hyzer/imaging/freemap/luks"
 	"hyzer/imaging/freemap/ntfs"
 	"hyzer/imaging/freemap/swap"
 	"hyzer/imaging/freemap/ufs"
+	"hyzer/imaging/freemap/xfs"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/bsdlabel"
@@ -33,6 +35,8 @@ func probes() []probe {
 		{"fat", fat.Is, fat.Free},
 		{"ufs", ufs.Is, ufs.Free},
 		{"swap", swap.Is, swap.Free},
+		{"xfs", xfs.Is, xfs.Free},
+		{"luks", luks.Is, luks.Free},
 	}
 }
 
@@ -101,7 +105,7 @@ func (l *Layout) look(src Source, e partition.Entry, opts Options) (*freemap.Map
 
 // fileSystem asks every reader whether it knows the content of a partition.
 // If several do the type in the partition table decides; if that does not
-// help, all is kept.
+// help, as Linux has one type for many, all is kept.
 func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
 	var found []probe
 	var names []string
@@ -110,7 +114,7 @@ func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
 			found, names = append(found, p), append(names, p.family)
 		}
 	}
-	if i := slices.Index(names, e.Expect); i >= 0 {
+	if i := slices.Index(names, e.Expect); i >= 0 && (e.Expect != "ext" || !slices.ContainsFunc(names, linuxType)) {
 		return found[i].free(r, r.Size())
 	}
 	switch len(found) {
@@ -121,6 +125,11 @@ func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
 	}
 	return &freemap.Map{Sectors: e.Sectors, Warnings: []string{fmt.Sprintf(
 		"has marks of several file systems (%s), all of it is kept", strings.Join(names, ", "))}}, nil
+}
+
+// linuxType tells the families that have the same partition types as ext.
+func linuxType(family string) bool {
+	return slices.Contains([]string{"xfs", "luks"}, family)
 }
 
 // unknown is a partition without a file system we know.
