@@ -29,7 +29,10 @@ const epochShift = 10
 // Backup implements kv.Store. On the same file system it costs hard links and
 // a copy of the log; elsewhere a copy. The copy holds every Update that
 // returned before Backup began, and maybe later ones. ctx is looked at only
-// before the copy begins and before it gets its name.
+// before the copy begins and before it gets its name. Updates wait for the copy
+// to be made: pebble copies the log last, and a log that is written meanwhile is
+// torn in the copy, which then does not open. So put backups on the file system
+// of the store, and copy them from there.
 func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if !s.gate.enter() {
 		return kv.ErrClosed
@@ -40,7 +43,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	return publishCopy(ctx, s.fs, dir, func(partial string) error {
-		if err := s.db.Checkpoint(partial); err != nil {
+		if err := s.checkpoint(ctx, partial); err != nil {
 			return err
 		}
 		if err := s.fail.err(); err != nil { // the copy may be of the shadow
@@ -48,6 +51,17 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 		}
 		return markBackup(s.fs, partial, s.Revision())
 	})
+}
+
+// checkpoint makes the copy while nothing is written to the log.
+func (s *Store) checkpoint(ctx context.Context, dir string) error {
+	if err := s.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer s.turn.pass()
+	s.forgetting.Lock()
+	defer s.forgetting.Unlock()
+	return s.db.Checkpoint(dir, pebble.WithFlushedWAL())
 }
 
 // markBackup leaves the mark in a copy that holds rev, and maybe later ones.

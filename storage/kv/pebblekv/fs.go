@@ -2,6 +2,7 @@ package pebblekv
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type guardFS struct {
 	vfs.FS
 	dir     string // the store's; files elsewhere (backups) are not guarded
 	fail    *failure
+	log     *slog.Logger
 	opened  atomic.Bool   // Open is over
 	stalled atomic.Bool   // pebble makes a writer wait
 	closing atomic.Bool   // Close has begun
@@ -60,7 +62,7 @@ var _ vfs.FS = (*guardFS)(nil)
 
 func newGuardFS(fs vfs.FS, s *Store) (*guardFS, error) {
 	g := &guardFS{
-		FS: fs, dir: clean(fs, s.dir), fail: s.fail, quit: s.quit, shadow: vfs.NewMem(),
+		FS: fs, dir: clean(fs, s.dir), fail: s.fail, log: s.log, quit: s.quit, shadow: vfs.NewMem(),
 		room: newFlushRoom(), reserve: s.space.watermark / 2, free: s.space.free,
 	}
 	return g, g.shadow.MkdirAll(g.dir, 0o750)
@@ -75,7 +77,10 @@ func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
 
 // failed records the failure of an operation that pebble must not hear of.
 func (fs *guardFS) failed(op, name string, err error) {
-	fs.fail.set(fmt.Errorf("%s %s: %w", op, name, err))
+	first := fs.fail.set(fmt.Errorf("%s %s: %w", op, name, err))
+	if first && fs.opened.Load() {
+		fs.log.Error("the store failed: reads go on, nothing is written until the process is started again", "dir", fs.dir, "op", op, "path", name, "err", err)
+	}
 }
 
 // frozen tells whether the directory must not change any more.
