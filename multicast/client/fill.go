@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"hyzer/multicast/fec"
 	"hyzer/multicast/wire"
 )
 
@@ -15,6 +16,14 @@ type fill struct {
 	left    int  // blocks missing
 	asked   bool // we have asked for it
 
+	// Parity blocks lie in the slots of missing blocks, so that a chunk never
+	// takes more than its own length.
+	held     []fec.Symbol
+	occupied wire.BlockMap // slots of held
+	parities wire.BlockMap // which are held
+	base     uint32        // parity blocks of the chunk that have passed
+	naks     int           // in a row that were not answered
+
 	// What is outstanding. A pass is the run of blocks that a request causes.
 	seq    uint64    // order of requests on the wire, as far as we heard them
 	until  int       // last block of the pass to come or under way
@@ -26,6 +35,39 @@ type fill struct {
 // expect notes that what f misses has been asked for.
 func (f *fill) expect(seq uint64) {
 	f.seq, f.until, f.inPass, f.at, f.dueAt = seq, f.missing.Last(), false, -1, time.Time{}
+}
+
+// need is how many blocks or parity blocks f is short of.
+func (f *fill) need() int { return f.left - len(f.held) }
+
+func (f *fill) holds(parity uint16) bool { return f.parities.Has(int(parity)) }
+
+// freeSlot returns a missing block in whose slot there is no parity block.
+// There is one while need is not 0.
+func (f *fill) freeSlot() int {
+	free := f.missing
+	for i := range free {
+		free[i] &^= f.occupied[i]
+	}
+	return free.First()
+}
+
+// vacate makes room for block n: the parity block in its slot, if there is
+// one, moves to another. There is one, for need is not 0.
+func (f *fill) vacate(n int) {
+	if !f.occupied.Has(n) {
+		return
+	}
+	to := f.freeSlot()
+	for i := range f.held {
+		if int(f.held[i].Slot) == n {
+			f.held[i].Slot = uint16(to)
+		}
+	}
+	whole := f.data[:cap(f.data)]
+	copy(whole[to*wire.BlockBytes:(to+1)*wire.BlockBytes], whole[n*wire.BlockBytes:])
+	f.occupied.Remove(n)
+	f.occupied.AddRange(to, 1)
 }
 
 // chunkSet is a set of chunk numbers with a fast search for the next absent

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"hyzer/multicast/fec"
 )
 
 // written is a chunk that the sink is done with, or not.
@@ -24,6 +26,7 @@ type pool struct {
 // that neither side waits for the other. wake is called after each chunk.
 func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *pool {
 	ctx, cancel := context.WithCancel(ctx)
+	code := new(fec.Code)
 	p := &pool{work: make(chan Chunk, chunks), done: make(chan written, chunks), cancel: cancel}
 	for range max(workers, 1) {
 		p.workers.Go(func() {
@@ -31,12 +34,20 @@ func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *
 				if ctx.Err() != nil {
 					continue
 				}
-				p.done <- written{c, sink.Chunk(ctx, c.Index, c.Data)}
+				p.done <- written{c, deliver(ctx, sink, code, c)}
 				wake()
 			}
 		})
 	}
 	return p
+}
+
+// deliver completes a chunk and hands it to the sink.
+func deliver(ctx context.Context, sink Sink, code *fec.Code, c Chunk) error {
+	if err := c.Restore(code); err != nil {
+		return err
+	}
+	return sink.Chunk(ctx, c.Index, c.Data)
 }
 
 // close stops the workers and waits for them; what is queued is dropped.

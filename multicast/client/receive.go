@@ -18,11 +18,11 @@ func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte)
 	switch {
 	case h.Subtype == wire.SubBlock:
 		if told && r.joined && h.Type == wire.Request && from.Addr() == r.server {
-			r.block(now, body)
+			r.block(now, body, datagram)
 		}
 	case h.Type == wire.Reply && (h.Subtype == wire.SubJoin || h.Subtype == wire.SubJoin2):
 		if told && (!r.server.IsValid() || from.Addr() == r.server) {
-			r.joinReply(now, from.Addr(), h.Subtype, body)
+			r.joinReply(now, from.Addr(), h.Subtype, body, datagram)
 		}
 	case h.Type == wire.Request && h.Subtype == wire.SubProgress:
 		if told && from.Addr() == r.server {
@@ -35,8 +35,9 @@ func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte)
 }
 
 // joinReply takes the size of the file, or checks that it is still the same.
-func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, body []byte) {
+func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, body, datagram []byte) {
 	var size int64
+	mine := false
 	if sub == wire.SubJoin2 {
 		m, err := wire.ParseJoin2(body)
 		if err != nil && m.ClientID == r.cfg.ID {
@@ -45,7 +46,7 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 		if err != nil || !r.joined && m.ClientID != r.cfg.ID {
 			return
 		}
-		size = int64(m.FileBytes)
+		size, mine = int64(m.FileBytes), m.ClientID == r.cfg.ID
 	} else {
 		m, err := wire.ParseJoin(body)
 		if err != nil || !r.joined && !r.sentV1 {
@@ -56,12 +57,16 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 	if !r.joined {
 		r.server = from
 		r.begin(now, size)
+		r.granted(now, mine, datagram)
 		return
 	}
 	r.silentFrom = now
 	if !r.sameSize(sub, size) {
 		r.fail(fmt.Errorf("%w: %v at %v had %d bytes, now has %d; start the load again",
 			ErrImageChanged, from, r.cfg.Address, r.geo.FileBytes(), size))
+	}
+	if sub == wire.SubJoin2 {
+		r.granted(now, mine, datagram)
 	}
 }
 
@@ -75,7 +80,7 @@ func (r *Reception) sameSize(sub wire.Subtype, size int64) bool {
 }
 
 // block takes a block of the file.
-func (r *Reception) block(now time.Time, body []byte) {
+func (r *Reception) block(now time.Time, body, datagram []byte) {
 	b, err := wire.ParseBlock(body)
 	if err != nil || !r.geo.HasChunk(b.Chunk) {
 		return
@@ -83,6 +88,11 @@ func (r *Reception) block(now time.Time, body []byte) {
 	chunk, n := int(b.Chunk), int(b.Block)
 	if n >= r.geo.ChunkBlocks(chunk) {
 		return
+	}
+	if r.m2.on {
+		if _, ok := r.genuine(now, datagram); !ok {
+			return
+		}
 	}
 	r.noteBlock(now, chunk)
 	if chunk != r.curIdx {
@@ -122,18 +132,27 @@ func (r *Reception) store(now time.Time, f *fill, n int, data []byte) {
 		r.stats.DupBlock++
 		return
 	}
-	if f.data == nil {
-		f.data = r.buffer(r.geo.ChunkLen(f.chunk))
-	}
-	copy(f.data[n*wire.BlockBytes:], data)
+	r.place(f, n, data)
 	f.missing.Remove(n)
 	f.left--
 	r.stallFrom, r.stalls = now, 0
 	switch {
-	case f.left == 0:
+	case f.need() == 0:
 		r.complete(now, f)
 	case n >= f.until:
 		r.passOver(now, f)
+	}
+}
+
+// place puts data into slot n. It writes whole blocks, past the end of the
+// file too, as parity blocks need them.
+func (r *Reception) place(f *fill, n int, data []byte) {
+	if f.data == nil {
+		f.data = r.buffer(r.geo.ChunkLen(f.chunk))
+	}
+	f.vacate(n)
+	if r.cfg.blank == nil {
+		copy(f.data[:cap(f.data)][n*wire.BlockBytes:], data)
 	}
 }
 
@@ -143,8 +162,16 @@ func (r *Reception) noteBlock(now time.Time, chunk int) {
 	if d := now.Sub(r.lastBlockAt); d > 0 && chunk == r.curIdx && r.cur != nil && r.cur.inPass {
 		r.gap += (min(d, stallMax) - r.gap) / 8
 	}
+	r.alive(now)
+}
+
+// alive notes that the server is there, and that there is no need to ask
+// whether it still has the same file, unless that was just found necessary.
+func (r *Reception) alive(now time.Time) {
 	r.lastBlockAt, r.silentFrom = now, now
-	r.rejoinAt = now.Add(rejoinAfter)
+	if now.Sub(r.m2.rejoinedAt) >= rejoinAfter {
+		r.rejoinAt = now.Add(rejoinAfter)
+	}
 }
 
 // turnTo is called when blocks of another chunk begin to pass: the pass before
@@ -180,7 +207,11 @@ func (r *Reception) complete(now time.Time, f *fill) {
 	}
 	r.done.add(f.chunk)
 	r.busy++
-	r.ready = append(r.ready, Chunk{f.chunk, f.data})
+	c := Chunk{Index: f.chunk, Data: f.data}
+	if len(f.held) > 0 {
+		c.missing, c.held = &f.missing, f.held
+	}
+	r.ready = append(r.ready, c)
 	r.refill(now)
 }
 
@@ -203,6 +234,9 @@ func (r *Reception) open(chunk int) *fill {
 
 // buffer returns a buffer of n bytes.
 func (r *Reception) buffer(n int) []byte {
+	if r.cfg.blank != nil {
+		return r.cfg.blank[:n]
+	}
 	if len(r.idle) == 0 {
 		return make([]byte, n, wire.ChunkBytes)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hyzer/multicast/fec"
 	"hyzer/multicast/wire"
 )
 
@@ -71,8 +72,12 @@ type ReceptionConfig struct {
 	JoinTimeout time.Duration // < 0: never
 	IdleTimeout time.Duration // of the server; < 0: never
 	Heartbeat   bool          // report when asked
+	Mode2       bool          // offer mode 2 to the server
 	ReportFor   netip.Addr    // whom reports are about; not valid: Self
 	Rand        *rand.Rand
+
+	// blank, if set, takes the place of every buffer: nothing is stored.
+	blank []byte
 }
 
 func (c *ReceptionConfig) fillIn() {
@@ -96,16 +101,35 @@ func (c *ReceptionConfig) fillIn() {
 	}
 }
 
-// Outgoing is a datagram to send: to the session, or to the server alone.
+// Outgoing is a datagram to send: to the session, to the server alone, or to
+// the parity address.
 type Outgoing struct {
 	Datagram []byte
 	ToServer bool
+	ToParity bool
 }
 
-// Chunk is a complete chunk. Data is given back with Release or Reject.
+// Chunk is a complete chunk. Data is right after Restore, and is given back
+// with Release or Reject.
 type Chunk struct {
 	Index int
 	Data  []byte
+
+	missing *wire.BlockMap // nil: nothing
+	held    []fec.Symbol
+}
+
+// Restore computes the blocks that parity blocks stand for. It costs nothing
+// if all blocks came.
+func (c Chunk) Restore(code *fec.Code) error {
+	if c.missing == nil {
+		return nil
+	}
+	blocks := (len(c.Data) + wire.BlockBytes - 1) / wire.BlockBytes
+	if err := code.Restore(c.Data[:blocks*wire.BlockBytes], c.missing, c.held); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadChunk, err)
+	}
+	return nil
 }
 
 // Reception is the machine of one client. It is not safe for concurrent use.
@@ -144,6 +168,7 @@ type Reception struct {
 	refillAt    time.Time
 
 	beat    heartbeat
+	m2      mode2
 	stats   wire.Stats
 	partial wire.PartialRequest
 	sends   []Outgoing

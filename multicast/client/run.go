@@ -54,6 +54,9 @@ type Config struct {
 	IdleTimeout time.Duration
 	Heartbeat   bool
 	ReportFor   netip.Addr
+	// Mode2 offers to be served by parity blocks; a server that does not know
+	// of that serves as ever.
+	Mode2 bool
 	// Keepalive joins the group again after so long without a datagram, for
 	// switches that forget; 0: never.
 	Keepalive time.Duration
@@ -64,8 +67,10 @@ type Config struct {
 	ProgressEvery time.Duration
 	Log           *slog.Logger // nil: slog.Default()
 
-	// Conn takes the place of the sockets in tests.
-	Conn sock.Conn
+	// Conn takes the place of the sockets in tests, and OpenParity opens those
+	// of mode 2.
+	Conn       sock.Conn
+	OpenParity func(netip.AddrPort) (sock.Conn, error)
 	// Rand makes tests repeatable; nil: random.
 	Rand *rand.Rand
 }
@@ -97,6 +102,8 @@ type shell struct {
 	bad     int
 	meter   meter
 	failing int // sends in a row
+	parity  *parityPort
+	tried   netip.AddrPort // parity address that was opened, or could not be
 }
 
 // Run joins the session and returns when every chunk has been written, or with
@@ -120,6 +127,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	s.pool = newPool(ctx, cfg.Sink, cfg.SinkWorkers, max(s.r.cfg.Buffers, 1), s.conn.Wake)
 	err := s.loop(ctx)
 	s.pool.close()
+	s.closeParity()
 	s.leave()
 	geo, _ := s.r.Joined()
 	now := time.Now()
@@ -155,7 +163,7 @@ func (s *shell) receptionConfig() ReceptionConfig {
 	return ReceptionConfig{
 		Self: s.conn.Local().Addr(), Address: s.address, Server: server, ID: rng.Uint32() >> 1,
 		Raw: c.Raw, Buffers: c.Buffers, Window: c.Window, InOrder: c.InOrder, JoinTimeout: c.JoinTimeout,
-		IdleTimeout: c.IdleTimeout, Heartbeat: c.Heartbeat, ReportFor: c.ReportFor, Rand: rng,
+		IdleTimeout: c.IdleTimeout, Heartbeat: c.Heartbeat, ReportFor: c.ReportFor, Mode2: c.Mode2, Rand: rng,
 	}
 }
 
@@ -165,6 +173,8 @@ func (s *shell) loop(ctx context.Context) error {
 	keepaliveAt := time.Now()
 	for {
 		now := time.Now()
+		s.followParity()
+		s.feedParity(now)
 		s.r.Tick(now)
 		if err := s.flush(ctx, now); err != nil {
 			return err
@@ -274,7 +284,14 @@ func (s *shell) write(o Outgoing) error {
 	if o.ToServer {
 		to = netip.AddrPortFrom(s.r.Server(), s.address.Port())
 	}
-	err := s.conn.Write(o.Datagram, to)
+	conn := s.conn
+	if o.ToParity {
+		if s.parity == nil {
+			return nil
+		}
+		conn, to = s.parity.conn, s.tried
+	}
+	err := conn.Write(o.Datagram, to)
 	if err == nil {
 		s.failing = 0
 		return nil

@@ -64,7 +64,7 @@ func (r *Reception) join(now time.Time) {
 		r.sentV1 = true
 		r.send(wire.Join{Value: r.cfg.ID}.Append(nil, wire.Request, r.src))
 	} else {
-		r.send(wire.NewJoin2Request(r.cfg.ID).Append(nil, wire.Request, r.src))
+		r.send(r.join2())
 	}
 	r.joinAt = now.Add(min(joinRetryFirst<<min(r.joins, 8), joinRetryMax))
 	r.joins++
@@ -92,7 +92,7 @@ func (r *Reception) receiving(now time.Time) {
 func (r *Reception) repair(now time.Time) {
 	for _, f := range r.inOrderOfRequest() {
 		if !f.dueAt.IsZero() && !now.Before(f.dueAt) {
-			r.ask(f)
+			r.ask(now, f)
 		}
 	}
 }
@@ -109,8 +109,12 @@ func (r *Reception) inOrderOfRequest() []*fill {
 }
 
 // ask sends a REQUEST for a chunk the first time, later a PREQUEST for what is
-// missing of it.
-func (r *Reception) ask(f *fill) {
+// missing of it, or in mode 2 a NAK.
+func (r *Reception) ask(now time.Time, f *fill) {
+	if r.naks(f) {
+		r.nak(now, f)
+		return
+	}
 	r.seq++
 	f.expect(r.seq)
 	r.stats.Requests++
@@ -165,7 +169,10 @@ func (r *Reception) stalled(now time.Time) {
 		if r.stalls == 0 && f.inPass && f == r.cur && !f.nearEnd() {
 			continue
 		}
-		r.ask(f)
+		if f.naks > 0 && now.Before(f.dueAt) {
+			continue // has its own time
+		}
+		r.ask(now, f)
 	}
 	r.stalls++
 	r.stallFrom = now
@@ -204,7 +211,7 @@ func (r *Reception) refill(now time.Time) {
 			return
 		}
 		r.cursor = chunk + 1
-		r.ask(f)
+		r.ask(now, f)
 	}
 }
 
@@ -218,5 +225,5 @@ func (r *Reception) rejoin(now time.Time) {
 		return
 	}
 	r.stats.JoinAttempts++
-	r.send(wire.NewJoin2Request(r.cfg.ID).Append(nil, wire.Request, r.src))
+	r.send(r.join2())
 }

@@ -45,6 +45,7 @@ type SessionsConfig struct {
 	Pace             server.Pace
 	Linger           time.Duration // as in server.Config; 0: LingerDefault; to keep for ever, a long time
 	HeartbeatSeconds uint32
+	Mode2            bool // as in server.Config
 	SessionsMax      int
 
 	Store Store // nil: sessions end with the process
@@ -245,7 +246,7 @@ func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error)
 	return server.Open(server.Config{
 		Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
 		ShareHost: s.cfg.ShareHost, Pace: a.Pace, Linger: s.cfg.Linger, HeartbeatSeconds: s.cfg.HeartbeatSeconds,
-		Keepalive: keepaliveDefault, OnEvent: tell, Log: s.log,
+		Keepalive: keepaliveDefault, Mode2: s.cfg.Mode2, OnEvent: tell, Log: s.log,
 	})
 }
 

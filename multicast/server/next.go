@@ -16,18 +16,25 @@ func (s *Session) Next(now time.Time) Action {
 			return Action{Kind: ActSend, Datagram: reply}
 		}
 	}
-	if !s.working(now) {
+	round, _ := s.round(now)
+	working := s.working(now)
+	if !working && round == nil {
 		return s.rest(now)
 	}
 	n, until := s.pace.budget(now)
 	if n == 0 {
 		return Action{Kind: ActSleep, Until: until}
 	}
+	if round != nil && !(working && s.m2.yield) {
+		return s.advanceParity(now, round, n)
+	}
 	return s.advance(now, n)
 }
 
 // Busy says whether somebody waits for something.
-func (s *Session) Busy() bool { return s.cur.active || s.queue.len > 0 || len(s.replies) > 0 }
+func (s *Session) Busy() bool {
+	return s.cur.active || s.queue.len > 0 || len(s.replies) > 0 || len(s.m2.rounds) > 0
+}
 
 // reply encodes the next waiting answer: a JOIN reply, and after it the
 // request for reports.
@@ -44,7 +51,11 @@ func (s *Session) reply() []byte {
 	s.replies = append(s.replies[:0], s.replies[1:]...)
 	s.heartbeat, s.beatID = s.cfg.HeartbeatSeconds > 0, r.id
 	if r.v2 {
-		return wire.NewJoin2Reply(r.id, s.geo.FileBytes()).Append(s.out[:0], wire.Reply, s.src)
+		b := wire.NewJoin2Reply(r.id, s.geo.FileBytes()).Append(s.out[:0], wire.Reply, s.src)
+		if r.grant {
+			b = wire.AppendGrant(b, s.grant())
+		}
+		return b
 	}
 	return wire.Join{Value: uint32(s.geo.Blocks())}.Append(s.out[:0], wire.Reply, s.src)
 }
@@ -81,10 +92,11 @@ func (s *Session) advance(now time.Time, n int) Action {
 	n = min(n, BlocksPerActionMax, s.cur.end-s.cur.next)
 	a := Action{Kind: ActBlocks, Chunk: int(s.cur.chunk), First: s.cur.next, Count: n}
 	s.pace.spend(n)
-	s.inRow, s.activeAt = 0, now
+	s.inRow, s.activeAt, s.m2.yield = 0, now, false
 	s.cur.sent.AddRange(s.cur.next, n)
 	s.cur.next += n
 	s.cur.active = s.cur.next < s.cur.end
+	s.trail(now, &a, s.cur.end-s.cur.next)
 	s.stats.DatagramsOut += uint64(n)
 	s.stats.BlocksSent += uint64(n)
 	s.stats.BlocksRepeated += uint64(s.countRepeated(a))
@@ -116,7 +128,11 @@ func (s *Session) countRepeated(a Action) int {
 
 // rest is what to do when nothing is wanted, or nothing yet.
 func (s *Session) rest(now time.Time) Action {
-	if _, held := s.queue.ready(now); !held.IsZero() {
+	_, held := s.queue.ready(now)
+	if _, round := s.round(now); held.IsZero() || !round.IsZero() && round.Before(held) {
+		held = round
+	}
+	if !held.IsZero() {
 		return Action{Kind: ActSleep, Until: held}
 	}
 	end, reason := s.endsAt()

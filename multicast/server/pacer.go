@@ -3,6 +3,8 @@ package server
 import (
 	"math"
 	"time"
+
+	"hyzer/multicast/wire"
 )
 
 // Rates and their arithmetic (A5, Pacing).
@@ -11,13 +13,21 @@ const (
 	// included, in the arithmetic of -W.
 	WireBitsPerBlock = 9168
 
-	burstDefault       = 16
-	intervalDefault    = 2 * time.Millisecond
-	intervalMin        = time.Millisecond
-	dynamicPeriod      = 500 * time.Millisecond
-	dynamicCutNum      = 9 // burst *= 9/10 on loss
-	dynamicCutDen      = 10
-	dynamicBurstMin    = 5
+	burstDefault    = 16
+	intervalDefault = 2 * time.Millisecond
+	intervalMin     = time.Millisecond
+	dynamicPeriod   = 500 * time.Millisecond
+	dynamicCutNum   = 9 // burst *= 9/10 on loss
+	dynamicCutDen   = 10
+	dynamicBurstMin = 5
+	// Loss that clients of mode 2 report: up to lossTolerated is noise, at
+	// which a link is never slowed down; twice what is more is cut, at least a
+	// tenth and at most half. Below a lossFloorDiv-th of the cap loss is not of
+	// our making.
+	lossTolerated      = wire.Loss(1 << 16 / 100)
+	lossCutMin         = 0.1
+	lossCutMax         = 0.5
+	lossFloorDiv       = 16
 	dynamicUnpacedBits = 10_000_000_000
 	// lagIntervalsMax is how many bursts a late sender may make up for at
 	// once; what is later than that is forgone.
@@ -50,6 +60,7 @@ type pacer struct {
 
 	dynamic   bool
 	lossy     bool
+	loss      wire.Loss // worst reported in this period
 	adjustAt  time.Time
 	intervals uint64
 	missed    uint64
@@ -124,13 +135,26 @@ func (p *pacer) adjust(now time.Time) {
 	if !p.dynamic || now.Before(p.adjustAt) {
 		return
 	}
-	if p.lossy {
+	switch {
+	case p.lossy:
 		p.burst = max(1, min(p.burst-1, p.burst*dynamicCutNum/dynamicCutDen))
-	} else {
+	case p.loss > lossTolerated:
+		p.yield()
+	default:
 		p.burst = min(p.burst+1, p.cap)
 	}
-	p.lossy = false
+	p.lossy, p.loss = false, 0
 	p.adjustAt = now.Add(dynamicPeriod)
+}
+
+// lost notes the loss that a client of mode 2 reports.
+func (p *pacer) lost(l wire.Loss) { p.loss = max(p.loss, l) }
+
+// yield cuts the rate by the loss that was reported.
+func (p *pacer) yield() {
+	cut := max(lossCutMin, min(2*p.loss.Share(), lossCutMax))
+	floor := max(1, p.cap/lossFloorDiv)
+	p.burst = max(min(floor, p.burst), min(p.burst-1, int(float64(p.burst)*(1-cut))))
 }
 
 // bitsPerSec returns the present cap on the wire, 0 if there is none.

@@ -31,7 +31,7 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 	}
 	switch h.Subtype {
 	case wire.SubJoin, wire.SubJoin2:
-		return s.join(now, sender, h.Subtype, body)
+		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
 		return s.request(now, h.Subtype, body)
 	case wire.SubLeave, wire.SubLeave2:
@@ -54,15 +54,16 @@ func (s *Session) sender(h wire.Header, from netip.AddrPort) (netip.Addr, bool) 
 }
 
 // join answers at the head: the reply leaves before the next range.
-func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body []byte) bool {
+func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body, datagram []byte) bool {
 	var id uint32
+	grant := false
 	if sub == wire.SubJoin2 {
 		m, err := wire.ParseJoin2(body)
 		if err != nil {
 			s.stats.DatagramsRefused++
 			return false
 		}
-		id = m.ClientID
+		id, grant = m.ClientID, s.offered(datagram)
 	} else {
 		m, err := wire.ParseJoin(body)
 		if err != nil {
@@ -71,7 +72,7 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body 
 		}
 		id = m.Value
 	}
-	if !s.queueReply(joinReply{id: id, v2: sub == wire.SubJoin2}) {
+	if !s.queueReply(joinReply{id: id, v2: sub == wire.SubJoin2, grant: grant}) {
 		return false
 	}
 	s.activeAt, s.lastLeftAt = now, time.Time{}

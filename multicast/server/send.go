@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +42,7 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			if err := s.write(ctx, a.Datagram); err != nil {
 				return ReasonNone, err
 			}
-		case ActBlocks:
+		case ActBlocks, ActParity:
 			if err := s.sendBlocks(ctx, a); err != nil {
 				return ReasonNone, err
 			}
@@ -89,18 +90,38 @@ func (s *Server) sleep(ctx context.Context, timer *time.Timer, until time.Time) 
 }
 
 func (s *Server) sendBlocks(ctx context.Context, a Action) error {
+	if a.Kind == ActParity {
+		frames, err := s.frames.parity(ctx, a)
+		if err != nil {
+			return err
+		}
+		return s.writeTo(ctx, s.parity, s.parityAddress(), frames, wire.DatagramBytesMax)
+	}
 	frames, err := s.frames.read(ctx, a)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, frames)
+	return s.writeTo(ctx, s.conn, s.address, frames, frameBytes(a))
 }
 
-// write sends datagrams that are each as long as a BLOCK, or one that is
-// shorter, and is patient with full queues and interfaces that are down.
+// frameBytes is the length of each datagram of an action.
+func frameBytes(a Action) int {
+	if a.Mode2 {
+		return wire.DatagramBytesMax
+	}
+	return wire.BlockDatagramBytes
+}
+
+// write sends one datagram to the session.
 func (s *Server) write(ctx context.Context, b []byte) error {
+	return s.writeTo(ctx, s.conn, s.address, b, wire.BlockDatagramBytes)
+}
+
+// writeTo sends datagrams of that length, or one that is shorter, and is
+// patient with full queues and interfaces that are down.
+func (s *Server) writeTo(ctx context.Context, conn sock.Conn, to netip.AddrPort, b []byte, bytes int) error {
 	for failures := 0; ; {
-		err := s.conn.WriteSegments(b, wire.BlockDatagramBytes, s.address)
+		err := conn.WriteSegments(b, bytes, to)
 		pause := sendErrorPause
 		switch {
 		case err == nil, errors.Is(err, unix.ECONNREFUSED):
@@ -111,7 +132,7 @@ func (s *Server) write(ctx context.Context, b []byte) error {
 			pause = overrunPause
 		default:
 			if failures++; failures > sendErrorsMax || ctx.Err() != nil {
-				return fmt.Errorf("sending to %v, check interface %v: %w", s.address, s.Self(), err)
+				return fmt.Errorf("sending to %v, check interface %v: %w", to, s.Self(), err)
 			}
 		}
 		if !pauseFor(ctx, pause) {
@@ -146,13 +167,14 @@ type framer struct {
 	frames    []byte
 	bytesRead atomic.Uint64
 	ahead     int // chunk that was prefetched
+	repairs   parityCache
 }
 
 func newFramer(image Image, geo wire.Geometry, src [4]byte) *framer {
 	return &framer{
 		image: image, geo: geo, src: src, ahead: -1,
 		data:   make([]byte, BlocksPerActionMax*wire.BlockBytes),
-		frames: make([]byte, sock.SegmentsMax*wire.BlockDatagramBytes),
+		frames: make([]byte, sock.SegmentsMax*wire.DatagramBytesMax),
 	}
 }
 
@@ -166,12 +188,25 @@ func (f *framer) read(ctx context.Context, a Action) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
 	}
 	clear(f.data[want : a.Count*wire.BlockBytes])
+	n := frameBytes(a)
 	for i := range a.Count {
-		frame := f.frames[i*wire.BlockDatagramBytes : (i+1)*wire.BlockDatagramBytes]
+		frame := f.frames[i*n : (i+1)*n]
 		wire.PutBlockHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
 		copy(frame[wire.BlockDataOffset:], f.data[i*wire.BlockBytes:(i+1)*wire.BlockBytes])
+		trail(frame, a, i)
 	}
-	return f.frames[:a.Count*wire.BlockDatagramBytes], nil
+	return f.frames[:a.Count*n], nil
+}
+
+// trail puts the trailer behind the i-th datagram of a, if it is to have one.
+func trail(frame []byte, a Action, i int) {
+	if !a.Mode2 {
+		return
+	}
+	t := a.Trailer
+	t.Seq += uint32(i)
+	t.Left -= uint16(i)
+	wire.PutTrailer(frame, t)
 }
 
 // prefetch asks for the rest of this chunk and the next when a chunk begins:

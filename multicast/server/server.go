@@ -42,8 +42,16 @@ type Config struct {
 	// Log gets start, joins, leaves and the end; nil: slog.Default().
 	Log *slog.Logger
 
-	// Conn takes the place of the sockets in tests.
-	Conn sock.Conn
+	// Mode2 lets clients that offer it be served by parity blocks, beside those
+	// that do not. It takes a second port, of the kernel's choice.
+	Mode2 bool
+	// ImageID names the version of the image in mode 2; 0: by its Identity, or
+	// none that a later server could have.
+	ImageID uint64
+
+	// Conn takes the place of the sockets in tests, and ParityConn of those of
+	// mode 2.
+	Conn, ParityConn sock.Conn
 }
 
 // keepaliveFailuresMax turns the keepalive off, as the C server does.
@@ -62,6 +70,7 @@ type Server struct {
 	wake    chan struct{} // there may be something to send
 
 	frames *framer
+	parity sock.Conn // of mode 2; nil: off
 }
 
 // Open binds the sockets, so that Address is known and no packet is lost from
@@ -82,12 +91,17 @@ func Open(cfg Config) (*Server, error) {
 		}
 	}
 	self := s.conn.Local().Addr()
-	session, err := NewSession(SessionConfig{
-		Self: self, Address: s.address, FileBytes: cfg.Image.Size(), Pace: cfg.Pace, Linger: cfg.Linger,
-		HeartbeatSeconds: cfg.HeartbeatSeconds, RepairHold: cfg.RepairHold,
-	}, time.Now())
+	mode2, err := s.openParity()
 	if err != nil {
 		s.conn.Close()
+		return nil, err
+	}
+	session, err := NewSession(SessionConfig{
+		Self: self, Address: s.address, FileBytes: cfg.Image.Size(), Pace: cfg.Pace, Linger: cfg.Linger,
+		HeartbeatSeconds: cfg.HeartbeatSeconds, RepairHold: cfg.RepairHold, Mode2: mode2,
+	}, time.Now())
+	if err != nil {
+		s.closeConns()
 		return nil, fmt.Errorf("%s: %w", cfg.Image.Name(), err)
 	}
 	s.session = session
@@ -123,7 +137,7 @@ func (s *Server) Touch() bool {
 }
 
 // Close gives up a server that Run was not called on.
-func (s *Server) Close() error { return errors.Join(s.conn.Close(), s.cfg.Image.Close()) }
+func (s *Server) Close() error { return errors.Join(s.closeConns(), s.cfg.Image.Close()) }
 
 // Run serves until the session is over by its Linger rule, which is no error,
 // or ctx is cancelled, or the image changes or cannot be read. It closes the
@@ -132,7 +146,7 @@ func (s *Server) Close() error { return errors.Join(s.conn.Close(), s.cfg.Image.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer s.Close()
-	stopWaking := context.AfterFunc(ctx, s.conn.Wake)
+	stopWaking := context.AfterFunc(ctx, s.wakeConns)
 	defer stopWaking()
 	s.log.Info("session started", "bytes", s.cfg.Image.Size(), "self", s.Self().String())
 	var receiver sync.WaitGroup
@@ -141,6 +155,9 @@ func (s *Server) Run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
+	if s.parity != nil {
+		receiver.Go(func() { s.receiveParity(ctx) })
+	}
 	reason, err := s.send(ctx)
 	s.end()
 	cancel(nil)

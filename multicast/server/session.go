@@ -23,7 +23,7 @@ const (
 	silenceMax = 3 * time.Minute
 	// repairHoldDefault is how long a repair waits for those of other clients.
 	repairHoldDefault = 5 * time.Millisecond
-	replyBytesMax     = 64
+	replyBytesMax     = 128
 	// repeatChunksMax is the largest image, 64 GiB, whose repeated blocks are
 	// counted: that takes memory for every chunk.
 	repeatChunksMax = 1 << 16
@@ -50,6 +50,8 @@ type SessionConfig struct {
 	// RepairHold is how long a repair waits for other clients' repairs of the
 	// same chunk, while there is more than one client; 0: 5 ms, < 0: not.
 	RepairHold time.Duration
+	// Mode2 lets clients that can be served by parity blocks; nil: nobody.
+	Mode2 *Mode2
 }
 
 // ActionKind says what an Action asks of the shell.
@@ -61,6 +63,7 @@ const (
 	ActSend                     // Datagram, to the session address
 	ActBlocks                   // Count blocks of Chunk from First on
 	ActFinish                   // the session is over, see Reason
+	ActParity                   // Count parity blocks of Chunk from the First-th on, to the parity port
 )
 
 // Action is what to do next. Until is the zero time if only a datagram can
@@ -72,6 +75,10 @@ type Action struct {
 	Chunk        int
 	First, Count int
 	Reason       Reason
+	// Mode2 says that blocks have a trailer; Trailer is that of the first. Each
+	// of the others has the next Seq and one Left less.
+	Mode2   bool
+	Trailer wire.Trailer
 }
 
 // Reason is why a session is over.
@@ -103,8 +110,9 @@ type sending struct {
 
 // joinReply is a JOIN answer that waits.
 type joinReply struct {
-	id uint32
-	v2 bool
+	id    uint32
+	v2    bool
+	grant bool // of mode 2
 }
 
 // Session is the machine of one session. It is not safe for concurrent use.
@@ -118,6 +126,7 @@ type Session struct {
 	clients roster
 	stats   Stats
 	events  []Event
+	m2      mode2
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due
@@ -170,6 +179,7 @@ func (s *Session) Stats(now time.Time) Stats {
 	st.QueueElementsMost, st.QueueBlocksMost = s.queue.elementMax, s.queue.blocksMax
 	st.BitsPerSec = s.pace.bitsPerSec()
 	st.Elapsed = now.Sub(s.startedAt)
+	st.RoundTrip = s.m2.trip
 	return st
 }
 

@@ -25,6 +25,10 @@ type Stats struct {
 	ReRequests        uint64 // clients that asked for a chunk again
 	BlocksSent        uint64
 	BlocksRepeated    uint64 // 0 for images above 64 GiB
+	Naks              uint64 // of mode 2
+	NaksMerged        uint64 // into rounds that were to come, or had been sent
+	ParitySent        uint64
+	RoundTrip         time.Duration // longest of late, 0: not known
 	BytesRead         uint64
 	Overruns          uint64 // sends the kernel had no room for
 	Intervals         uint64
@@ -42,7 +46,8 @@ func (s Stats) LogValue() slog.Value {
 		slog.Uint64("requests", s.Requests), slog.Uint64("requests_merged", s.RequestsMerged),
 		slog.Uint64("requests_dropped", s.RequestsDropped), slog.Uint64("partial_requests", s.PartialRequests),
 		slog.Uint64("rerequests", s.ReRequests), slog.Uint64("blocks_sent", s.BlocksSent),
-		slog.Uint64("blocks_repeated", s.BlocksRepeated), slog.Uint64("refused", s.DatagramsRefused),
+		slog.Uint64("blocks_repeated", s.BlocksRepeated), slog.Uint64("naks", s.Naks), slog.Uint64("parity_sent", s.ParitySent),
+		slog.Uint64("refused", s.DatagramsRefused),
 		slog.Uint64("overruns", s.Overruns), slog.Uint64("intervals_missed", s.IntervalsMissed),
 		slog.Duration("elapsed", s.Elapsed),
 	)

@@ -1,0 +1,247 @@
+package client
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hyzer/multicast/fec"
+	"hyzer/multicast/wire"
+)
+
+// Times of mode 2.
+const (
+	// nakSlotMax spreads the NAKs of clients that lost blocks of one pass, so
+	// that most hear one that asks for as many as they need.
+	nakSlotMax = 4 * time.Millisecond
+	// nakWait is how long a NAK may go unanswered the first time; it doubles.
+	// A slow server has nakGaps of its usual gaps more.
+	nakWait = 30 * time.Millisecond
+	nakGaps = 16
+	// nakTriesMax is how many NAKs go unanswered before blocks are asked for by
+	// number: the second port may be blocked on the way.
+	nakTriesMax = 4
+	// roundGrace is how late the end of a round may be; roundPace how much
+	// slower than before its rest may come.
+	roundGrace = 10 * time.Millisecond
+	roundPace  = 2
+	// refusedRejoin is how often blocks of another version make us ask the
+	// server what it sends now.
+	refusedRejoin = 200 * time.Millisecond
+	// lossWindow is the datagrams over which loss is measured.
+	lossWindow = 512
+)
+
+// mode2 is the client's side of mode 2. It is off until a server grants it.
+type mode2 struct {
+	on         bool
+	version    wire.Version
+	port       uint16
+	open       bool // the shell hears the port
+	rejoinedAt time.Time
+	meter      lossMeter
+}
+
+// lossMeter measures loss, and the time between datagrams, by the trailers.
+type lossMeter struct {
+	started            bool
+	top                uint32 // highest sequence number
+	expected, received int
+	loss               wire.Loss
+	sentUS             uint32 // of top
+	at                 time.Time
+	gap                time.Duration // between datagrams
+}
+
+// take counts a datagram. Those that overtook each other are counted as well.
+func (m *lossMeter) take(now time.Time, t wire.Trailer) {
+	ahead := int32(t.Seq - m.top)
+	if !m.started || ahead > 1<<20 || ahead < -1<<20 {
+		*m = lossMeter{started: true, top: t.Seq, loss: m.loss, gap: m.gap, sentUS: t.SentUS, at: now}
+		return
+	}
+	m.received++
+	if ahead <= 0 {
+		return
+	}
+	m.expected += int(ahead)
+	between := time.Duration(t.SentUS-m.sentUS) * time.Microsecond / time.Duration(ahead)
+	m.gap += (min(between, stallMax) - m.gap) / 32
+	m.top, m.sentUS, m.at = t.Seq, t.SentUS, now
+	if m.expected >= lossWindow {
+		m.loss = (m.loss + wire.NewLoss(m.expected-m.received, m.expected)) / 2
+		m.expected, m.received = 0, 0
+	}
+}
+
+// join2 is the JOIN2 request, with the offer if mode 2 is wanted.
+func (r *Reception) join2() []byte {
+	b := wire.NewJoin2Request(r.cfg.ID).Append(nil, wire.Request, r.src)
+	if r.cfg.Mode2 {
+		b = wire.AppendOffer(b, wire.NewOffer())
+	}
+	return b
+}
+
+// granted takes what a JOIN2 reply says of mode 2. The first one decides
+// whether this load uses it; no later one may be of another version.
+func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
+	g, ok := wire.ParseGrant(datagram)
+	ok = ok && g.Code == wire.CodeLeopard && g.ParityBlocks == fec.ParityBlocks
+	switch {
+	case !r.m2.on && !r.begun && mine && ok && r.cfg.Mode2:
+		r.m2.on, r.m2.version, r.m2.port = true, g.Version, g.ParityPort
+	case !r.m2.on:
+	case ok && g.ImageID == r.m2.version.ImageID:
+		r.enter(g.Epoch)
+		r.m2.port = g.ParityPort
+		r.rejoinAt = now.Add(rejoinAfter)
+	case ok || mine:
+		r.fail(fmt.Errorf("%w: %v at %v sent image version %#x, now %#x; start the load again",
+			ErrImageChanged, r.server, r.cfg.Address, r.m2.version.ImageID, g.ImageID))
+	}
+}
+
+// enter goes on with another run of the server, which counts parity blocks and
+// datagrams anew. What has been received stays, for the image is the same.
+func (r *Reception) enter(epoch uint32) {
+	if epoch == r.m2.version.Epoch {
+		return
+	}
+	r.m2.version.Epoch = epoch
+	r.m2.meter = lossMeter{loss: r.m2.meter.loss, gap: r.m2.meter.gap}
+	for _, f := range r.fills {
+		f.base, f.naks = 0, 0
+	}
+}
+
+// genuine says whether a BLOCK or PARITY is of the version that is being
+// loaded. If not, the server is asked soon what it sends now.
+func (r *Reception) genuine(now time.Time, datagram []byte) (wire.Trailer, bool) {
+	t, ok := wire.ParseTrailer(datagram)
+	if ok && t.ImageID == r.m2.version.ImageID {
+		if t.Epoch != r.m2.version.Epoch {
+			r.enter(t.Epoch)
+			r.rejoinSoon(now) // for its port
+		}
+		r.m2.meter.take(now, t)
+		return t, true
+	}
+	r.rejoinSoon(now)
+	return t, false
+}
+
+func (r *Reception) rejoinSoon(now time.Time) {
+	if now.Sub(r.m2.rejoinedAt) < refusedRejoin {
+		return
+	}
+	r.m2.rejoinedAt = now
+	r.rejoinAt = now.Add(r.jitter(now))
+}
+
+// ParityAddress returns where the datagrams for ReceiveParity come to, and
+// whether there is such an address.
+func (r *Reception) ParityAddress() (netip.AddrPort, bool) {
+	return netip.AddrPortFrom(r.cfg.Address.Addr(), r.m2.port), r.m2.on
+}
+
+// SetParityOpen says whether that address is heard. If not, what is lost is
+// asked for as without mode 2.
+func (r *Reception) SetParityOpen(open bool) { r.m2.open = open }
+
+// ReceiveParity takes a datagram that came to the parity address.
+func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram []byte) {
+	h, body, err := wire.SplitMode2(datagram)
+	if err != nil || !r.m2.on || from.Port() != r.m2.port || from.Addr() != h.Source() {
+		return
+	}
+	switch {
+	case h.Subtype == wire.SubNak && h.SrcIP != r.src:
+		if m, err := wire.ParseNak(body); err == nil && m.Version == r.m2.version {
+			r.overhearNak(now, &m)
+		}
+	case h.Subtype == wire.SubParity && from.Addr() == r.server:
+		p, err := wire.ParseParity(body)
+		if err != nil || !r.geo.HasChunk(p.Chunk) {
+			return
+		}
+		if t, ok := r.genuine(now, datagram); ok {
+			r.parity(now, p, t)
+		}
+	}
+}
+
+// parity takes a parity block.
+func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
+	r.alive(now)
+	f := r.fills[int(p.Chunk)]
+	if f == nil {
+		return
+	}
+	f.base, f.naks = max(f.base, p.Count+1+uint32(t.Left)), 0
+	which := uint16(p.Count % fec.ParityBlocks)
+	if !f.holds(which) {
+		slot := f.freeSlot()
+		r.place(f, slot, p.Data)
+		f.held = append(f.held, fec.Symbol{Parity: which, Slot: uint16(slot)})
+		f.parities.AddRange(int(which), 1)
+		f.occupied.AddRange(slot, 1)
+		r.stallFrom, r.stalls = now, 0
+	}
+	switch {
+	case f.need() == 0:
+		r.complete(now, f)
+	case f.inPass: // its end will show what is missing
+	case t.Left == 0:
+		f.dueAt = now.Add(r.slot(now))
+	default:
+		f.dueAt = now.Add(roundGrace + roundPace*time.Duration(t.Left)*r.m2.meter.gap + r.slot(now))
+	}
+}
+
+// slot is how long to wait for a NAK of somebody else.
+func (r *Reception) slot(now time.Time) time.Duration {
+	if !r.crowded(now) {
+		return 0
+	}
+	return time.Duration(r.cfg.Rand.Int64N(int64(nakSlotMax)))
+}
+
+// naks says whether what f misses is to be asked for by number of blocks only.
+func (r *Reception) naks(f *fill) bool {
+	return r.m2.on && r.m2.open && f.data != nil && f.need() <= fec.ParityBlocks && f.naks < nakTriesMax
+}
+
+// nak asks for as many parity blocks as f needs.
+func (r *Reception) nak(now time.Time, f *fill) {
+	r.seq++
+	f.expect(r.seq)
+	f.naks++
+	f.dueAt = r.answerBy(now, f)
+	r.stats.Requests++
+	r.stats.LostBlocks += uint32(f.need())
+	meter := &r.m2.meter
+	m := wire.Nak{
+		Version: r.m2.version, Chunk: uint32(f.chunk), Need: uint16(f.need()), Loss: meter.loss, Base: f.base, ClientID: r.cfg.ID,
+	}
+	if meter.started {
+		m.EchoUS, m.HeldUS = meter.sentUS, uint32(now.Sub(meter.at).Microseconds())
+	}
+	r.sends = append(r.sends, Outgoing{Datagram: m.Append(nil, r.src), ToParity: true})
+}
+
+// answerBy is when to ask again if nothing comes.
+func (r *Reception) answerBy(now time.Time, f *fill) time.Time {
+	wait := nakWait<<max(f.naks-1, 0) + nakGaps*r.gap
+	return now.Add(wait + r.slot(now))
+}
+
+// overhearNak is silent if another client asks for as much.
+func (r *Reception) overhearNak(now time.Time, m *wire.Nak) {
+	r.crowdAt = now
+	f := r.fills[int(m.Chunk)]
+	if f == nil || f.dueAt.IsZero() || m.Base+uint32(m.Need) < f.base+uint32(f.need()) {
+		return
+	}
+	f.dueAt = later(f.dueAt, r.answerBy(now, f))
+}

@@ -1,0 +1,126 @@
+package client
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"hyzer/multicast/internal/sock"
+)
+
+// parityBatches is how many batches of datagrams may wait for the machine; the
+// kernel keeps the rest.
+const parityBatches = 2
+
+// parityErrorPause is how long a reader of a broken socket waits.
+const parityErrorPause = time.Second
+
+// parityPort reads the socket of mode 2 for the goroutine that owns the
+// machine, and wakes that.
+type parityPort struct {
+	conn   sock.Conn
+	filled chan []sock.Datagram
+	empty  chan []sock.Datagram
+	stop   chan struct{}
+	reader sync.WaitGroup
+}
+
+func newParityPort(conn sock.Conn, wake func()) *parityPort {
+	p := &parityPort{
+		conn: conn, filled: make(chan []sock.Datagram, parityBatches), empty: make(chan []sock.Datagram, parityBatches),
+		stop: make(chan struct{}),
+	}
+	for range parityBatches {
+		p.empty <- sock.NewBatch()
+	}
+	p.reader.Go(func() { p.read(wake) })
+	return p
+}
+
+// read fills batches until stop is closed. Filled batches are cut to length;
+// their capacity is kept.
+func (p *parityPort) read(wake func()) {
+	for {
+		var batch []sock.Datagram
+		select {
+		case batch = <-p.empty:
+		case <-p.stop:
+			return
+		}
+		n, err := p.conn.ReadBatch(batch[:cap(batch)], time.Now().Add(tickMax))
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, sock.ErrWoken) {
+			n = 0
+			select {
+			case <-time.After(parityErrorPause):
+			case <-p.stop:
+				return
+			}
+		}
+		if err != nil || n == 0 {
+			p.empty <- batch
+			continue
+		}
+		p.filled <- batch[:n] // has room for all there are
+		wake()
+	}
+}
+
+func (p *parityPort) close() {
+	close(p.stop)
+	p.conn.Wake()
+	p.reader.Wait()
+	p.conn.Close()
+}
+
+// followParity opens the parity address when the server has granted one, and
+// another when that changes. Without it losses are repaired as ever.
+func (s *shell) followParity() {
+	at, ok := s.r.ParityAddress()
+	if !ok || at == s.tried {
+		return
+	}
+	s.closeParity()
+	s.tried = at
+	conn, err := s.openParity(at)
+	if err != nil {
+		s.log.Warn("parity blocks cannot be received", "service", "frisbee", "address", at.String(), "err", err)
+	} else {
+		s.parity = newParityPort(conn, s.conn.Wake)
+	}
+	s.r.SetParityOpen(err == nil)
+}
+
+func (s *shell) openParity(at netip.AddrPort) (sock.Conn, error) {
+	if s.cfg.OpenParity != nil {
+		return s.cfg.OpenParity(at)
+	}
+	conn, _, err := sock.Open(sock.Config{
+		Session: at, Iface: s.conn.Local().Addr(), Peer: s.r.Server(), Broadcast: s.cfg.Broadcast, Client: true,
+		ShareHost: s.cfg.ShareHost, BufferBytes: s.cfg.SocketBufferBytes,
+	})
+	return conn, err
+}
+
+// feedParity hands what came to the machine.
+func (s *shell) feedParity(now time.Time) {
+	for s.parity != nil {
+		select {
+		case batch := <-s.parity.filled:
+			for i := range batch {
+				s.r.ReceiveParity(now, batch[i].From, batch[i].Buf[:batch[i].N])
+			}
+			s.parity.empty <- batch
+		default:
+			return
+		}
+	}
+}
+
+func (s *shell) closeParity() {
+	if s.parity != nil {
+		s.parity.close()
+		s.parity = nil
+	}
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"hyzer/multicast/fec"
+	"hyzer/multicast/wire"
+)
+
+// Limits of mode 2.
+const (
+	// parityChunksMax bounds the chunks whose parity blocks are counted, which
+	// are those that any client ever sent a NAK for: 64 GiB. A NAK for one more
+	// is dropped; its sender will ask for blocks by number.
+	parityChunksMax = 1 << 16
+	// A NAK that does not know of parity blocks sent within twice the longest
+	// round trip crossed them on their way; one that still does not know of
+	// them later comes from a client that lost them.
+	flightTripsMax = 2
+	flightMin      = 20 * time.Millisecond
+	flightMax      = 200 * time.Millisecond
+	roundTripMax   = 10 * time.Second // what is longer is a forgery
+)
+
+// Mode2 is what a session needs to speak mode 2.
+type Mode2 struct {
+	wire.Version
+	// ParityPort is where PARITY goes and NAK comes from.
+	ParityPort uint16
+}
+
+// repair is what is known of the parity blocks of a chunk. Blocks are counted
+// from the first one of the session on.
+type repair struct {
+	chunk     uint32
+	sent      uint32
+	target    uint32 // sent at the end of the round
+	lastAt    time.Time
+	notBefore time.Time
+	queued    bool
+}
+
+// mode2 is the state of mode 2. It sleeps, and the session sends what it always
+// sent, until a client offers to speak it.
+type mode2 struct {
+	on      bool
+	seq     uint32
+	repairs map[uint32]*repair
+	rounds  []*repair // those queued, oldest first
+	yield   bool      // the last range was parity: blocks are next
+	trip    time.Duration
+	loss    [2]wire.Loss // worst reported, in this period and the one before
+	periods time.Time    // when this one ends
+}
+
+// offered notes that a client speaks mode 2 and returns whether to grant it.
+func (s *Session) offered(datagram []byte) bool {
+	if s.cfg.Mode2 == nil {
+		return false
+	}
+	o, ok := wire.ParseOffer(datagram)
+	if !ok || !o.Has(wire.CodeLeopard) {
+		return false
+	}
+	s.m2.on = true
+	return true
+}
+
+func (s *Session) grant() wire.Grant {
+	return wire.Grant{
+		Version: s.cfg.Mode2.Version, ParityPort: s.cfg.Mode2.ParityPort,
+		Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks,
+	}
+}
+
+// ReceiveParity takes a datagram that came to the port of mode 2. It returns
+// true if Next may have something to do before the time it last said.
+func (s *Session) ReceiveParity(now time.Time, from netip.AddrPort, datagram []byte) bool {
+	s.stats.DatagramsIn++
+	h, body, err := wire.SplitMode2(datagram)
+	if !s.m2.on || err != nil || from.Port() != s.cfg.Mode2.ParityPort || from.Addr() != h.Source() {
+		s.stats.DatagramsRefused++
+		return false
+	}
+	if h.Subtype != wire.SubNak {
+		return false // our own, looped back by a broadcast
+	}
+	m, err := wire.ParseNak(body)
+	if err != nil || m.Version != s.cfg.Mode2.Version || !s.geo.HasChunk(m.Chunk) || m.Need > fec.ParityBlocks {
+		s.stats.DatagramsRefused++
+		return false
+	}
+	s.activeAt = now
+	s.stats.Naks++
+	s.heardLoss(now, &m)
+	return s.wanted(now, &m)
+}
+
+// wanted makes sure that as many parity blocks will be sent as m asks for.
+// Rounds are counted so that a NAK that repeats another, or crosses what
+// answers it, costs nothing.
+func (s *Session) wanted(now time.Time, m *wire.Nak) bool {
+	r := s.m2.repairs[m.Chunk]
+	if r == nil {
+		if len(s.m2.repairs) >= parityChunksMax {
+			s.stats.RequestsDropped++
+			return false
+		}
+		if s.m2.repairs == nil {
+			s.m2.repairs = make(map[uint32]*repair)
+		}
+		r = &repair{chunk: m.Chunk}
+		s.m2.repairs[m.Chunk] = r
+	}
+	base := min(m.Base, max(r.sent, r.target))
+	if !r.queued && now.Sub(r.lastAt) > s.flight() {
+		base = r.sent
+	}
+	target := min(base+uint32(m.Need), r.sent+fec.ParityBlocks)
+	if target <= max(r.sent, r.target) {
+		s.stats.NaksMerged++
+		return false
+	}
+	r.target = target
+	if r.queued {
+		s.stats.NaksMerged++
+		return false
+	}
+	r.queued, r.notBefore = true, now
+	if s.clients.len() > 1 && s.cfg.RepairHold > 0 {
+		r.notBefore = now.Add(s.cfg.RepairHold)
+	}
+	s.m2.rounds = append(s.m2.rounds, r)
+	return true
+}
+
+func (s *Session) flight() time.Duration {
+	return max(flightMin, min(flightTripsMax*s.m2.trip, flightMax))
+}
+
+// heardLoss takes the loss and the round trip that a client measured.
+func (s *Session) heardLoss(now time.Time, m *wire.Nak) {
+	s.lossPeriod(now)
+	s.m2.loss[0] = max(s.m2.loss[0], m.Loss)
+	s.pace.lost(m.Loss)
+	if m.EchoUS == 0 {
+		return
+	}
+	trip := time.Duration(s.clockUS(now)-m.EchoUS-m.HeldUS) * time.Microsecond
+	if trip < roundTripMax {
+		s.m2.trip = max(trip, s.m2.trip-s.m2.trip/8)
+	}
+}
+
+// lossPeriod forgets what was reported two periods ago.
+func (s *Session) lossPeriod(now time.Time) {
+	if now.Before(s.m2.periods) {
+		return
+	}
+	if now.Sub(s.m2.periods) > dynamicPeriod {
+		s.m2.loss[0] = 0
+	}
+	s.m2.loss = [2]wire.Loss{0, s.m2.loss[0]}
+	s.m2.periods = now.Add(dynamicPeriod)
+}
+
+// clockUS is the clock of the trailers. It is never 0.
+func (s *Session) clockUS(now time.Time) uint32 {
+	return max(uint32(now.Sub(s.startedAt).Microseconds()), 1)
+}
+
+// round returns the first round that is not held back, or the time when there
+// will be one.
+func (s *Session) round(now time.Time) (r *repair, soonest time.Time) {
+	for _, r := range s.m2.rounds {
+		if !r.notBefore.After(now) {
+			return r, time.Time{}
+		}
+		if soonest.IsZero() || r.notBefore.Before(soonest) {
+			soonest = r.notBefore
+		}
+	}
+	return nil, soonest
+}
+
+// advanceParity sends up to n parity blocks of the round.
+func (s *Session) advanceParity(now time.Time, r *repair, n int) Action {
+	n = min(n, BlocksPerActionMax, int(r.target-r.sent))
+	a := Action{Kind: ActParity, Chunk: int(r.chunk), First: int(r.sent), Count: n}
+	s.pace.spend(n)
+	r.sent += uint32(n)
+	r.lastAt = now
+	s.m2.yield = true
+	s.inRow, s.activeAt = 0, now
+	s.stats.DatagramsOut += uint64(n)
+	s.stats.ParitySent += uint64(n)
+	s.trail(now, &a, int(r.target-r.sent))
+	if r.sent == r.target {
+		r.queued = false
+		s.forget(r)
+	}
+	return a
+}
+
+func (s *Session) forget(r *repair) {
+	for i, q := range s.m2.rounds {
+		if q == r {
+			s.m2.rounds = append(s.m2.rounds[:i], s.m2.rounds[i+1:]...)
+			return
+		}
+	}
+}
+
+// trail gives the action the trailer of its first datagram; left are still to
+// come after its last.
+func (s *Session) trail(now time.Time, a *Action, left int) {
+	if !s.m2.on {
+		return
+	}
+	s.lossPeriod(now)
+	a.Mode2 = true
+	a.Trailer = wire.Trailer{
+		Version: s.cfg.Mode2.Version, Seq: s.m2.seq, SentUS: s.clockUS(now),
+		Left: uint16(left + a.Count - 1), Loss: max(s.m2.loss[0], s.m2.loss[1]),
+	}
+	s.m2.seq += uint32(a.Count)
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"time"
+
+	"hyzer/multicast/fec"
+	"hyzer/multicast/internal/sock"
+	"hyzer/multicast/wire"
+)
+
+// parityCacheChunks is how many chunks' parity blocks are kept, a quarter of a
+// megabyte each: rounds of one chunk follow each other closely.
+const parityCacheChunks = 16
+
+// parityErrorPause is how long a reader of a broken socket waits.
+const parityErrorPause = time.Second
+
+// openParity opens the port of mode 2, if that is wanted.
+func (s *Server) openParity() (*Mode2, error) {
+	if !s.cfg.Mode2 {
+		return nil, nil
+	}
+	m := &Mode2{Version: wire.Version{ImageID: s.cfg.ImageID, Epoch: rand.Uint32()}}
+	if m.ImageID == 0 {
+		m.ImageID = imageID(s.cfg.Image)
+	}
+	if s.parity = s.cfg.ParityConn; s.parity == nil {
+		var err error
+		s.parity, _, err = sock.Open(sock.Config{
+			Session: netip.AddrPortFrom(s.address.Addr(), 0), Iface: s.conn.Local().Addr(), Broadcast: s.cfg.Broadcast,
+			ShareHost: s.cfg.ShareHost, BufferBytes: s.cfg.SocketBufferBytes,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("opening the port of mode 2: %w", err)
+		}
+	}
+	m.ParityPort = s.parity.Local().Port()
+	return m, nil
+}
+
+// imageID names the version of a file; that of something else is never the
+// same twice.
+func imageID(image Image) uint64 {
+	file, ok := image.(interface{ Identity() Identity })
+	if !ok {
+		return rand.Uint64()
+	}
+	id := file.Identity()
+	b := make([]byte, 0, 32)
+	for _, v := range []uint64{id.Device, id.Inode, uint64(id.Bytes), uint64(id.MTimeNS)} {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	sum := sha256.Sum256(b)
+	return binary.LittleEndian.Uint64(sum[:])
+}
+
+func (s *Server) parityAddress() netip.AddrPort {
+	return netip.AddrPortFrom(s.address.Addr(), s.parity.Local().Port())
+}
+
+func (s *Server) closeConns() error {
+	if s.parity == nil {
+		return s.conn.Close()
+	}
+	return errors.Join(s.conn.Close(), s.parity.Close())
+}
+
+func (s *Server) wakeConns() {
+	s.conn.Wake()
+	if s.parity != nil {
+		s.parity.Wake()
+	}
+}
+
+// receiveParity feeds NAKs to the session until ctx is done. Errors end
+// nothing: clients that are not heard here ask in the old way.
+func (s *Server) receiveParity(ctx context.Context) {
+	batch := sock.NewBatch()
+	for ctx.Err() == nil {
+		n, err := s.parity.ReadBatch(batch, time.Now().Add(readWaitMax))
+		switch {
+		case err == nil:
+			s.takeParity(batch[:n])
+		case errors.Is(err, sock.ErrWoken), errors.Is(err, os.ErrDeadlineExceeded):
+		default:
+			s.log.Warn("NAKs cannot be received", "port", s.parity.Local().Port(), "err", err)
+			pauseFor(ctx, parityErrorPause)
+		}
+	}
+}
+
+func (s *Server) takeParity(batch []sock.Datagram) {
+	now := time.Now()
+	wake := false
+	s.lock.Lock()
+	for i := range batch {
+		d := &batch[i]
+		if s.session.ReceiveParity(now, d.From, d.Buf[:d.N]) {
+			wake = true
+		}
+	}
+	s.lock.Unlock()
+	if wake {
+		s.signal()
+	}
+}
+
+// parityCache holds the parity blocks of the chunks that were repaired last.
+type parityCache struct {
+	code   fec.Code
+	chunk  []byte
+	recent []parityOf // the latest used first
+}
+
+type parityOf struct {
+	chunk  int
+	blocks []byte
+}
+
+// parity returns the datagrams of a's parity blocks, back to back. They are
+// valid until the next call.
+func (f *framer) parity(ctx context.Context, a Action) ([]byte, error) {
+	blocks, err := f.parityBlocks(ctx, a.Chunk)
+	if err != nil {
+		return nil, err
+	}
+	const n = wire.DatagramBytesMax
+	for i := range a.Count {
+		frame := f.frames[i*n : (i+1)*n]
+		which := (a.First + i) % fec.ParityBlocks
+		wire.PutParityHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
+		copy(frame[wire.BlockDataOffset:], blocks[which*wire.BlockBytes:(which+1)*wire.BlockBytes])
+		trail(frame, a, i)
+	}
+	return f.frames[:a.Count*n], nil
+}
+
+// parityBlocks returns all parity blocks of the chunk, from the cache or anew.
+func (f *framer) parityBlocks(ctx context.Context, chunk int) ([]byte, error) {
+	c := &f.repairs
+	for i, p := range c.recent {
+		if p.chunk == chunk {
+			copy(c.recent[1:i+1], c.recent[:i])
+			c.recent[0] = p
+			return p.blocks, nil
+		}
+	}
+	if c.chunk == nil {
+		c.chunk = make([]byte, wire.ChunkBytes)
+	}
+	data := c.chunk[:f.geo.ChunkLen(chunk)]
+	offset := f.geo.ChunkOffset(chunk)
+	if err := f.readFull(ctx, data, offset); err != nil {
+		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
+	}
+	p := parityOf{chunk: chunk}
+	if len(c.recent) < parityCacheChunks {
+		p.blocks = make([]byte, fec.ParityBytes)
+		c.recent = append(c.recent, parityOf{})
+	} else {
+		p.blocks = c.recent[len(c.recent)-1].blocks
+	}
+	if err := c.code.Encode(data, p.blocks); err != nil {
+		return nil, fmt.Errorf("coding chunk %d of %s: %w", chunk, f.image.Name(), err)
+	}
+	copy(c.recent[1:], c.recent[:len(c.recent)-1])
+	c.recent[0] = p
+	return p.blocks, nil
+}
