@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/freemap/exfat"
 	"hyzer/imaging/freemap/ext"
 	"hyzer/imaging/freemap/fat"
 	"hyzer/imaging/freemap/luks"
@@ -35,6 +36,7 @@ func probes() []probe {
 		{"fat", fat.Is, fat.Free},
 		{"ufs", ufs.Is, ufs.Free},
 		{"swap", swap.Is, swap.Free},
+		{"exfat", exfat.Is, exfat.Free},
 		{"xfs", xfs.Is, xfs.Free},
 		{"luks", luks.Is, luks.Free},
 	}

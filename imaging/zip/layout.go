@@ -131,7 +131,7 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 // bootSector tells whether the first sector is that of a file system.
 func bootSector(src io.ReaderAt) bool {
 	return slices.ContainsFunc(probes(), func(p probe) bool {
-		return (p.family == "fat" || p.family == "ntfs") && p.is(src)
+		return (p.family == "fat" || p.family == "ntfs" || p.family == "exfat") && p.is(src)
 	})
 }
 
