@@ -26,6 +26,9 @@ func TestFailedOpen(t *testing.T) {
 				t.Parallel()
 				for at, more := int64(1), true; more; at++ {
 					synctest.Test(t, func(t *testing.T) { more = testFailedOpen(t, at, kind, puts) })
+					if testing.Short() {
+						at += 6
+					}
 				}
 			})
 		}
