@@ -25,7 +25,7 @@ type Options struct {
 	Dir          string // written anew
 	Nodes        int
 	ContentBytes int64 // of real files in the image
-	RateMbps     int   // of the multicast session; 0: as fast as it goes
+	RateMbps     int   // of the multicast session; 0: the default of the appliance
 	Keep         bool  // leave Dir behind
 }
 
@@ -47,7 +47,7 @@ func Main(ctx context.Context, args []string, out *os.File) int {
 	fs.StringVar(&o.Dir, "dir", "demo", "`folder` for disks and data, emptied first")
 	fs.IntVar(&o.Nodes, "nodes", 16, "machines")
 	mb := fs.Int64("mb", 300, "`MB` of real files in the image")
-	fs.IntVar(&o.RateMbps, "rate", 0, "`Mbit/s` of the multicast session, 0 for no limit")
+	fs.IntVar(&o.RateMbps, "rate", 0, "`Mbit/s` of the multicast session, 0 for the default")
 	fs.BoolVar(&o.Keep, "keep", false, "keep disks and data afterwards")
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 || o.Nodes < 2 || *mb < 1 {
 		fmt.Fprintln(out, "usage: hyzer-bench demo [flags], at least 2 nodes and 1 MB")

@@ -75,7 +75,7 @@ type Multicast struct {
 	Groups    netip.Prefix `json:"groups" yaml:"groups"`
 	FirstPort uint16       `json:"first_port" yaml:"first_port"`
 	LastPort  uint16       `json:"last_port" yaml:"last_port"`
-	// RateMbps bounds what one session sends; 0: as the pacing finds.
+	// RateMbps bounds what one session sends; 0: 400. Loss lowers it.
 	RateMbps int `json:"rate_mbps" yaml:"rate_mbps"`
 	// LoopbackLab lets clients run on this machine.
 	LoopbackLab bool `json:"loopback_lab" yaml:"loopback_lab"`

@@ -19,6 +19,10 @@ import (
 	"hyzer/storage/registry"
 )
 
+// rateMbpsDefault bounds a session to under half of a gigabit link. Loss lowers
+// it further.
+const rateMbpsDefault = 400
+
 // reportSeconds is how often loaders report their progress.
 const reportSeconds = 1
 
@@ -31,10 +35,11 @@ func (a *Appliance) openFrisbee() error {
 	if err != nil {
 		return fmt.Errorf("frisbee: %w", err)
 	}
-	pace := server.Pace{Dynamic: true}
-	if c.RateMbps > 0 {
-		pace.BitsPerSec = int64(c.RateMbps) * 1_000_000
+	rate := c.RateMbps
+	if rate == 0 {
+		rate = rateMbpsDefault
 	}
+	pace := server.Pace{Dynamic: true, BitsPerSec: int64(rate) * 1_000_000}
 	sessions := master.NewSessions(master.SessionsConfig{
 		Iface: c.Interface, ShareHost: c.LoopbackLab, GroupBase: c.Groups.Addr().Next(),
 		PortBase: int(c.FirstPort), PortNum: int(c.LastPort) - int(c.FirstPort) + 1,
