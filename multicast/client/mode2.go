@@ -38,6 +38,7 @@ type mode2 struct {
 	version    wire.Version
 	port       uint16
 	open       bool // the shell hears the port
+	entered    bool // another run of the server, which we have not joined
 	rejoinedAt time.Time
 	meter      lossMeter
 }
@@ -83,6 +84,15 @@ func (r *Reception) join2() []byte {
 	return b
 }
 
+// offering adds the offer to a request of a load in mode 2: a server that was
+// started anew has to know.
+func (r *Reception) offering(b []byte) []byte {
+	if r.m2.on {
+		b = wire.AppendOffer(b, wire.NewOffer())
+	}
+	return b
+}
+
 // granted takes what a JOIN2 reply says of mode 2. The first one decides
 // whether this load uses it; no later one may be of another version.
 func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
@@ -93,8 +103,12 @@ func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 		r.m2.on, r.m2.version, r.m2.port = true, g.Version, g.ParityPort
 	case !r.m2.on:
 	case ok && g.ImageID == r.m2.version.ImageID:
-		r.enter(g.Epoch)
 		r.m2.port = g.ParityPort
+		if r.enter(g.Epoch); !mine && r.m2.entered {
+			r.rejoinSoon(now) // this one does not know us yet
+			break
+		}
+		r.m2.entered = false
 		r.rejoinAt = now.Add(rejoinAfter)
 	case ok || mine:
 		r.fail(fmt.Errorf("%w: %v at %v sent image version %#x, now %#x; start the load again",
@@ -108,6 +122,7 @@ func (r *Reception) enter(epoch uint32) {
 	if epoch == r.m2.version.Epoch {
 		return
 	}
+	r.m2.entered = true
 	r.m2.version.Epoch = epoch
 	r.m2.meter = lossMeter{loss: r.m2.meter.loss, gap: r.m2.meter.gap}
 	for _, f := range r.fills {
@@ -120,8 +135,7 @@ func (r *Reception) enter(epoch uint32) {
 func (r *Reception) genuine(now time.Time, datagram []byte) (wire.Trailer, bool) {
 	t, ok := wire.ParseTrailer(datagram)
 	if ok && t.ImageID == r.m2.version.ImageID {
-		if t.Epoch != r.m2.version.Epoch {
-			r.enter(t.Epoch)
+		if r.enter(t.Epoch); r.m2.entered {
 			r.rejoinSoon(now) // for its port
 		}
 		r.m2.meter.take(now, t)

@@ -42,7 +42,7 @@ func newParityPort(conn sock.Conn, wake func()) *parityPort {
 // read fills batches until stop is closed. Filled batches are cut to length;
 // their capacity is kept.
 func (p *parityPort) read(wake func()) {
-	for {
+	for !p.stopped() {
 		var batch []sock.Datagram
 		select {
 		case batch = <-p.empty:
@@ -64,6 +64,15 @@ func (p *parityPort) read(wake func()) {
 		}
 		p.filled <- batch[:n] // has room for all there are
 		wake()
+	}
+}
+
+func (p *parityPort) stopped() bool {
+	select {
+	case <-p.stop:
+		return true
+	default:
+		return false
 	}
 }
 

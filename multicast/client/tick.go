@@ -121,7 +121,7 @@ func (r *Reception) ask(now time.Time, f *fill) {
 	all := r.geo.ChunkBlocks(f.chunk)
 	if !f.asked && f.left == all {
 		f.asked = true
-		r.send(wire.BlockRequest{Chunk: uint32(f.chunk), Count: uint32(all)}.Append(nil, r.src))
+		r.send(r.offering(wire.BlockRequest{Chunk: uint32(f.chunk), Count: uint32(all)}.Append(nil, r.src)))
 		return
 	}
 	p := wire.PartialRequest{Chunk: uint32(f.chunk), Wanted: f.missing}
@@ -135,7 +135,7 @@ func (r *Reception) ask(now time.Time, f *fill) {
 	f.asked = true
 	r.stats.PRequests++
 	r.stats.LostBlocks += uint32(f.left)
-	r.send(p.Append(nil, r.src))
+	r.send(r.offering(p.Append(nil, r.src)))
 }
 
 // stallAt returns when the present silence becomes a stall. The first comes

@@ -33,6 +33,7 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 	case wire.SubJoin, wire.SubJoin2:
 		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
+		s.offered(datagram)
 		return s.request(now, h.Subtype, body)
 	case wire.SubLeave, wire.SubLeave2:
 		return s.leave(now, sender, h.Subtype, body)

@@ -5,14 +5,16 @@ import "encoding/binary"
 // Mode 2 is negotiated by what follows a JOIN2: peers that do not know it
 // ignore bytes after datalen (A1.4), so neither side needs to know the other's
 // age. The extension has a fixed length in both directions, so that a reply is
-// never longer than the request that caused it.
+// never longer than the request that caused it, and one that the C programs
+// were seen to ignore. Later requests repeat the offer, for the server may have
+// been started anew.
 //
 //	 0  16 bytes  extensionMagic; C clients leave garbage inside JOIN2, never after
 //	16  options   u8 kind, u8 length of the value, value; kind 0 ends the list
 const (
 	extensionMagic = "\x89hyzer frisbee2\n"
 	// ExtensionBytes is the length of the extension.
-	ExtensionBytes = 48
+	ExtensionBytes = 40
 
 	optionEnd   = 0
 	optionOffer = 1 // u16 bit set of repair codes
@@ -53,7 +55,8 @@ type Version struct {
 	Epoch   uint32 // of the server's run
 }
 
-// AppendOffer adds the extension with o to a JOIN2 request.
+// AppendOffer adds the extension with o to a JOIN2 request, REQUEST or
+// PREQUEST.
 func AppendOffer(dst []byte, o Offer) []byte {
 	start := len(dst)
 	dst = append(dst, extensionMagic...)
@@ -80,7 +83,8 @@ func padExtension(dst []byte, start int) []byte {
 	return append(dst, zeros[:ExtensionBytes-(len(dst)-start)]...)
 }
 
-// ParseOffer returns the offer that follows a JOIN2 request, if there is one.
+// ParseOffer returns the offer that follows a packet, if there is one. The
+// packet has passed Split.
 func ParseOffer(datagram []byte) (Offer, bool) {
 	v, ok := option(datagram, optionOffer, offerBytes)
 	if !ok {
@@ -104,14 +108,17 @@ func ParseGrant(datagram []byte) (Grant, bool) {
 	return g, g.ParityPort != 0 && g.ParityBlocks != 0
 }
 
-// option finds an option in the extension of a JOIN2. Kinds that are not known
+// option finds an option in the extension of a packet. Kinds that are not known
 // are passed over, so that later versions can add some.
 func option(datagram []byte, kind byte, valueBytes int) ([]byte, bool) {
-	const at = HeaderBytes + join2BodyBytes
-	if len(datagram) < at+ExtensionBytes || string(datagram[at:at+len(extensionMagic)]) != extensionMagic {
+	if len(datagram) < HeaderBytes || uint64(len(datagram)) != HeaderBytes+uint64(u32(datagram, 8))+ExtensionBytes {
 		return nil, false
 	}
-	list := datagram[at+len(extensionMagic) : at+ExtensionBytes]
+	b := datagram[len(datagram)-ExtensionBytes:]
+	if string(b[:len(extensionMagic)]) != extensionMagic {
+		return nil, false
+	}
+	list := b[len(extensionMagic):]
 	for len(list) >= 2 && list[0] != optionEnd {
 		n := int(list[1])
 		if n > len(list)-2 {
