@@ -19,6 +19,7 @@ import (
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/bsdlabel"
+	"hyzer/imaging/partition/lvm"
 	"hyzer/imaging/partition/mbr"
 )
 
@@ -29,7 +30,10 @@ type probe struct {
 	free   func(io.ReaderAt, int64) (*freemap.Map, error)
 }
 
-func probes() []probe {
+// probes are what a partition may hold: file systems and LVM.
+func probes() []probe { return append(fileSystems(), probe{"lvm", lvm.Is, volumes}) }
+
+func fileSystems() []probe {
 	return []probe{
 		{"ext", ext.Is, ext.Free},
 		{"ntfs", ntfs.Is, ntfs.Free},
@@ -102,16 +106,16 @@ func (l *Layout) look(src Source, e partition.Entry, opts Options) (*freemap.Map
 			return m, err
 		}
 	}
-	return fileSystem(section(src, e), e)
+	return fileSystem(section(src, e), e, probes())
 }
 
 // fileSystem asks every reader whether it knows the content of a partition.
 // If several do the type in the partition table decides; if that does not
 // help, as Linux has one type for many, all is kept.
-func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
+func fileSystem(r *io.SectionReader, e partition.Entry, known []probe) (*freemap.Map, error) {
 	var found []probe
 	var names []string
-	for _, p := range probes() {
+	for _, p := range known {
 		if p.is(r) {
 			found, names = append(found, p), append(names, p.family)
 		}
@@ -129,9 +133,17 @@ func fileSystem(r *io.SectionReader, e partition.Entry) (*freemap.Map, error) {
 		"has marks of several file systems (%s), all of it is kept", strings.Join(names, ", "))}}, nil
 }
 
+// volumes returns the free space of an LVM2 physical volume. In its logical
+// volumes are file systems, but no further physical volumes.
+func volumes(r io.ReaderAt, size int64) (*freemap.Map, error) {
+	return lvm.Free(r, size, func(lv io.ReaderAt, size int64) (*freemap.Map, error) {
+		return fileSystem(io.NewSectionReader(lv, 0, size), partition.Entry{Sectors: uint64(size) / sectorBytes}, fileSystems())
+	})
+}
+
 // linuxType tells the families that have the same partition types as ext.
 func linuxType(family string) bool {
-	return slices.Contains([]string{"xfs", "luks"}, family)
+	return slices.Contains([]string{"xfs", "luks", "lvm"}, family)
 }
 
 // unknown is a partition without a file system we know.
