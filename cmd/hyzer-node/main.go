@@ -19,6 +19,7 @@ import (
 	"hyzer/imaging/zip"
 	"hyzer/multicast/client"
 	"hyzer/netsvc/bootinfo"
+	"hyzer/netsvc/noderun"
 	"hyzer/netsvc/tmcc"
 )
 
@@ -41,6 +42,13 @@ func programs() map[string]program {
 		"bootinfoclient": bootinfo.ClientMain,
 		"init":           initMain,
 		"mkmfs":          mkmfsMain,
+
+		"bootsetup":        noderun.BootSetup,
+		"injail":           noderun.InJail,
+		"vnodesetup":       noderun.VNodeSetup,
+		"cdboot":           noderun.CDBoot,
+		"watchdog":         noderun.Watchdog,
+		"create-swapimage": noderun.CreateSwapImage,
 	}
 }
 
