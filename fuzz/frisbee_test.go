@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hyzer/multicast/client"
+	"hyzer/multicast/fec"
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 )
@@ -261,6 +262,181 @@ func FuzzFrisbeeClient(f *testing.F) {
 			}
 			if due := r.Due(now); r.Err() == nil && due.Before(now.Add(-time.Hour)) {
 				t.Fatalf("due at %v", due)
+			}
+			now = now.Add(10 * time.Millisecond)
+		}
+	})
+}
+
+// frisbeeFrame is a BLOCK or PARITY with a trailer.
+func frisbeeFrame(parity bool, chunk, n uint32, t wire.Trailer, src [4]byte) []byte {
+	b := make([]byte, wire.DatagramBytesMax)
+	if parity {
+		wire.PutParityHeader(b, chunk, n, src)
+	} else {
+		wire.PutBlockHeader(b, chunk, n, src)
+	}
+	wire.PutTrailer(b, t)
+	return b
+}
+
+// FuzzFrisbeeMode2Packet: no panic, and what decodes encodes back to the same.
+func FuzzFrisbeeMode2Packet(f *testing.F) {
+	src := [4]byte{10, 0, 0, 2}
+	v := wire.Version{ImageID: 5, Epoch: 6}
+	f.Add(wire.AppendOffer(wire.NewJoin2Request(7).Append(nil, wire.Request, src), wire.NewOffer()))
+	f.Add(wire.AppendGrant(wire.NewJoin2Reply(7, 5000).Append(nil, wire.Reply, src), wire.Grant{Version: v, ParityPort: 9, Code: 1, ParityBlocks: 256}))
+	f.Add(wire.Nak{Version: v, Chunk: 1, Need: 3, Base: 4}.Append(nil, src))
+	f.Add(frisbeeFrame(true, 1, 300, wire.Trailer{Version: v, Seq: 3, Left: 2}, src))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if o, ok := wire.ParseOffer(b); ok {
+			head := b[:len(b)-wire.ExtensionBytes]
+			if again, ok := wire.ParseOffer(wire.AppendOffer(bytes.Clone(head), o)); !ok || again != o {
+				t.Fatalf("offer %+v became %+v", o, again)
+			}
+		}
+		if g, ok := wire.ParseGrant(b); ok {
+			head := b[:len(b)-wire.ExtensionBytes]
+			if again, ok := wire.ParseGrant(wire.AppendGrant(bytes.Clone(head), g)); !ok || again != g {
+				t.Fatalf("grant %+v became %+v", g, again)
+			}
+		}
+		if tr, ok := wire.ParseTrailer(b); ok {
+			again := bytes.Clone(b)
+			if wire.PutTrailer(again, tr); !bytes.Equal(again, b) {
+				t.Fatalf("trailer %x became %x", b, again)
+			}
+		}
+		h, body, err := wire.SplitMode2(b)
+		if err != nil {
+			return
+		}
+		if p, err := wire.ParseParity(body); h.Subtype == wire.SubParity && err == nil && len(p.Data) != wire.BlockBytes {
+			t.Fatalf("parity block of %d bytes", len(p.Data))
+		}
+		if m, err := wire.ParseNak(body); h.Subtype == wire.SubNak && err == nil {
+			_, body, err := wire.SplitMode2(m.Append(nil, h.SrcIP))
+			if again, err2 := wire.ParseNak(body); err != nil || err2 != nil || again != m || m.Need == 0 || m.Need > wire.NeedMax {
+				t.Fatalf("NAK %+v became %+v", m, again)
+			}
+		}
+	})
+}
+
+// FuzzFrisbeeMode2Server gives the session NAKs, genuine but for the fields
+// that the fuzzer chooses, and requests: each NAK may cost no more parity
+// blocks than a chunk has, and the session must come to its end.
+func FuzzFrisbeeMode2Server(f *testing.F) {
+	f.Add([]byte{0, 9, 0, 0, 0, 0, 1, 200, 0, 0, 0, 0, 1, 201, 7, 0, 0, 20})
+	f.Add(bytes.Repeat([]byte{2, 255, 255, 255, 255, 3}, 50))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		v := wire.Version{ImageID: 5, Epoch: 6}
+		at := netip.MustParseAddrPort("239.1.1.1:3000")
+		now := time.Unix(1000, 0)
+		s, err := server.NewSession(server.SessionConfig{
+			Self: netip.MustParseAddr("10.0.0.1"), Address: at, FileBytes: 2<<20 + 5000, Linger: time.Second,
+			Pace: server.Pace{Dynamic: true}, Mode2: &server.Mode2{Version: v, ParityPort: 3001},
+		}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := netip.MustParseAddr("10.0.0.2")
+		s.Receive(now, netip.AddrPortFrom(client, 3000), wire.AppendOffer(wire.NewJoin2Request(7).Append(nil, wire.Request, client.As4()), wire.NewOffer()))
+		naks := uint64(0)
+		for ; len(input) >= 6; input = input[6:] {
+			m := wire.Nak{
+				Version: v, Chunk: uint32(input[0] % 4), Need: uint16(input[1]) + uint16(input[2])<<8,
+				Base: uint32(input[3]) << (input[4] % 32), Loss: wire.Loss(input[4]) << 8, EchoUS: uint32(input[4]) << 20,
+			}
+			s.ReceiveParity(now, netip.AddrPortFrom(client, 3001), m.Append(nil, client.As4()))
+			naks++
+			now = now.Add(time.Duration(input[5]) * 100 * time.Microsecond)
+			frisbeeMode2Step(t, s, now)
+		}
+		for range 100_000 {
+			a := frisbeeMode2Step(t, s, now)
+			if a.Kind == server.ActFinish {
+				if st := s.Stats(now); st.ParitySent > 256*naks || st.BitsPerSec <= 0 {
+					t.Fatalf("%d NAKs caused %+v", naks, st)
+				}
+				return
+			}
+			if a.Kind == server.ActSleep {
+				now = a.Until
+			}
+		}
+		t.Fatal("the session does not end")
+	})
+}
+
+func frisbeeMode2Step(t *testing.T, s *server.Session, now time.Time) server.Action {
+	t.Helper()
+	a := s.Next(now)
+	switch a.Kind {
+	case server.ActParity:
+		if a.Count < 1 || a.Count > server.BlocksPerActionMax || a.Chunk >= s.Geometry().Chunks() || !a.Mode2 {
+			t.Fatalf("parity blocks that cannot be: %+v", a)
+		}
+	case server.ActSend:
+		if len(a.Datagram) > 40+wire.ExtensionBytes {
+			t.Fatalf("reply of %d bytes", len(a.Datagram))
+		}
+	}
+	return a
+}
+
+// FuzzFrisbeeMode2Client gives a client a genuine load in an order that the
+// fuzzer chooses, among whatever else it makes up: every chunk handed out must
+// restore to what was sent.
+func FuzzFrisbeeMode2Client(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 0x83, 0x84, 3, 4}, []byte{})
+	f.Add([]byte{0x80, 0x81, 0x82, 0x83, 0x84}, joinDatagrams(frisbeeFrame(false, 0, 1, wire.Trailer{}, [4]byte{10, 0, 0, 1})))
+	const blocks = 5
+	want := make([]byte, blocks*wire.BlockBytes-100)
+	rand.NewChaCha8([32]byte{3}).Read(want)
+	code, parity := new(fec.Code), make([]byte, fec.ParityBytes)
+	if err := code.Encode(want, parity); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, order, junk []byte) {
+		src := [4]byte{10, 0, 0, 1}
+		v := wire.Version{ImageID: 5, Epoch: 6}
+		from, parityFrom := netip.MustParseAddrPort("10.0.0.1:3000"), netip.MustParseAddrPort("10.0.0.1:3001")
+		now := time.Unix(1000, 0)
+		r := client.NewReception(client.ReceptionConfig{
+			Self: netip.MustParseAddr("10.0.0.2"), Address: netip.MustParseAddrPort("239.1.1.1:3000"), ID: 7, Raw: true, Buffers: 4,
+			Mode2: true, Rand: rand.New(rand.NewPCG(1, 2)),
+		}, now)
+		grant := wire.Grant{Version: v, ParityPort: 3001, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks}
+		r.Receive(now, from, wire.AppendGrant(wire.NewJoin2Reply(7, int64(len(want))).Append(nil, wire.Reply, src), grant))
+		r.SetParityOpen(true)
+		others := datagramsOf(junk)
+		for i, o := range order {
+			n := uint32(o & 0x7f)
+			frame := frisbeeFrame(o >= 0x80, 0, n, wire.Trailer{Version: v, Seq: uint32(i)}, src)
+			data := parity[n*wire.BlockBytes:]
+			if o < 0x80 {
+				data = append(bytes.Clone(want[min(int(n)*wire.BlockBytes, len(want)):]), make([]byte, wire.BlockBytes)...)
+			}
+			copy(frame[wire.BlockDataOffset:wire.BlockDataOffset+wire.BlockBytes], data)
+			wire.PutTrailer(frame, wire.Trailer{Version: v, Seq: uint32(i)})
+			if o >= 0x80 {
+				r.ReceiveParity(now, parityFrom, frame)
+			} else {
+				r.Receive(now, from, frame)
+			}
+			if i < len(others) {
+				r.Receive(now, from, others[i])
+				r.ReceiveParity(now, parityFrom, others[i])
+			}
+			r.Tick(now)
+			if n := len(r.TakeSends()); n > 64 {
+				t.Fatalf("%d datagrams in answer to one", n)
+			}
+			for _, c := range r.TakeReady() {
+				if err := c.Restore(code); err != nil || !bytes.Equal(c.Data, want) {
+					t.Fatalf("chunk differs, %v", err)
+				}
 			}
 			now = now.Add(10 * time.Millisecond)
 		}
