@@ -64,14 +64,17 @@ type Lab struct {
 	daemon  *process
 	log     bytes.Buffer // of the daemon; read when it has ended
 	chassis *chassis.Chassis
-	powered sync.WaitGroup
-	cut     context.CancelFunc
-	failed  error // of the chassis; valid after powered
+
+	life       context.Context // of what runs in the background
+	end        context.CancelFunc
+	background sync.WaitGroup
+	failed     error // of the chassis; valid after background
 }
 
 // Start makes a lab whose machine is off.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{opts: o}
+	l.life, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	for _, step := range []func(context.Context) error{l.connect, l.makeMachine, l.startChassis, l.startDaemon, l.importSite} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
@@ -94,7 +97,11 @@ func (l *Lab) connect(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		return nil
+		conn, to, err := openAdvertiser(l.network.Bridge)
+		if err == nil {
+			l.background.Go(func() { advertise(l.life, conn, to) })
+		}
+		return err
 	})
 }
 
@@ -118,7 +125,7 @@ func (l *Lab) makeMachine(context.Context) (err error) {
 }
 
 // startChassis powers the machine from an address that the appliance reaches.
-func (l *Lab) startChassis(ctx context.Context) error {
+func (l *Lab) startChassis(context.Context) error {
 	err := l.network.Server.Do(func() (err error) {
 		l.chassis, err = chassis.New(netip.AddrPortFrom(Server, 0).String(), l.Machine)
 		return err
@@ -127,9 +134,7 @@ func (l *Lab) startChassis(ctx context.Context) error {
 		return err
 	}
 	l.Site.SetPower(0, l.chassis.URL())
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l.cut = cancel
-	l.powered.Go(func() { l.failed = l.chassis.Run(run) })
+	l.background.Go(func() { l.failed = l.chassis.Run(l.life) })
 	return nil
 }
 
@@ -162,7 +167,7 @@ func (l *Lab) startDaemon(ctx context.Context) error {
 	}
 	cmd := exec.Command(l.opts.Daemon, "--config", path)
 	cmd.Stderr = &l.log
-	if l.daemon, err = start(l.network.Server, cmd); err != nil {
+	if l.daemon, err = start(l.network.Server, cmd, func(error) {}); err != nil {
 		return err
 	}
 	l.Control = control.Dial(l.Config.Control)
@@ -217,11 +222,9 @@ func (l *Lab) Close() error {
 			errs = append(errs, fmt.Errorf("hyzerd: %w", err))
 		}
 	}
-	if l.cut != nil {
-		l.cut()
-		l.powered.Wait()
-		errs = append(errs, l.failed)
-	}
+	l.end()
+	l.background.Wait()
+	errs = append(errs, l.failed)
 	if l.network != nil {
 		errs = append(errs, l.network.Close())
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"hyzer/bench/netns"
@@ -90,7 +91,11 @@ func (m *Machine) powerOn() error {
 	}
 	cmd := exec.Command(emulator, args...)
 	cmd.Stdout, cmd.Stderr = m.Console, m.Console
-	m.life, err = start(m.opts.Network.Server, cmd)
+	m.life, err = start(m.opts.Network.Server, cmd, func(err error) {
+		if !killed(err) {
+			fmt.Fprintf(m.Console, "level=ERROR %s ended: %v\n", emulator, err)
+		}
+	})
 	return err
 }
 
@@ -125,7 +130,7 @@ func (m *Machine) arguments() ([]string, error) {
 	}
 	card := "virtio-net-pci,netdev=n0,bootindex=0,mac=" + o.MAC.String()
 	if o.Disk != "" {
-		args = append(args, "-drive", "file="+o.Disk+",format=raw,if=none,id=d0,cache=unsafe", "-device", "virtio-blk-pci,drive=d0,bootindex=1")
+		args = append(args, "-drive", "file="+option(o.Disk)+",format=raw,if=none,id=d0,cache=unsafe", "-device", "virtio-blk-pci,drive=d0,bootindex=1")
 	}
 	if o.Firmware == BIOS {
 		return append(args, "-machine", "pc,graphics=off", "-device", card), nil
@@ -136,11 +141,14 @@ func (m *Machine) arguments() ([]string, error) {
 	}
 	return append(args, "-machine", "q35,smm=off",
 		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+ovmfCode,
-		"-drive", "if=pflash,format=raw,unit=1,file="+vars,
+		"-drive", "if=pflash,format=raw,unit=1,file="+option(vars),
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string="+map[Firmware]string{UEFI: "y", UEFIWeb: "n"}[o.Firmware],
 		"-device", card+",romfile="), nil
 }
+
+// option writes a value in a list of QEMU's, where commas are doubled.
+func option(value string) string { return strings.ReplaceAll(value, ",", ",,") }
 
 func copyFile(to, from string) error {
 	in, err := os.Open(from)

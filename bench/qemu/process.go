@@ -22,7 +22,8 @@ type process struct {
 
 // start runs a command in a namespace. The thread that starts it lives as long
 // as the child: the kernel kills the child when that thread ends.
-func start(in *netns.Namespace, cmd *exec.Cmd) (*process, error) {
+// onEnd is called when it has ended.
+func start(in *netns.Namespace, cmd *exec.Cmd, onEnd func(error)) (*process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	started := make(chan error, 1)
@@ -34,7 +35,9 @@ func start(in *netns.Namespace, cmd *exec.Cmd) (*process, error) {
 			if err != nil {
 				return err
 			}
-			return cmd.Wait()
+			err = cmd.Wait()
+			onEnd(err)
+			return err
 		})
 	}()
 	select {

@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// entry is what to start from a partition. Paths are those of an fs.FS.
-type entry struct {
-	kernel, initrd, cmdline string
+// Entry is what to start from a partition. Paths are those of an fs.FS; there
+// may be no Initrd.
+type Entry struct {
+	Kernel, Initrd, Cmdline string
 }
 
 // configs are where extlinux and its likes keep their menu.
@@ -23,19 +24,19 @@ var configs = [...]string{
 // configBytesMax bounds a menu that is read.
 const configBytesMax = 64 << 10
 
-// ErrNoSystem says that a partition holds no kernel that this finds.
+// errNoSystem says that a partition holds no kernel that this finds.
 var errNoSystem = errors.New("no extlinux.conf and no boot/vmlinuz-* in the file system")
 
-// findEntry finds the default entry of the partition's menu, else the newest
-// kernel in boot/, whose root is then the device.
-func findEntry(root fs.FS, device string, running params) (entry, error) {
+// FindEntry finds the default entry of the partition's menu, else the newest
+// kernel in boot/, which gets the device as its root and the words of keep.
+func FindEntry(root fs.FS, device string, keep []string) (Entry, error) {
 	for _, name := range configs {
 		text, err := readFile(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return entry{}, err
+			return Entry{}, err
 		}
 		e, err := parseMenu(text, path.Dir(name))
 		if err != nil {
@@ -43,7 +44,7 @@ func findEntry(root fs.FS, device string, running params) (entry, error) {
 		}
 		return e, nil
 	}
-	return newestKernel(root, device, running)
+	return newestKernel(root, device, keep)
 }
 
 func readFile(root fs.FS, name string) (string, error) {
@@ -58,10 +59,10 @@ func readFile(root fs.FS, name string) (string, error) {
 
 // parseMenu reads an extlinux menu: the entry that DEFAULT names, else the
 // first. Paths without a leading slash are relative to the menu's folder.
-func parseMenu(text, dir string) (entry, error) {
+func parseMenu(text, dir string) (Entry, error) {
 	var first, chosen, wanted string
-	labels := map[string]*entry{}
-	var current *entry
+	labels := map[string]*Entry{}
+	var current *Entry
 	for line := range strings.Lines(text) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		rest = strings.TrimSpace(rest)
@@ -72,7 +73,7 @@ func parseMenu(text, dir string) (entry, error) {
 			if first == "" {
 				first = rest
 			}
-			current = &entry{}
+			current = &Entry{}
 			labels[rest] = current
 		case "kernel", "linux", "initrd", "append":
 			if current != nil {
@@ -84,28 +85,28 @@ func parseMenu(text, dir string) (entry, error) {
 		chosen = first
 	}
 	e := labels[chosen]
-	if e == nil || e.kernel == "" {
-		return entry{}, fmt.Errorf("menu has no entry with a kernel (default is %q)", wanted)
+	if e == nil || e.Kernel == "" {
+		return Entry{}, fmt.Errorf("menu has no entry with a kernel (default is %q)", wanted)
 	}
 	return *e, nil
 }
 
-func (e *entry) set(key, value, dir string) {
+func (e *Entry) set(key, value, dir string) {
 	switch key {
 	case "kernel", "linux":
-		e.kernel = menuPath(value, dir)
+		e.Kernel = menuPath(value, dir)
 	case "initrd":
-		e.initrd = menuPath(value, dir)
+		e.Initrd = menuPath(value, dir)
 	case "append":
 		var words []string
 		for _, word := range strings.Fields(value) {
 			if name, ok := strings.CutPrefix(word, "initrd="); ok {
-				e.initrd = menuPath(name, dir)
+				e.Initrd = menuPath(name, dir)
 				continue
 			}
 			words = append(words, word)
 		}
-		e.cmdline = strings.Join(words, " ")
+		e.Cmdline = strings.Join(words, " ")
 	}
 }
 
@@ -118,18 +119,18 @@ func menuPath(name, dir string) string {
 
 // newestKernel takes the kernel with the highest version as text, and the RAM
 // disk that goes with it.
-func newestKernel(root fs.FS, device string, running params) (entry, error) {
+func newestKernel(root fs.FS, device string, keep []string) (Entry, error) {
 	kernels, err := fs.Glob(root, "boot/vmlinuz-*")
 	if err != nil || len(kernels) == 0 {
-		return entry{}, errNoSystem
+		return Entry{}, errNoSystem
 	}
-	e := entry{kernel: kernels[len(kernels)-1]}
-	version := strings.TrimPrefix(e.kernel, "boot/vmlinuz-")
+	e := Entry{Kernel: kernels[len(kernels)-1]}
+	version := strings.TrimPrefix(e.Kernel, "boot/vmlinuz-")
 	for _, name := range []string{"boot/initrd.img-" + version, "boot/initramfs-" + version + ".img"} {
 		if _, err := fs.Stat(root, name); err == nil {
-			e.initrd = name
+			e.Initrd = name
 		}
 	}
-	e.cmdline = strings.Join(append([]string{"root=" + device, "ro"}, running.kept()...), " ")
+	e.Cmdline = strings.Join(append([]string{"root=" + device, "ro"}, keep...), " ")
 	return e, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -65,14 +64,14 @@ func (m *machine) startKernel(device, cmdline string) error {
 		return err
 	}
 	defer root.Close()
-	entry, err := findEntry(root.FS(), device, m.params)
+	entry, err := FindEntry(root.FS(), device, m.params.kept())
 	if err != nil {
 		return fmt.Errorf("%s: %w", device, err)
 	}
 	if cmdline != "" {
-		entry.cmdline += " " + cmdline
+		entry.Cmdline += " " + cmdline
 	}
-	m.log.Info("starting the system", "device", device, "kernel", entry.kernel, "initrd", entry.initrd, "cmdline", entry.cmdline)
+	m.log.Info("starting the system", "device", device, "kernel", entry.Kernel, "initrd", entry.Initrd, "cmdline", entry.Cmdline)
 	if err := loadKernel(root, entry); err != nil {
 		return fmt.Errorf("%s: %w", device, err)
 	}
@@ -80,43 +79,19 @@ func (m *machine) startKernel(device, cmdline string) error {
 	return os.NewSyscallError("reboot into the new kernel", unix.Reboot(unix.LINUX_REBOOT_CMD_KEXEC))
 }
 
-func loadKernel(root *os.Root, e entry) error {
-	kernel, err := root.Open(e.kernel)
+func loadKernel(root *os.Root, e Entry) error {
+	kernel, err := root.Open(e.Kernel)
 	if err != nil {
 		return err
 	}
 	defer kernel.Close()
-	if e.initrd == "" {
-		return os.NewSyscallError("kexec_file_load", unix.KexecFileLoad(int(kernel.Fd()), -1, e.cmdline, unix.KEXEC_FILE_NO_INITRAMFS))
+	if e.Initrd == "" {
+		return os.NewSyscallError("kexec_file_load", unix.KexecFileLoad(int(kernel.Fd()), -1, e.Cmdline, unix.KEXEC_FILE_NO_INITRAMFS))
 	}
-	initrd, err := root.Open(e.initrd)
+	initrd, err := root.Open(e.Initrd)
 	if err != nil {
 		return err
 	}
 	defer initrd.Close()
-	return os.NewSyscallError("kexec_file_load", unix.KexecFileLoad(int(kernel.Fd()), int(initrd.Fd()), e.cmdline, 0))
-}
-
-// mountSystem mounts a file system of any type that the kernel knows.
-func mountSystem(device, dir string, flags uintptr) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	known, err := os.ReadFile("/proc/filesystems")
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for line := range strings.Lines(string(known)) {
-		kind, virtual := strings.TrimSpace(line), strings.HasPrefix(line, "nodev")
-		if virtual || kind == "" {
-			continue
-		}
-		err := unix.Mount(device, dir, kind, flags, "")
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("as %s: %w", kind, err))
-	}
-	return fmt.Errorf("mounting %s: %w", device, errors.Join(errs...))
+	return os.NewSyscallError("kexec_file_load", unix.KexecFileLoad(int(kernel.Fd()), int(initrd.Fd()), e.Cmdline, 0))
 }

@@ -43,7 +43,7 @@ func (m *machine) connect(ctx context.Context) error {
 			continue
 		}
 		m.net = network{options, lease}
-		m.log.Info("address", "link", l.Name, "mac", l.HardwareAddr, "ip", lease.IP, "server", lease.Next, "name", lease.Host)
+		m.log.Info("address", "link", l.Name, "mac", l.HardwareAddr.String(), "ip", lease.IP, "server", lease.Next, "name", lease.Host)
 		return m.configure(l.Index)
 	}
 	return errors.Join(errs...)

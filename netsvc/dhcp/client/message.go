@@ -93,17 +93,6 @@ type Lease struct {
 	Time, Renew, Rebind time.Duration
 }
 
-// Bits is the length of the network's prefix.
-func (l Lease) Bits() int {
-	mask := l.Mask.As4()
-	n := binary.BigEndian.Uint32(mask[:])
-	bits := 0
-	for ; n&0x80000000 != 0; n <<= 1 {
-		bits++
-	}
-	return bits
-}
-
 // infinite is the lease time that never ends (RFC 2131 §3.3).
 const infinite = 0xffffffff
 
