@@ -202,6 +202,9 @@ func (c *command) undelta(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkBase(ctx, base, over.Disk.Summary().Mark); err != nil {
+		return err
+	}
 	return zip.WriteFile(c.files[2], time.Time{}, func(w io.Writer) (*sig.File, error) {
 		made := &sig.File{}
 		if over.Sig != nil {

@@ -84,13 +84,14 @@ func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) 
 	if err != nil {
 		return zip.Stats{}, err
 	}
-	return write(ctx, to.Disk, changed, relocs, out, opts)
+	mark := ndz.Mark{Delta: true, Base: from.Sig.ID(), State: to.Sig.ID()}
+	return write(ctx, to.Disk, changed, relocs, mark, out, opts)
 }
 
 // write makes an image of ranges of a disk.
-func write(ctx context.Context, disk disk, data []freemap.Range, relocs []ndz.Reloc, out io.Writer, opts zip.Options) (zip.Stats, error) {
+func write(ctx context.Context, disk disk, data []freemap.Range, relocs []ndz.Reloc, mark ndz.Mark, out io.Writer, opts zip.Options) (zip.Stats, error) {
 	last := disk.Summary().Last
-	layout := &zip.Layout{Scheme: "image", Sectors: last, Data: data}
+	layout := &zip.Layout{Scheme: "image", Sectors: last, Data: data, Mark: mark}
 	for _, r := range relocs {
 		if len(intersect([]freemap.Range{{Start: r.Sector, End: r.Sector + 1}}, data)) > 0 {
 			layout.Relocs = append(layout.Relocs, r)
@@ -154,7 +155,7 @@ func Apply(ctx context.Context, base, delta *ndz.Image, full *sig.File, out io.W
 	if err != nil {
 		return zip.Stats{}, err
 	}
-	return write(ctx, u, data, relocs, out, opts)
+	return write(ctx, u, data, relocs, ndz.Mark{}, out, opts)
 }
 
 func clip(list []freemap.Range, end uint64) []freemap.Range {

@@ -63,7 +63,7 @@ func restore(t *testing.T, zero bool, images ...[]byte) string {
 	size := open(t, images[0]).Summary().Last * ndz.SectorBytes
 	d := &disk{bytes.Repeat([]byte{0xa5}, int(size))}
 	for _, image := range images {
-		_, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{ZeroFill: zero})
+		_, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{ZeroFill: zero, AnyBase: true})
 		if err != nil {
 			t.Fatal(err)
 		}

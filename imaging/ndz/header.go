@@ -19,6 +19,7 @@ type Header struct {
 	First, Last uint64
 	Regions     []Region
 	Relocs      []Reloc
+	Mark        Mark // zero if it has none
 
 	// V4 only.
 	Cipher   Cipher
@@ -67,6 +68,9 @@ func ParseHeader(chunk []byte) (*Header, error) {
 	}
 	if v == V4 {
 		h.parseV4(chunk)
+	}
+	if err := h.parseMark(chunk); err != nil {
+		return nil, err
 	}
 	if err := h.check(); err != nil {
 		return nil, err
@@ -194,9 +198,9 @@ func (h *Header) DataBytes() int64 {
 func (h *Header) DataEnd() uint64 { return h.Regions[len(h.Regions)-1].End() }
 
 // TableBytesLeft is how many bytes of regions (8 each) and relocations (16
-// each) still fit beside n regions and m relocations in any version.
+// each) still fit beside n regions, m relocations and a mark in any version.
 func TableBytesLeft(n, m int) int {
-	return HeaderAreaBytes - headerBytesV4 - n*RegionBytes - m*relocBytes
+	return offMark - headerBytesV4 - n*RegionBytes - m*relocBytes
 }
 
 // AppendTo writes the header area of the chunk, HeaderAreaBytes long, to b.
@@ -205,13 +209,15 @@ func (h *Header) AppendTo(b []byte) ([]byte, error) {
 	if h.Version < V1 || h.Version > V4 {
 		return b, fmt.Errorf("chunk %d: cannot write version %d", h.Index, h.Version)
 	}
-	table := h.Version.headerBytes() + len(h.Regions)*RegionBytes + len(h.Relocs)*relocBytes
-	if table > HeaderAreaBytes || len(h.Regions) == 0 || h.PayloadBytes > PayloadBytesMax {
+	if h.tableEnd() > HeaderAreaBytes || len(h.Regions) == 0 || h.PayloadBytes > PayloadBytesMax {
 		return b, fmt.Errorf("chunk %d: %d regions, %d relocations and %d compressed bytes do not make a chunk",
 			h.Index, len(h.Regions), len(h.Relocs), h.PayloadBytes)
 	}
 	if h.Version == V1 && len(h.Relocs) > 0 {
 		return b, fmt.Errorf("chunk %d: V1 has no relocations", h.Index)
+	}
+	if !h.Mark.IsZero() && !markRoom(h.Version, h.tableEnd()) {
+		return b, fmt.Errorf("chunk %d: no room for a mark in a %s chunk of %d regions", h.Index, h.Version, len(h.Regions))
 	}
 	if err := h.check(); err != nil {
 		return b, InChunk(err, h.Index)
@@ -250,6 +256,9 @@ func (h *Header) put(b []byte) {
 	t = t[len(h.Regions)*RegionBytes:]
 	for i, r := range h.Relocs {
 		r.put(t[i*relocBytes:])
+	}
+	if !h.Mark.IsZero() {
+		h.Mark.put(b)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 type Summary struct {
 	Version Version
 	ImageID ImageID // V4
+	Mark    Mark
 	Chunks  int
 
 	// First and Last are the sectors covered, [First, Last). DataLast is the
@@ -71,7 +72,7 @@ func (c *Collector) Add(h *Header) error {
 	s := &c.sum
 	if s.Chunks == 0 {
 		s.Version, s.ImageID, s.SectorBytes = h.Version, h.ImageID, SectorBytes
-		s.Checksum, c.total = h.Checksum, h.Total
+		s.Checksum, s.Mark, c.total = h.Checksum, h.Mark, h.Total
 		s.First, s.Last = h.First, h.First
 	}
 	if err := c.follows(h); err != nil {
@@ -103,6 +104,8 @@ func (c *Collector) follows(h *Header) error {
 		return fault(offMagic, "%s chunk in a %s image", h.Version, s.Version)
 	case h.ImageID != s.ImageID:
 		return fault(offImageID, "chunk of another image: id %s, want %s", h.ImageID, s.ImageID)
+	case h.Mark != s.Mark:
+		return fault(offMark, "chunk of another image: its mark differs")
 	case h.First < s.Last:
 		return fault(offFirst, "covers sectors from %d that chunks before it cover up to %d", h.First, s.Last)
 	case h.Version >= V2 && h.First != s.Last:

@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 )
 
 const (
@@ -28,6 +30,13 @@ const (
  -n           decode on one core
  -v           print the version
  -W, -r, -f   accepted for compatibility, without effect
+ --base FILE       the signature of what a delta goes on top of: check the output
+                   against it before the first write
+ --base-id ID      the state that is known to be on the output, instead
+ --any-base        put the delta there whatever there is
+ --resume          write only chunks of which the output does not have all data,
+                   by the image's signature, <input filename>.sig
+ --signature FILE  the same with a signature of another name
  An input of "-" is standard input, an output of "-" standard output.
 `
 	optionLetters   = "s:D:Kzco0Oa:k:u:nW:r:fdvh"
@@ -41,7 +50,10 @@ type command struct {
 	slice     int
 	slicetype int // or -1
 	keep      bool
+	resume    bool
+	sigPath   string
 	dots      bool
+	info      ndz.Summary // of an image that is a file
 	opts      Options
 
 	stdin          io.Reader
@@ -75,10 +87,21 @@ func (c *command) run(ctx context.Context) error {
 	stats, err := c.restore(ctx)
 	dots.End()
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	c.report(stats, time.Since(start))
 	return nil
+}
+
+// explain adds the options that help against an error.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, ErrBaseUnknown):
+		return fmt.Errorf("%w (--base, --base-id or --any-base)", err)
+	case errors.Is(err, ErrDeltaZeroFill):
+		return fmt.Errorf("%w; leave out -z", err)
+	}
+	return err
 }
 
 // progress prints what the old program does with -o, and warnings.
@@ -102,6 +125,9 @@ func (c *command) report(s Stats, took time.Duration) {
 		s.WrittenBytes+s.ClippedBytes, max(s.EndBytes, actual), actual, took.Milliseconds()/1000, took.Milliseconds()%1000)
 	fmt.Fprintf(c.stderr, "%d bytes of data in %d ops (%d bytes/op)\n",
 		s.WrittenBytes, s.WriteRequests, s.WrittenBytes/max(1, s.WriteRequests))
+	if c.resume {
+		fmt.Fprintf(c.stderr, "Kept %d bytes in %d chunks that were there already\n", s.KeptBytes, s.KeptChunks)
+	}
 }
 
 func (c *command) restore(ctx context.Context) (Stats, error) {
@@ -115,7 +141,7 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	defer in.Close()
 	// Look at the image before the output is touched.
 	if size >= 0 {
-		if _, err := ndz.Info(in, size); err != nil {
+		if err := c.inspect(in, size); err != nil {
 			return Stats{}, fmt.Errorf("%s: %w", c.in, err)
 		}
 	}
@@ -128,10 +154,8 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
 	}
-	if !c.keep && c.slice == 0 {
-		if err := target.Truncate(); err != nil {
-			return Stats{}, err
-		}
+	if err := c.clear(target); err != nil {
+		return Stats{}, err
 	}
 	var stats Stats
 	if size >= 0 {
@@ -146,6 +170,63 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 		return stats, slice.setType(target, byte(c.slicetype))
 	}
 	return stats, nil
+}
+
+// inspect looks at an image that can be seen whole.
+func (c *command) inspect(in *os.File, size int64) (err error) {
+	if c.info, err = ndz.Info(in, size); err != nil {
+		return err
+	}
+	mark := c.info.Mark
+	c.keep = c.keep || mark.Delta
+	if c.opts.ZeroFill && mark.IsZero() && c.info.Version > ndz.V1 {
+		c.opts.Warn("image has no mark; if it is a delta, -z wipes what it goes on top of")
+	}
+	if mark.Delta && c.opts.ZeroFill {
+		return ErrDeltaZeroFill
+	}
+	if !c.resume {
+		return nil
+	}
+	if c.sigPath == "" {
+		c.sigPath = c.in + ".sig"
+	}
+	c.opts.Have, err = sig.ReadFile(c.sigPath)
+	if err == nil {
+		err = sameAge(in, c.sigPath)
+	}
+	return err
+}
+
+// sigAgeMax is how far apart the times of an image and its signature may be.
+const sigAgeMax = 2 * time.Second
+
+func sameAge(image *os.File, sigPath string) error {
+	a, err := image.Stat()
+	if err != nil {
+		return err
+	}
+	b, err := os.Stat(sigPath)
+	if err != nil {
+		return err
+	}
+	if age := a.ModTime().Sub(b.ModTime()).Abs(); age > sigAgeMax {
+		return fmt.Errorf("%s is not as old as its image (%v apart): make it anew with imagehash -c", sigPath, age)
+	}
+	return nil
+}
+
+// clear makes an output file empty, as the old program does. One that is gone
+// on with keeps its data, and its free space becomes what it would have been.
+func (c *command) clear(t *FileTarget) error {
+	switch {
+	case c.keep || c.slice > 0 || t.Device():
+		return nil
+	case c.resume:
+		c.opts.ZeroFill = true
+		return t.Shorten(c.info.EndBytes)
+	}
+	return t.Truncate()
 }
 
 // open opens the image; a size of -1 is that of a pipe.

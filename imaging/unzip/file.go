@@ -20,11 +20,15 @@ func File(ctx context.Context, src io.ReaderAt, size int64, target Target, opts 
 	if err := checkSize(target, opts, info.DataLast); err != nil {
 		return Stats{}, err
 	}
+	if err := checkDelta(ctx, target, opts, info.Mark); err != nil {
+		return Stats{}, err
+	}
 	opts.Chunks = info.Chunks
 	w, err := NewWriter(target, opts)
 	if err != nil {
 		return Stats{}, err
 	}
+	w.base = info.Mark
 	err = feed(ctx, src, info.Chunks, opts.workers(), w.Chunk)
 	stats, closeErr := w.Close()
 	if err == nil {

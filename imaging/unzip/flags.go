@@ -10,11 +10,12 @@ import (
 
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 )
 
 // parse returns true if there is nothing more to do.
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, optionLetters)
+	options, operands, err := getopt.Parse(args, optionLetters, longOptions()...)
 	if err != nil {
 		return false, err
 	}
@@ -24,7 +25,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 			return true, nil
 		}
 		if err := c.option(o); err != nil {
-			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+			return false, fmt.Errorf("option %s: %w", o, err)
 		}
 	}
 	switch len(operands) {
@@ -38,13 +39,40 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.slice > 0 && c.out == "-" {
 		return false, errors.New("option -s needs a disk to write to")
 	}
+	if c.resume && (c.in == "-" || c.out == "-") {
+		return false, errors.New("option --resume needs an image and an output that are files")
+	}
 	if c.slicetype >= 0 && c.slice == 0 {
 		return false, errors.New("option -D needs -s")
 	}
 	return false, nil
 }
 
+func longOptions() []string {
+	return []string{"base:", "base-id:", "any-base", "resume", "signature:"}
+}
+
+// long takes the options that the old program does not have.
+func (c *command) long(o getopt.Option) (err error) {
+	switch o.Name {
+	case "base":
+		c.opts.Base, err = sig.ReadFile(o.Value)
+	case "base-id":
+		c.opts.BaseID, err = ndz.ParseStateID(o.Value)
+	case "any-base":
+		c.opts.AnyBase = true
+	case "resume":
+		c.resume = true
+	case "signature":
+		c.resume, c.sigPath = true, o.Value
+	}
+	return err
+}
+
 func (c *command) option(o getopt.Option) (err error) {
+	if o.Letter == 0 {
+		return c.long(o)
+	}
 	decode := &c.opts.Decode
 	switch o.Letter {
 	case 's':

@@ -113,6 +113,9 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 	}
 	return copy(d.data[off:], p), nil
 }
+func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(d.data).ReadAt(p, off)
+}
 func (d *disk) Zero(off, size int64) error { clear(d.data[off:][:size]); return nil }
 func (d *disk) SizeBytes() int64           { return int64(len(d.data)) }
 func (d *disk) Finish(int64) error         { d.finished = true; return nil }

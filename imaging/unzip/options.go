@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 )
 
 // workersMax bounds the memory a restore can take on a machine of many cores.
@@ -17,8 +18,22 @@ type Options struct {
 	Decode ndz.DecodeOptions
 	// ZeroFill zeroes the free space that chunks describe, and the target
 	// after them unless the image goes into a partition. Never set it for a
-	// delta: nothing in the image tells one, and the base would be wiped.
+	// delta: the base would be wiped. That is refused for a delta with a mark;
+	// nothing tells those of the old programs.
 	ZeroFill bool
+	// Base, if set, is the signature of what a marked delta goes on top of:
+	// the target is held against it before the first write. BaseID is the
+	// state that the caller knows to be there, as the mark of the image
+	// restored just before said. AnyBase leaves the check out. A marked delta
+	// without one of the three is refused.
+	Base    *sig.File
+	BaseID  ndz.StateID
+	AnyBase bool
+	// Have, if set, is the signature of the image. A chunk of which the target
+	// has all data is not written again: for going on with a restore that was
+	// cut off, or putting a disk back to what it nearly is. The target must be
+	// an io.ReaderAt.
+	Have *sig.File
 	// Chunks is the number of chunks of the whole image, if known: a Writer
 	// that was given fewer fails in Close.
 	Chunks int
@@ -43,6 +58,8 @@ type Stats struct {
 	ReadBytes     int64 // compressed data used
 	WrittenBytes  int64 // inflated data written
 	ZeroedBytes   int64 // free space made to read as zeros
+	KeptBytes     int64 // data that was on the target already
+	KeptChunks    int   // all of whose data was
 	ClippedBytes  int64 // data beyond the end of the partition, not written
 	EndBytes      int64 // where the coverage ends, from the image base
 	WriteRequests int64 // runs of data

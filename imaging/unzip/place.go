@@ -10,6 +10,7 @@ import (
 type place struct {
 	w     *Writer
 	h     *ndz.Header
+	kept  bool // the target has the data
 	stats Stats
 }
 
@@ -18,6 +19,10 @@ func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
 		if err := p.zeroGaps(ctx); err != nil {
 			return err
 		}
+	}
+	if p.kept {
+		p.stats.KeptChunks, p.stats.KeptBytes = 1, p.h.DataBytes()
+		return nil
 	}
 	err := d.Emit(func(offset int64, data []byte) error {
 		if err := ctx.Err(); err != nil {

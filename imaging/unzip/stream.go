@@ -33,7 +33,8 @@ func Reader(ctx context.Context, src io.Reader, target Target, opts Options) (St
 }
 
 // Stream restores an image to something that cannot seek. Free space becomes
-// zeros. Chunks are decoded in parallel and written in their order.
+// zeros, so a marked delta is refused. Chunks are decoded in parallel and written
+// in their order.
 func Stream(ctx context.Context, src io.Reader, dst io.Writer, opts Options) (Stats, error) {
 	s := &sequence{dst: dst, opts: opts}
 	var c ndz.Collector
@@ -116,6 +117,9 @@ func (q *sequence) chunk(ctx context.Context, i int, s *slot, turn <-chan struct
 	h, err := s.decoder.Decode(s.buf)
 	if err != nil {
 		return ndz.InChunk(err, i)
+	}
+	if h.Mark.Delta {
+		return fmt.Errorf("chunk %d: %w", i, ErrDeltaZeroFill)
 	}
 	select {
 	case <-turn:

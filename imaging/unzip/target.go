@@ -82,6 +82,19 @@ func (t *FileTarget) Truncate() error {
 	return t.f.Truncate(0)
 }
 
+// Shorten cuts a regular file that is longer than size, and does nothing to a
+// device.
+func (t *FileTarget) Shorten(size int64) error {
+	if t.device {
+		return nil
+	}
+	info, err := t.f.Stat()
+	if err != nil || info.Size() <= size {
+		return err
+	}
+	return t.f.Truncate(size)
+}
+
 // Device tells whether the target is a block device.
 func (t *FileTarget) Device() bool { return t.device }
 

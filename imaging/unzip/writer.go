@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -18,6 +19,12 @@ type Writer struct {
 	target   Target
 	opts     Options
 	decoders chan *ndz.Decoder // the ones that are free
+
+	content io.ReaderAt // of the target from the image's base on, with Options.Have
+	haveID  ndz.StateID // of Options.Have
+
+	baseMu sync.Mutex // held while the base is checked
+	base   ndz.Mark   // whose base was checked
 
 	mu     sync.Mutex
 	spans  []span // of the chunks taken, by index
@@ -38,6 +45,13 @@ type span struct {
 // closes target.
 func NewWriter(target Target, opts Options) (*Writer, error) {
 	w := &Writer{target: target, opts: opts}
+	if opts.Have != nil {
+		w.haveID = opts.Have.ID()
+		var err error
+		if w.content, err = content(target, opts.Decode.Placement); err != nil {
+			return nil, err
+		}
+	}
 	w.decoders = make(chan *ndz.Decoder, opts.workers())
 	for range cap(w.decoders) {
 		d, err := ndz.NewDecoder(opts.Decode)
@@ -67,15 +81,18 @@ func (w *Writer) Chunk(ctx context.Context, index int, data []byte) error {
 	if d == nil {
 		return ErrClosed
 	}
-	h, err := d.Decode(data)
+	h, kept, err := w.look(ctx, d, data)
 	if err != nil {
 		return ndz.InChunk(err, index)
+	}
+	if err := w.checkMark(ctx, h.Mark); err != nil {
+		return fmt.Errorf("chunk %d: %w", index, err)
 	}
 	fresh, err := w.admit(index, h)
 	if err != nil || !fresh {
 		return err
 	}
-	p := place{w: w, h: h}
+	p := place{w: w, h: h, kept: kept}
 	if err := p.write(ctx, d); err != nil {
 		w.forget(index)
 		return fmt.Errorf("chunk %d: %w", index, err)
@@ -126,6 +143,8 @@ func (w *Writer) fits(at, index int, h *ndz.Header) error {
 	if f := w.first; f != nil && (f.Version != h.Version || f.ImageID != h.ImageID) {
 		return fmt.Errorf("chunk %d is of another image: %s id %s, want %s id %s",
 			index, h.Version, h.ImageID, f.Version, f.ImageID)
+	} else if f != nil && f.Mark != h.Mark {
+		return fmt.Errorf("chunk %d is of another image: its mark differs", index)
 	}
 	if at > 0 && w.spans[at-1].last > h.First {
 		return fmt.Errorf("chunk %d covers sectors from %d that chunk %d covers too", index, h.First, w.spans[at-1].index)
@@ -182,6 +201,8 @@ func (w *Writer) account(index int, h *ndz.Header, s Stats) {
 	t.ReadBytes += int64(h.PayloadBytes)
 	t.WrittenBytes += s.WrittenBytes
 	t.ZeroedBytes += s.ZeroedBytes
+	t.KeptBytes += s.KeptBytes
+	t.KeptChunks += s.KeptChunks
 	t.ClippedBytes += s.ClippedBytes
 	t.WriteRequests += s.WriteRequests
 	t.EndBytes = max(t.EndBytes, h.EndBytes())

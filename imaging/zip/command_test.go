@@ -42,7 +42,7 @@ func TestCommand(t *testing.T) {
 		{"-a SHA1 -e bf_cbc -k KEY -u 00112233445566778899aabbccddeeff -s 1 mbr OUT", 0, "Finished in ", 1, ndz.V4, "-a OUT.skey -k KEY"},
 		{"-s 2 -I 2 mbr OUT", 1, "nothing of the source is in use", 0, 0, ""},
 		{"-U OUT.base mbr OUT", 0, "", 1, ndz.V3, ""},
-		{"-H OUT.base -U OUT.sig -P 50 new OUT", 0, "Auto image selection creating delta image.\n", 1, ndz.V3, ""},
+		{"-H OUT.base -U OUT.sig -P 50 new OUT", 0, "Auto image selection creating delta image.\n", 1, ndz.V3, "--any-base"},
 		{"-H OUT.base -P 1 new OUT", 0, "Auto image selection creating full image.\n", 1, ndz.V3, ""},
 		{"-i mbr", 0, "P1: start 4096, 24576 sectors, type 0x83: ext", 0, 0, ""},
 		{"-n ext OUT", 1, "has no ntfs file system", 0, 0, ""},

@@ -152,8 +152,10 @@ func (l *Layout) delta(ctx context.Context, src Source, opts Options) (*sig.File
 	all, some := freemap.Total(l.Data), freemap.Total(changed)
 	l.Delta = opts.FullPercent == 0 || some*100 <= all*uint64(opts.FullPercent)
 	l.FullSectors, l.DeltaSectors = all, some
+	l.Mark.State = full.ID()
 	if l.Delta {
 		l.Data = changed
+		l.Mark.Delta, l.Mark.Base = true, opts.Base.ID()
 	}
 	return full, nil
 }

@@ -60,7 +60,7 @@ func TestDelta(t *testing.T) {
 			base := golden(t, name+".ndz.gz")
 			d := newDisk(len(img))
 			for _, image := range [][]byte{base, delta.Bytes()} {
-				if _, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{}); err != nil {
+				if _, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{Base: opts.Base}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -62,6 +62,9 @@ func writeFile(path, sigPath string, mtime time.Time, fill func(*os.File) (*sig.
 	}
 	defer tmp.discard()
 	sign, err := fill(tmp.f)
+	if err == nil && sign != nil {
+		err = markFile(tmp.f, ndz.Mark{State: sign.ID()})
+	}
 	if err != nil {
 		return err
 	}
@@ -81,6 +84,26 @@ func writeFile(path, sigPath string, mtime time.Time, fill func(*os.File) (*sig.
 		return err
 	}
 	return errors.Join(tmp.commit(mtime), sigTmp.commit(mtime))
+}
+
+// markFile gives the chunks of an image their mark, now that its signature is
+// known. Deltas have theirs.
+func markFile(f *os.File, m ndz.Mark) error {
+	head := make([]byte, ndz.HeaderAreaBytes)
+	for at := int64(0); ; at += ndz.ChunkBytes {
+		if _, err := f.ReadAt(head, at); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		marked, err := ndz.AddMark(head, m)
+		if err != nil || !marked {
+			return err // the next chunk is no other
+		}
+		if _, err := f.WriteAt(head[ndz.HeaderAreaBytes-ndz.MarkBytes:], at+ndz.HeaderAreaBytes-ndz.MarkBytes); err != nil {
+			return err
+		}
+	}
 }
 
 // patchTotal writes the number of chunks into every V1 chunk.

@@ -206,6 +206,9 @@ func (p *packer) close(next uint64) error {
 	h := p.head
 	h.Index, h.First, h.Last = p.stats.Chunks, p.first, next
 	h.Relocs = relocsIn(p.layout.Relocs, h.Regions)
+	if p.opts.version() != ndz.V1 {
+		h.Mark = p.layout.Mark
+	}
 	chunk, err := p.sealer.Seal(h, p.chunk)
 	if err != nil {
 		return err

@@ -1,22 +1,33 @@
 // Package getopt parses command lines as the old tools' getopt(3) does:
 // letters that can be joined, arguments with or without a space before them,
-// operands between options, and "--" to end them.
+// operands between options, and "--" to end them. New options are long ones,
+// so that no letter means something else in a script.
 package getopt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Option is one option of a command line.
 type Option struct {
-	Letter byte
-	Value  string // of a letter that takes one
+	Letter byte   // 0 for a long option
+	Name   string // of a long option, without dashes
+	Value  string // of an option that takes one
 }
 
-// Parse splits args by spec, which lists the letters; a colon after one says
-// that it takes a value. "-" alone is an operand.
-func Parse(args []string, spec string) (options []Option, operands []string, err error) {
+func (o Option) String() string {
+	if o.Letter == 0 {
+		return "--" + o.Name
+	}
+	return "-" + string(o.Letter)
+}
+
+// Parse splits args by spec, which lists the letters, and long, the names of
+// long options; a colon after one says that it takes a value. "-" alone is an
+// operand.
+func Parse(args []string, spec string, long ...string) (options []Option, operands []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -25,6 +36,13 @@ func Parse(args []string, spec string) (options []Option, operands []string, err
 			return options, append(operands, args...), nil
 		case len(arg) < 2 || arg[0] != '-':
 			operands = append(operands, arg)
+			continue
+		case arg[1] == '-':
+			var o Option
+			if o, args, err = parseLong(arg[2:], args, long); err != nil {
+				return nil, nil, err
+			}
+			options = append(options, o)
 			continue
 		}
 		for i := 1; i < len(arg); i++ {
@@ -43,9 +61,27 @@ func Parse(args []string, spec string) (options []Option, operands []string, err
 				}
 				value, args = args[0], args[1:]
 			}
-			options = append(options, Option{arg[i], value})
+			options = append(options, Option{Letter: arg[i], Value: value})
 			break
 		}
 	}
 	return options, operands, nil
+}
+
+// parseLong parses one long option, "name", "name value" or "name=value".
+func parseLong(arg string, args, long []string) (Option, []string, error) {
+	name, value, given := strings.Cut(arg, "=")
+	switch {
+	case slices.Contains(long, name) && !given:
+		return Option{Name: name}, args, nil
+	case slices.Contains(long, name):
+		return Option{}, nil, fmt.Errorf("option takes no argument -- '%s'", name)
+	case !slices.Contains(long, name+":"):
+		return Option{}, nil, fmt.Errorf("invalid option -- '%s'", name)
+	case given:
+		return Option{Name: name, Value: value}, args, nil
+	case len(args) == 0:
+		return Option{}, nil, fmt.Errorf("option requires an argument -- '%s'", name)
+	}
+	return Option{Name: name, Value: args[0]}, args[1:], nil
 }

@@ -12,18 +12,22 @@ func TestParse(t *testing.T) {
 		{"-z -s 1 in out", "[{z } {s 1}] [in out]"},
 		{"-zs1 in - -o", "[{z } {s 1} {o }] [in -]"},
 		{"in -sx -- -z", "[{s x}] [in -z]"},
+		{"in --keep -z --base x --base=y", "[{-keep } {z } {-base x} {-base y}] [in]"},
+		{"--base", "error: option requires an argument -- 'base'"},
+		{"--keep=1", "error: option takes no argument -- 'keep'"},
+		{"--bas", "error: invalid option -- 'bas'"},
 		{"-q", "error: invalid option -- 'q'"},
 		{"-:", "error: invalid option -- ':'"},
 		{"-s", "error: option requires an argument -- 's'"},
 	} {
-		options, operands, err := Parse(strings.Fields(c.args), "zs:o")
+		options, operands, err := Parse(strings.Fields(c.args), "zs:o", "keep", "base:")
 		got := ""
 		if err != nil {
 			got = "error: " + err.Error()
 		} else {
 			var list []string
 			for _, o := range options {
-				list = append(list, fmt.Sprintf("{%c %s}", o.Letter, o.Value))
+				list = append(list, fmt.Sprintf("{%s %s}", strings.TrimPrefix(o.String(), "-"), o.Value))
 			}
 			got = fmt.Sprintf("%v %v", list, operands)
 		}
