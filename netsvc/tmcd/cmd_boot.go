@@ -22,7 +22,7 @@ const (
 // virtual nodes. A machine that asks is booting: that is reported as bootinfo
 // reports it, but without its limit of one report in ten seconds.
 func runBootwhat(c *call) {
-	plan := bootplan.Resolve(c.snap, c.who.node, bootplan.Asker{LoaderVersion: 1})
+	plan := bootplan.Resolve(c.snap, c.who.node, bootplan.Asker{LoaderVersion: c.req.loaderVersion()})
 	c.bootEvents(&plan)
 	kind, what := whatToBoot(&plan)
 	if kind == 0 {

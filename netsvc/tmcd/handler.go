@@ -29,6 +29,8 @@ type Request struct {
 	Head
 	From      netip.Addr // source address, unmapped
 	Transport Transport
+	// LoaderVersion is that of a bootinfo packet, for bootwhat; nil is 1.
+	LoaderVersion *int
 }
 
 // Why a request was refused. On the wire every refusal is an empty reply.

@@ -81,6 +81,7 @@ type Server struct {
 	slots   chan struct{} // taken by datagrams in flight
 	work    sync.WaitGroup
 	counts  Counters
+	framed  *framedState
 }
 
 // New binds all addresses, so that one in use is known at once.
@@ -94,6 +95,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, handler: NewHandler(), gate: newGate(), conns: make(chan struct{}, connectionsMax),
 		logs: make(chan struct{}, logsMax), slots: make(chan struct{}, datagramsInFlightMax)}
 	s.handler.ClearControlNodes = cfg.ClearControlNodes
+	s.framed = newFramedState(&cfg)
 	for _, addr := range cfg.Addrs {
 		if err := s.bind(addr); err != nil {
 			s.close()
@@ -145,6 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	s.close()
+	s.framed.stop()
 	hurry := time.AfterFunc(stopTimeout, s.gate.closeAll)
 	s.work.Wait()
 	if !hurry.Stop() {

@@ -188,7 +188,6 @@ func TestRequestsOfAllKinds(t *testing.T) {
 		{name: "state", from: "127.0.1.1", request: "VERSION=44 state ISUP ", effect: "n1 tmcd ISUP"},
 		{name: "redirect", from: "127.0.0.1", request: "REDIRECT=127.0.1.2 VERSION=44 nodeid ", reply: "n2\n"},
 		{name: "stolen redirect", from: "127.0.1.1", request: "REDIRECT=127.0.1.2 VERSION=44 nodeid "},
-		{name: "framed", from: "127.0.1.1", request: "\xf5TM2\x00\x00\x00\x00", open: true},
 		{name: "TLS not configured", from: "127.0.1.1", request: "ISPEAKSSL_TMCDV10\x16\x03\x01", open: true},
 		{name: "garbage", from: "127.0.1.1", request: "\x00\x01\x02", open: true},
 	} {

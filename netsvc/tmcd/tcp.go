@@ -100,9 +100,10 @@ func (s *Server) serveConn(conn net.Conn, from netip.Addr) error {
 		}
 		transport = TLS
 	}
+	if greeting == GreetingFramed {
+		return s.serveFramed(in, transport, from)
+	}
 	if greeting != GreetingText {
-		// An immediate end is the answer: a TMC2 client takes it as "no
-		// TMC2 here" and comes back with text.
 		return nil
 	}
 	return s.serveText(in, transport, from)

@@ -95,6 +95,10 @@ func (s *Server) datagramLoop(ctx context.Context, conn *datagramConn) error {
 func (s *Server) datagram(back asker, data []byte) {
 	from := back.peer.Addr().Unmap()
 	defer s.contain(from)
+	if isFramedDatagram(data) {
+		s.framedDatagram(back, data)
+		return
+	}
 	if Classify(data, true) != GreetingText {
 		return
 	}

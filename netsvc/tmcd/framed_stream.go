@@ -1,0 +1,244 @@
+package tmcd
+
+import (
+	"bytes"
+	"io"
+	"sync"
+
+	"hyzer/netsvc/tmc2"
+)
+
+// stream is a request that is not answered yet: its body is still coming, or it
+// waits for its lane.
+type stream struct {
+	conn    *framedConn
+	id      uint32
+	request tmc2.Request // owns its bytes
+	node    string       // whose lane it is in
+	// One of these takes the body. text is part of the arguments.
+	text []byte
+	pipe *pipe
+	log  *liveStream
+
+	whole bool // its body has ended
+}
+
+// breakOff ends a body whose rest will not come.
+func (st *stream) breakOff() {
+	if st.pipe != nil {
+		st.pipe.end(io.ErrUnexpectedEOF)
+	}
+}
+
+// lane is what is to be done for one node, one after the other. A lane exists
+// while it has work.
+type lane struct{ jobs []func() }
+
+// enqueue adds to a node's lane.
+func (c *framedConn) enqueue(node string, job func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.lanes[node]; l != nil {
+		l.jobs = append(l.jobs, job)
+		return
+	}
+	l := &lane{jobs: []func(){job}}
+	c.lanes[node] = l
+	c.work.Go(func() { c.runLane(node, l) })
+}
+
+func (c *framedConn) runLane(node string, l *lane) {
+	for {
+		c.mu.Lock()
+		if len(l.jobs) == 0 {
+			delete(c.lanes, node)
+			c.mu.Unlock()
+			return
+		}
+		job := l.jobs[0]
+		l.jobs = l.jobs[1:]
+		c.mu.Unlock()
+		c.contained(job)
+		_ = c.out.flush() // the reader sees it fail
+	}
+}
+
+func (c *framedConn) contained(job func()) {
+	done := false
+	defer func() {
+		if !done {
+			c.drain() // what the job was to answer may be missing
+		}
+	}()
+	defer c.s.contain(c.from)
+	job()
+	done = true
+}
+
+func (c *framedConn) laneBusy(node string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lanes[node] != nil
+}
+
+// open keeps a stream whose request is not answered at once. The request's
+// bytes are copied: those that were read are used again.
+func (c *framedConn) open(f tmc2.Frame, node string) *stream {
+	st := &stream{conn: c, id: f.Stream, node: node, whole: f.Flags&tmc2.FlagEnd != 0}
+	_ = tmc2.DecodeRequest(&st.request, bytes.Clone(f.Payload)) // as before
+	st.text = argsText(&st.request)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams[st.id] = st
+	return st
+}
+
+func (c *framedConn) close(id uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, id)
+}
+
+func (c *framedConn) stream(id uint32) *stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams[id]
+}
+
+func (c *framedConn) openStreams() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// takeData hands on a piece of a body. Data of a stream that has ended was on
+// its way when it did.
+func (c *framedConn) takeData(f tmc2.Frame) error {
+	st := c.stream(f.Stream)
+	if st == nil && f.Stream > c.lastStream {
+		return protocolError("DATA on stream %d, which is not open", f.Stream)
+	}
+	if st == nil {
+		return nil
+	}
+	if st.whole {
+		return protocolError("DATA after the end of stream %d", st.id)
+	}
+	st.whole = f.Flags&tmc2.FlagEnd != 0
+	switch {
+	case st.log != nil:
+		return st.log.take(f.Payload, st.whole)
+	case st.pipe != nil:
+		if !st.pipe.write(f.Payload) {
+			return protocolError("body of stream %d is over its window", st.id)
+		}
+		if st.whole {
+			st.pipe.end(io.EOF)
+		}
+		return nil
+	}
+	if len(st.text)+len(f.Payload) > argsBytesMax {
+		c.refuse(st.id, tmc2.CodeTooLarge)
+		return nil
+	}
+	if st.text = append(st.text, f.Payload...); st.whole {
+		c.enqueue(st.node, st.execute)
+	}
+	return nil
+}
+
+// cancel ends a stream whose body is still coming. One that is being executed
+// goes on.
+func (c *framedConn) cancel(id uint32) {
+	st := c.stream(id)
+	if st == nil || st.whole {
+		return
+	}
+	st.whole = true
+	switch {
+	case st.pipe != nil:
+		st.breakOff() // its executor answers
+	case st.log != nil:
+		c.enqueue(st.node, func() { st.log.over(tmc2.CodeCancelled) })
+	default:
+		c.refuse(id, tmc2.CodeCancelled)
+	}
+}
+
+// refuse ends a stream without a reply.
+func (c *framedConn) refuse(id uint32, code tmc2.Code) {
+	c.close(id)
+	status := tmc2.Status{Code: code}
+	if code == tmc2.CodeBusy {
+		status.Retry = framedBusyRetry
+	}
+	c.out.answer(id, nil, &status, int(c.peer.PayloadBytes))
+}
+
+// pipe carries a body from the connection's reader to the one that executes
+// its request, and gives credit for what was taken.
+type pipe struct {
+	mu     sync.Mutex
+	more   *sync.Cond
+	buf    []byte
+	err    error
+	taken  uint64
+	said   uint64 // in the last WINDOW
+	credit func(position uint64)
+}
+
+func newPipe(credit func(uint64)) *pipe {
+	p := &pipe{credit: credit}
+	p.more = sync.NewCond(&p.mu)
+	return p
+}
+
+// write adds a piece; false if it is over the window.
+func (p *pipe) write(b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken+uint64(len(p.buf)+len(b)) > p.said+framedWindowBytes {
+		return false
+	}
+	p.buf = append(p.buf, b...)
+	p.more.Signal()
+	return true
+}
+
+// end says what the reader gets after the last piece.
+func (p *pipe) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+	}
+	p.more.Signal()
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	for len(p.buf) == 0 && p.err == nil {
+		p.more.Wait()
+	}
+	n := copy(b, p.buf)
+	p.buf = p.buf[n:]
+	p.taken += uint64(n)
+	position := p.taken
+	due := p.err == nil && position-p.said >= framedWindowBytes/2
+	if due {
+		p.said = position
+	}
+	err := p.err
+	over := p.taken > logBytesMax
+	p.mu.Unlock()
+	if due {
+		p.credit(position)
+	}
+	switch {
+	case over:
+		return n, errBodyLimits
+	case n > 0:
+		return n, nil
+	}
+	return 0, err
+}
