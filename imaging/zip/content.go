@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/freemap/btrfs"
 	"hyzer/imaging/freemap/exfat"
 	"hyzer/imaging/freemap/ext"
 	"hyzer/imaging/freemap/fat"
@@ -42,6 +43,7 @@ func fileSystems() []probe {
 		{"swap", swap.Is, swap.Free},
 		{"exfat", exfat.Is, exfat.Free},
 		{"xfs", xfs.Is, xfs.Free},
+		{"btrfs", btrfs.Is, btrfs.Free},
 		{"luks", luks.Is, luks.Free},
 	}
 }
@@ -143,7 +145,7 @@ func volumes(r io.ReaderAt, size int64) (*freemap.Map, error) {
 
 // linuxType tells the families that have the same partition types as ext.
 func linuxType(family string) bool {
-	return slices.Contains([]string{"xfs", "luks", "lvm"}, family)
+	return slices.Contains([]string{"xfs", "btrfs", "luks", "lvm"}, family)
 }
 
 // unknown is a partition without a file system we know.
