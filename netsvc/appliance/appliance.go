@@ -88,11 +88,23 @@ func (a *Appliance) openStore(ctx context.Context) error {
 	}
 	a.store = store
 	a.closers = append(a.closers, store.Close)
+	a.add("store", func(ctx context.Context) error { return watchStore(ctx, store) })
 	if a.reg, err = registry.Open(ctx, store, a.log); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, func() error { a.reg.Close(); return nil })
 	return a.reg.EnsureHoldings(ctx)
+}
+
+// watchStore ends the appliance when its store has failed: what it cannot write
+// down it must not promise. A restart reads what is on disk.
+func watchStore(ctx context.Context, store *pebblekv.Store) error {
+	select {
+	case <-store.Failed():
+		return store.Err()
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (a *Appliance) openLifecycle() {
