@@ -115,6 +115,26 @@ func load(t *testing.T, m *tools, l *qemu.Lab, flags ...string) <-chan error {
 	return ended
 }
 
+// TestWake loads a machine that waits in the memory file system: the server's
+// order is enough, and its firmware does not run.
+func TestWake(t *testing.T) {
+	m := needTools(t)
+	image := systemImage(t, m)
+	l := start(t, m, qemu.Options{BootFiles: bootFiles, Image: image, DiskBytes: image.DiskBytes})
+	l.Machine.PowerOn()
+	at := expect(t, l, 0, bootTimeout, "boot.ipxe", "msg=address")
+	awaitState(t, l, "PXEKERNEL/PXEWAIT")
+	loaded := load(t, m, l)
+	expect(t, l, at, bootTimeout, `msg="disk loader"`, `msg="image is on the disk"`)
+	if before, _, _ := strings.Cut(l.Machine.Console.Text(), "disk loader"); strings.Count(before, "boot.ipxe :") != 1 {
+		t.Error("the machine ran its firmware again before it loaded")
+	}
+	if err := <-loaded; err != nil {
+		t.Error(err)
+	}
+	wantStates(t, states(t, l), "PXEKERNEL/PXEWAIT", "PXEKERNEL/PXEWAKEUP", "RELOAD/RELOADSETUP", "RELOAD/RELOADDONEV2")
+}
+
 // TestLoadFails loads an image that is larger than the machine's disk: the
 // server gets the reason, the boot log and the errno, and the load ends at once.
 func TestLoadFails(t *testing.T) {

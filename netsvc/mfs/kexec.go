@@ -1,7 +1,6 @@
 package mfs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +18,7 @@ const systemDir = "/system"
 const partitionsMax = 16
 
 // bootPartition starts the system that bootinfo names. It returns only errors.
-func (m *machine) bootPartition(_ context.Context, a bootinfo.Answer) error {
+func (m *machine) bootPartition(a bootinfo.Answer) error {
 	disk, err := m.bootDisk(a)
 	if err != nil {
 		return err
@@ -76,7 +75,10 @@ func (m *machine) startKernel(device, cmdline string) error {
 		return fmt.Errorf("%s: %w", device, err)
 	}
 	unix.Sync()
-	return os.NewSyscallError("reboot into the new kernel", unix.Reboot(unix.LINUX_REBOOT_CMD_KEXEC))
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_KEXEC); err != nil {
+		return os.NewSyscallError("reboot into the new kernel", err)
+	}
+	return errStillRunning
 }
 
 func loadKernel(root *os.Root, e Entry) error {

@@ -82,8 +82,8 @@ func (m *machine) reboot() {
 	}
 }
 
-// errRebooted ends a life in order.
-var errRebooted = errors.New("done")
+// errStillRunning says that the kernel did not do what was asked of it last.
+var errStillRunning = errors.New("the kernel goes on although it was to reboot")
 
 // pause waits unless ctx ends.
 func pause(ctx context.Context, d time.Duration) error {

@@ -30,15 +30,12 @@ func (m *machine) memoryFS(ctx context.Context) error {
 	case bootinfo.TypeReboot:
 		m.log.Info("bootinfo says reboot")
 		m.reboot()
-		return errRebooted
+		return errStillRunning
 	case bootinfo.TypeMFS:
 		return m.loadDisk(ctx, answer)
 	}
 	m.log.Info("booting the disk", "disk", answer.Disk, "partition", answer.Partition)
-	if err := m.bootPartition(ctx, answer); err != nil {
-		return m.giveUp(ctx, err)
-	}
-	return errRebooted
+	return m.giveUp(ctx, m.bootPartition(answer))
 }
 
 // loadDisk is the disk loader. Any other memory file system is not this one

@@ -88,8 +88,9 @@ func writeResolver(l client.Lease) error {
 	return err
 }
 
-// leaseRetry is the pause after a renewal that nobody answered.
-const leaseRetry = time.Minute
+// renewPauseMin is the least time between renewals, answered or not: a server
+// may ask for any.
+const renewPauseMin = time.Minute
 
 // keepLease renews the lease until ctx ends. The address stays if nobody
 // answers: the server's record reserves it, and a load goes on.
@@ -98,14 +99,13 @@ func (m *machine) keepLease(ctx context.Context) {
 	if lease.Time == 0 {
 		return
 	}
-	granted := time.Now()
-	next := lease.Renew
-	for pause(ctx, next) == nil {
+	granted, next := time.Now(), lease.Renew
+	for pause(ctx, max(next, renewPauseMin)) == nil {
 		rebind := time.Since(granted) >= lease.Rebind
 		renewed, err := client.Renew(ctx, m.net.options, lease, rebind)
 		if err != nil {
 			m.log.Warn("lease is not renewed", "error", err)
-			next = leaseRetry
+			next = renewPauseMin
 			continue
 		}
 		lease, granted, next = renewed, time.Now(), renewed.Renew
