@@ -14,6 +14,8 @@ const (
 	// are those that any client ever sent a NAK for: 64 GiB. A NAK for one more
 	// is dropped; its sender will ask for blocks by number.
 	parityChunksMax = 1 << 16
+	// roundsMax bounds the rounds that wait.
+	roundsMax = 4096
 	// A NAK that does not know of parity blocks sent within twice the longest
 	// round trip crossed them on their way; one that still does not know of
 	// them later comes from a client that lost them.
@@ -120,6 +122,10 @@ func (s *Session) wanted(now time.Time, m *wire.Nak) bool {
 	target := min(base+uint32(m.Need), r.sent+fec.ParityBlocks)
 	if target <= max(r.sent, r.target) {
 		s.stats.NaksMerged++
+		return false
+	}
+	if !r.queued && len(s.m2.rounds) >= roundsMax {
+		s.stats.RequestsDropped++
 		return false
 	}
 	r.target = target

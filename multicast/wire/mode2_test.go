@@ -99,3 +99,16 @@ func TestMode2Refuses(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTrailer is what a trailer costs each end, the checksum included.
+func BenchmarkTrailer(b *testing.B) {
+	frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
+	b.SetBytes(BlockBytes)
+	b.ReportAllocs()
+	for b.Loop() {
+		PutTrailer(frame, Trailer{Version: testVersion})
+		if _, ok := ParseTrailer(frame); !ok {
+			b.Fatal("trailer is not its own")
+		}
+	}
+}
