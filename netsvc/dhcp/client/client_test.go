@@ -114,7 +114,8 @@ func answer(t *testing.T, kind dhcp.MessageType, yiaddr [4]byte) *dhcp.Packet {
 // inside runs the client on the node.
 func inside(t *testing.T, n *netns.Network, call func(ctx context.Context, o Options) (Lease, error)) (lease Lease, err error) {
 	t.Helper()
-	o := Options{Link: netns.Link, MAC: mac, Tries: []time.Duration{100 * time.Millisecond, 5 * time.Second}}
+	// Many tries: a bridge may lose what is sent right after it was made.
+	o := Options{Link: netns.Link, MAC: mac, Tries: slices.Repeat([]time.Duration{200 * time.Millisecond}, 50)}
 	err = n.Nodes[0].Do(func() error {
 		lease, err = call(t.Context(), o)
 		return err
@@ -152,8 +153,13 @@ func TestAcquire(t *testing.T) {
 	if lease.IP != netip.AddrFrom4(leased) || lease.Server != serverIP || lease.Time != time.Hour {
 		t.Errorf("lease is %+v", lease)
 	}
-	if want := []dhcp.MessageType{dhcp.Discover, dhcp.Discover, dhcp.Request, dhcp.Discover, dhcp.Request}; !slices.Equal(seen(), want) {
-		t.Errorf("the server saw %v, want %v", seen(), want)
+	got, want := seen(), []dhcp.MessageType{dhcp.Discover, dhcp.Request, dhcp.Discover, dhcp.Request}
+	if len(got) <= len(want) {
+		t.Errorf("the server saw %v, want a second DISCOVER for the one that was lost", got)
+	}
+	got = slices.Compact(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the server saw %v, want %v", got, want)
 	}
 }
 
