@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/imaging/freemap"
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -23,7 +25,8 @@ const (
  -s slice     image only this DOS or GPT partition
  -S type      the input is a bare file system of this DOS type
  -l, -b, -n   the input is a bare Linux, BSD or NTFS file system
- -r           keep all bytes of the input
+ -r           keep all bytes of the input; "-" is standard input, of which what
+              is no file goes through a temporary one
  -f           the input is a regular file; keep all bytes
  -z level     compression level, 0 to 9 (4)
  -I slice     keep nothing of this partition; can be repeated
@@ -44,7 +47,8 @@ const (
  -N           no relocations
  -i           only say what is in use
  -o           print progress dots
- -d, -D, -X, -L, -M are accepted for compatibility, without effect
+ -X           store sectors that cannot be read as zeros
+ -d, -D, -L, -M are accepted for compatibility, without effect
 `
 	optionLetters   = "s:S:lbnrfz:I:R:c:F:ZYxMH:U:P:a:e:k:u:13NLXDidovh"
 	dotsPerLine     = 61
@@ -61,7 +65,10 @@ type command struct {
 	encrypt   bool
 	info      bool
 	dots      bool
+	patient   bool
 	opts      Options
+
+	warnMu sync.Mutex
 
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -89,12 +96,15 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func (c *command) run(ctx context.Context) error {
-	src, closer, err := OpenSource(c.in)
+	src, closer, err := c.source()
 	if err != nil {
 		return err
 	}
 	defer closer.Close()
-	c.opts.Warn = func(text string) { fmt.Fprintf(c.stderr, "imagezip: warning: %s\n", text) }
+	c.opts.Warn = c.warn
+	if c.patient {
+		src = Patient(src, c.warn)
+	}
 	if c.info {
 		return c.inform(src)
 	}
@@ -112,6 +122,20 @@ func (c *command) run(ctx context.Context) error {
 	return nil
 }
 
+func (c *command) source() (Source, io.Closer, error) {
+	if c.in == "-" {
+		return spool(c.stdin)
+	}
+	return OpenSource(c.in)
+}
+
+// warn may be called by several workers at once.
+func (c *command) warn(text string) {
+	c.warnMu.Lock()
+	defer c.warnMu.Unlock()
+	fmt.Fprintf(c.stderr, "imagezip: warning: %s\n", text)
+}
+
 // readFiles reads the signature and the key that options name.
 func (c *command) readFiles() error {
 	if c.base != "" {
@@ -122,6 +146,8 @@ func (c *command) readFiles() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.base, err)
 		}
+	}
+	if c.base != "" || c.hasSig {
 		c.opts.Chosen = c.chosen
 	}
 	if c.hasSig {
@@ -199,6 +225,12 @@ func (c *command) progress(start time.Time) *getopt.Dots {
 
 // chosen prints what scripts look for.
 func (c *command) chosen(l *Layout) {
+	stats := l.Hashes
+	if stats == nil {
+		stats = &HashStats{BlockSectors: sig.BlockSectorsDefault, Current: freemap.Total(l.Data)}
+		stats.print(c.stderr, "", c.opts.Slice)
+		return
+	}
 	fmt.Fprintf(c.stderr, "Full image size %d sect, delta image size %d sect\n", l.FullSectors, l.DeltaSectors)
 	kind := "full"
 	if l.Delta {
@@ -207,6 +239,7 @@ func (c *command) chosen(l *Layout) {
 	if c.opts.FullPercent > 0 {
 		fmt.Fprintf(c.stderr, "Auto image selection creating %s image.\n", kind)
 	}
+	stats.print(c.stderr, c.base, c.opts.Slice)
 }
 
 func (c *command) create(ctx context.Context, src Source) (Stats, error) {

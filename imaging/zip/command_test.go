@@ -44,6 +44,11 @@ func TestCommand(t *testing.T) {
 		{"-U OUT.base mbr OUT", 0, "", 1, ndz.V3, ""},
 		{"-H OUT.base -U OUT.sig -P 50 new OUT", 0, "Auto image selection creating delta image.\n", 1, ndz.V3, "--any-base"},
 		{"-H OUT.base -P 1 new OUT", 0, "Auto image selection creating full image.\n", 1, ndz.V3, ""},
+		{"-H OUT.base new OUT", 0, "Hash blocks compared:          101\n  Identical:                    93 (92.1%)\n", 1, ndz.V3, "--any-base"},
+		{"-U OUT.sig ext OUT", 0, "Signature file:         <none>\n", 1, ndz.V3, ""},
+		{"-r - OUT", 0, "512 input (512 compressed)", 1, ndz.V3, ""},
+		{"- OUT", 1, "can only be imaged raw", 0, 0, ""},
+		{"-X ext OUT", 0, "Finished in ", 1, ndz.V3, ""},
 		{"-i mbr", 0, "P1: start 4096, 24576 sectors, type 0x83: ext", 0, 0, ""},
 		{"-n ext OUT", 1, "has no ntfs file system", 0, 0, ""},
 		{"odd OUT", 1, "no partition table and no known file system", 0, 0, ""},
@@ -62,7 +67,7 @@ func TestCommand(t *testing.T) {
 		}
 		os.Remove(out)
 		var stdout, stderr bytes.Buffer
-		code := zip.Main(args, nil, &stdout, &stderr)
+		code := zip.Main(args, strings.NewReader("from a pipe\n"), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stderr.String(), c.text) {
 			t.Errorf("%s: exit %d, want %d and %q; %s", c.args, code, c.code, c.text, stderr.String())
 			continue

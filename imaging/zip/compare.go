@@ -6,6 +6,7 @@ import (
 	"io"
 	"sort"
 	"sync"
+	"time"
 
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/sig"
@@ -33,8 +34,9 @@ func (s stored) ReadAt(p []byte, offset int64) (int, error) {
 
 // Compare finds what of the layout's data is not as the signature base says
 // (spec ndz, 5.1), and makes the signature full of all data, hashed as base
-// is. The granularity of changed is base's records.
+// is. The granularity of changed is base's records. It sets layout.Hashes.
 func Compare(ctx context.Context, src Source, layout *Layout, base *sig.File, workers int) (changed []freemap.Range, full *sig.File, err error) {
+	start := time.Now()
 	c := &comparison{disk: stored{src, layout}, full: &sig.File{Type: base.Type, BlockSectors: base.BlockSectors}}
 	for _, h := range base.Records {
 		if h.End() > layout.Sectors || len(overlap(layout.Data, freemap.Range{Start: h.Start, End: h.End()})) == 0 {
@@ -46,6 +48,8 @@ func Compare(ctx context.Context, src Source, layout *Layout, base *sig.File, wo
 		return nil, nil, err
 	}
 	changed = c.changed(layout)
+	layout.Hashes = c.stats(layout, base, changed)
+	layout.Hashes.Elapsed = time.Since(start)
 	for _, r := range layout.Data {
 		for s := r.Start; s < r.End; s = c.full.BlockEnd(s) {
 			c.full.Records = append(c.full.Records, sig.Record{Start: s, Size: min(r.End, c.full.BlockEnd(s)) - s})

@@ -32,8 +32,8 @@ func (c *command) parse(args []string) (done bool, err error) {
 	default:
 		return false, errors.New("want an input and an image")
 	}
-	if c.in == "-" {
-		return false, errors.New("the input must be a file or a device")
+	if c.in == "-" && !c.opts.Raw {
+		return false, errors.New("standard input can only be imaged raw, with -r or -f")
 	}
 	if c.opts.Bare && c.opts.Slice > 0 {
 		return false, errors.New("option -s is not for a bare file system")
@@ -126,6 +126,8 @@ func (c *command) format(o getopt.Option) (err error) {
 		c.info = true
 	case 'o':
 		c.dots = true
+	case 'X':
+		c.patient = true
 	case 'h':
 		err = errors.New("help")
 	}

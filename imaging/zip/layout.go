@@ -22,7 +22,8 @@ type Layout struct {
 	Wipe     []freemap.Range // parts of Data that are free and read as zeros
 	Patches  []Patch         // sectors stored otherwise than they are
 	Relocs   []ndz.Reloc
-	Mark     ndz.Mark // that every chunk gets, unless it is of V1
+	Hashes   *HashStats // of a comparison with a signature
+	Mark     ndz.Mark   // that every chunk gets, unless it is of V1
 	Parts    []Part
 	Warnings []string
 
