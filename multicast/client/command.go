@@ -65,6 +65,7 @@ func (c *command) run(ctx context.Context) error {
 		}
 	}
 	c.session.ShareHost = c.session.Iface.IsLoopback()
+	c.session.Mode2 = true // servers that do not know of it ignore the offer
 	c.session.Log = c.logger()
 	if d := c.startDelay(); d > 0 {
 		select {

@@ -12,6 +12,11 @@
 // the last block asked for, shows that a chunk's pass is over. And it keeps
 // more chunks asked for, so that repairs do not leave the server idle.
 //
+// In mode 2, if the server grants it, it asks for a number of parity blocks
+// instead of for blocks by name, is silent if another client asks for as many,
+// and takes no block that is not of the version of the image that it began
+// with (package fec, docs/multicast.md).
+//
 // Invariants: memory is bounded by the number of chunk buffers; only packets
 // from the server's own address count; every wait has an end.
 //

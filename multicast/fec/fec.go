@@ -29,13 +29,17 @@ type Symbol struct {
 }
 
 // Code encodes and restores chunks. It may be used by several goroutines. The
-// zero value is ready; its first use takes some 10 ms.
+// zero value is ready; its first use takes up to 0.2 s, unless Warm was called.
 type Code struct {
 	once sync.Once
 	enc  reedsolomon.Encoder
 	err  error
 	zero [wire.BlockBytes]byte
 }
+
+// Warm builds the tables, so that the first use need not. An error comes back
+// with that.
+func (c *Code) Warm() { _ = c.open() }
 
 func (c *Code) open() error {
 	c.once.Do(func() {

@@ -7,6 +7,10 @@
 // test runs it in virtual time. Server is the thin shell around it: one
 // goroutine reads the socket, one reads the file and sends.
 //
+// Clients that offer mode 2 are also served by parity blocks, as many as the
+// one that lacks most needs, on a port of its own (package fec,
+// docs/multicast.md). Until one does, every byte is as without.
+//
 // Invariants: what strangers send costs a bounded amount of work and memory
 // (the queue holds at most two elements per chunk and queueElementsMax in
 // all, the roster clientsMax clients, a reply is never longer than its

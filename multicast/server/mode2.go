@@ -69,6 +69,9 @@ func (s *Session) offered(datagram []byte) bool {
 	return true
 }
 
+// Mode2 says whether a client speaks mode 2.
+func (s *Session) Mode2() bool { return s.m2.on }
+
 func (s *Session) grant() wire.Grant {
 	return wire.Grant{
 		Version: s.cfg.Mode2.Version, ParityPort: s.cfg.Mode2.ParityPort,

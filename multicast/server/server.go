@@ -71,6 +71,8 @@ type Server struct {
 
 	frames *framer
 	parity sock.Conn // of mode 2; nil: off
+	warm   sync.Once
+	all    sync.WaitGroup // the goroutines of Run
 }
 
 // Open binds the sockets, so that Address is known and no packet is lost from
@@ -149,19 +151,18 @@ func (s *Server) Run(ctx context.Context) error {
 	stopWaking := context.AfterFunc(ctx, s.wakeConns)
 	defer stopWaking()
 	s.log.Info("session started", "bytes", s.cfg.Image.Size(), "self", s.Self().String())
-	var receiver sync.WaitGroup
-	receiver.Go(func() {
+	s.all.Go(func() {
 		if err := s.receive(ctx); err != nil {
 			cancel(err)
 		}
 	})
 	if s.parity != nil {
-		receiver.Go(func() { s.receiveParity(ctx) })
+		s.all.Go(func() { s.receiveParity(ctx) })
 	}
 	reason, err := s.send(ctx)
 	s.end()
 	cancel(nil)
-	receiver.Wait()
+	s.all.Wait()
 	s.log.Info("session ended", "reason", reason.String(), "err", err, "stats", s.Stats())
 	return err
 }
@@ -220,7 +221,11 @@ func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
 		}
 	}
 	events = s.session.TakeEvents(events)
+	mode2 := s.session.Mode2()
 	s.lock.Unlock()
+	if mode2 { // the sender must not stop for it
+		s.warm.Do(func() { s.all.Go(s.frames.repairs.code.Warm) })
+	}
 	if wake {
 		s.signal()
 	}

@@ -2,6 +2,10 @@
 // of a distribution session and the TCP messages of the master server (spec
 // frisbee, parts A and B).
 //
+// Beside it is mode 2 (docs/multicast.md): what follows a JOIN2 to negotiate it,
+// what follows a BLOCK, and two packets on a port of their own. Peers that do
+// not know of it ignore all of that.
+//
 // It is pure: bytes in, structs out, and back. Nothing here knows of sockets,
 // clocks or files. Decoding allocates nothing (Block.Data aliases the
 // datagram) and encoding appends to the caller's buffer. Every value that a
