@@ -22,11 +22,13 @@ const (
  -D type      with -s, set the DOS type of the partition afterwards
  -K           keep what is in an output file: for applying a delta
  -z           write zeros to free space
+ -p pattern   write this 32-bit number to free space
  -c           verify the checksum of each chunk
  -a file      verify signed checksums with the key in file
  -k file      decrypt with the key in file
  -u uuid      accept only the image with this id
- -o, -O       print progress dots
+ -o           print a dot per chunk
+ -O           print a mark per 10^9 bytes: . data, z zeros, s skipped
  -n           decode on one core
  -v           print the version
  -W, -r, -f   accepted for compatibility, without effect
@@ -39,7 +41,7 @@ const (
  --signature FILE  the same with a signature of another name
  An input of "-" is standard input, an output of "-" standard output.
 `
-	optionLetters   = "s:D:Kzco0Oa:k:u:nW:r:fdvh"
+	optionLetters   = "s:D:Kzp:co0Oa:k:u:nW:r:fdvh"
 	dotsPerLine     = 67
 	keyFileBytesMax = 64 << 10
 )
@@ -53,6 +55,7 @@ type command struct {
 	resume    bool
 	sigPath   string
 	dots      bool
+	gigadots  bool
 	info      ndz.Summary // of an image that is a file
 	opts      Options
 
@@ -116,6 +119,9 @@ func (c *command) progress(start time.Time) *getopt.Dots {
 			dots.Mark('.', func(s int64) string { return fmt.Sprintf("%4d %6d", s, p.Chunks-p.Stats.Chunks) })
 		}
 	}
+	if c.gigadots {
+		c.opts.Progress = (&gigadots{dots: dots}).progress
+	}
 	return dots
 }
 
@@ -123,8 +129,17 @@ func (c *command) report(s Stats, took time.Duration) {
 	actual := s.WrittenBytes + s.ZeroedBytes
 	fmt.Fprintf(c.stderr, "Decompressed %d bytes, wrote %d bytes (%d actual) in %d.%03d seconds\n",
 		s.WrittenBytes+s.ClippedBytes, max(s.EndBytes, actual), actual, took.Milliseconds()/1000, took.Milliseconds()%1000)
-	fmt.Fprintf(c.stderr, "%d bytes of data in %d ops (%d bytes/op)\n",
-		s.WrittenBytes, s.WriteRequests, s.WrittenBytes/max(1, s.WriteRequests))
+	ops := func(format string, bytes, n int64) {
+		fmt.Fprintf(c.stderr, format+"\n", bytes, n, bytes/max(1, n))
+	}
+	// All writes are positioned: there are no seeks.
+	ops("%d bytes of data in %d ops (%d bytes/op), 0 seeks", actual, s.WriteRequests+s.ZeroRequests)
+	if s.ZeroRequests > 0 {
+		ops("  %d bytes of disk data in %d ops (%d bytes/op)", s.WrittenBytes, s.WriteRequests)
+		ops("  %d bytes of zero data in %d ops (%d bytes/op)", s.ZeroedBytes, s.ZeroRequests)
+	}
+	bufs := c.opts.workers()
+	fmt.Fprintf(c.stderr, "%d max bufs, %d max memory\n", bufs, bufs*(ndz.ChunkBytes+ndz.DataBufferBytesMax))
 	if c.resume {
 		fmt.Fprintf(c.stderr, "Kept %d bytes in %d chunks that were there already\n", s.KeptBytes, s.KeptChunks)
 	}

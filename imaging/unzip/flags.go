@@ -39,6 +39,9 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.slice > 0 && c.out == "-" {
 		return false, errors.New("option -s needs a disk to write to")
 	}
+	if c.opts.Pattern != 0 && (c.out == "-" || c.slice > 0) {
+		return false, errors.New("option -p is for a whole disk or file")
+	}
 	if c.resume && (c.in == "-" || c.out == "-") {
 		return false, errors.New("option --resume needs an image and an output that are files")
 	}
@@ -83,6 +86,11 @@ func (c *command) option(o getopt.Option) (err error) {
 		c.keep = true
 	case 'z':
 		c.opts.ZeroFill = true
+	case 'p':
+		var n uint64
+		if n, err = strconv.ParseUint(o.Value, 0, 64); err == nil {
+			c.opts.ZeroFill, c.opts.Pattern = true, uint32(n)
+		}
 	case 'c':
 		decode.Checksum = true
 	case 'a':
@@ -100,8 +108,10 @@ func (c *command) option(o getopt.Option) (err error) {
 		var id ndz.ImageID
 		id, err = ndz.ParseImageID(strings.TrimPrefix(o.Value, "0x"))
 		decode.ImageID = &id
-	case 'o', '0', 'O':
+	case 'o', '0':
 		c.dots = true
+	case 'O':
+		c.gigadots = true
 	case 'n':
 		c.opts.Workers = 1
 	case 'h':

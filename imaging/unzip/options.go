@@ -21,6 +21,9 @@ type Options struct {
 	// delta: the base would be wiped. That is refused for a delta with a mark;
 	// nothing tells those of the old programs.
 	ZeroFill bool
+	// Pattern, if not 0, is written to free space instead of zeros, as
+	// little-endian words counted from the image's base.
+	Pattern uint32
 	// Base, if set, is the signature of what a marked delta goes on top of:
 	// the target is held against it before the first write. BaseID is the
 	// state that the caller knows to be there, as the mark of the image
@@ -63,6 +66,8 @@ type Stats struct {
 	ClippedBytes  int64 // data beyond the end of the partition, not written
 	EndBytes      int64 // where the coverage ends, from the image base
 	WriteRequests int64 // runs of data
+	ZeroRequests  int64 // runs of free space
+	SkippedBytes  int64 // free space left as it was
 }
 
 func (o Options) workers() int {

@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"context"
+	"encoding/binary"
 
 	"hyzer/imaging/ndz"
 )
@@ -19,6 +20,8 @@ func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
 		if err := p.zeroGaps(ctx); err != nil {
 			return err
 		}
+	} else {
+		p.stats.SkippedBytes = int64(p.h.Last-p.h.First)*ndz.SectorBytes - p.h.DataBytes()
 	}
 	if p.kept {
 		p.stats.KeptChunks, p.stats.KeptBytes = 1, p.h.DataBytes()
@@ -97,5 +100,28 @@ func (p *place) zero(ctx context.Context, from, to uint64) error {
 		return err
 	}
 	p.stats.ZeroedBytes += end - offset
-	return p.w.target.Zero(p.base()+offset, end-offset)
+	p.stats.ZeroRequests++
+	return p.w.fill(p.base()+offset, end-offset)
+}
+
+// fillBytes is how much of a pattern is written at a time.
+const fillBytes = 256 << 10
+
+// fill makes free space zero, or what the pattern says.
+func (w *Writer) fill(offset, size int64) error {
+	if w.opts.Pattern == 0 {
+		return w.target.Zero(offset, size)
+	}
+	words := make([]byte, min(size, fillBytes)) // sectors are whole words
+	for i := 0; i < len(words); i += 4 {
+		binary.LittleEndian.PutUint32(words[i:], w.opts.Pattern)
+	}
+	for size > 0 {
+		n, err := w.target.WriteAt(words[:min(size, int64(len(words)))], offset)
+		if err != nil {
+			return err
+		}
+		offset, size = offset+int64(n), size-int64(n)
+	}
+	return nil
 }

@@ -205,6 +205,8 @@ func (w *Writer) account(index int, h *ndz.Header, s Stats) {
 	t.KeptChunks += s.KeptChunks
 	t.ClippedBytes += s.ClippedBytes
 	t.WriteRequests += s.WriteRequests
+	t.ZeroRequests += s.ZeroRequests
+	t.SkippedBytes += s.SkippedBytes
 	t.EndBytes = max(t.EndBytes, h.EndBytes())
 	if w.opts.Progress != nil {
 		w.opts.Progress(Progress{Chunk: index, Chunks: w.opts.Chunks, Stats: *t})
@@ -243,10 +245,11 @@ func (w *Writer) finish(complete bool) error {
 	}
 	size := w.target.SizeBytes()
 	if complete && w.opts.ZeroFill && !p.InPartition() && end < size {
-		if err := w.target.Zero(end, size-end); err != nil {
+		if err := w.fill(end, size-end); err != nil {
 			return fmt.Errorf("zeroing the target after the image: %w", err)
 		}
 		w.stats.ZeroedBytes += size - end
+		w.stats.ZeroRequests++
 	}
 	if err := w.target.Finish(end); err != nil {
 		return fmt.Errorf("finishing the target: %w", err)
