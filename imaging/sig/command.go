@@ -1,6 +1,7 @@
 package sig
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -19,9 +20,11 @@ const hashUsage = `usage: imagehash [options] <image> <device>  check a disk aga
        imagehash -S [options] <image>        check an image against its signature
        imagehash -R [options] <image>        print the hashes of an image
  -o file      name of the signature
- -D type      hash with md5 or sha1 (sha1)
+ -D type      hash with md5 or sha1 (sha1); raw: compare the bytes of image and
+              device themselves
  -b bytes     size of a hash block (65536)
  -X           one record for a block that a chunk border cuts
+ -r           the image is a regular file, with -c, -S or -R
  -d           name every bad block
  -q, -T       print no summary
  -n           hash on one core
@@ -50,6 +53,7 @@ type command struct {
 	create, verify bool
 	report, detail int
 	quiet          bool
+	regular, raw   bool
 	sigPath        string
 	opts           HashOptions
 	stdout, stderr io.Writer
@@ -84,8 +88,43 @@ func (c *command) run(ctx context.Context) (int, error) {
 		return c.checkSignature(ctx)
 	case c.report > 0:
 		return c.printHashes(ctx)
+	case c.raw:
+		return c.compareDevice(ctx)
 	}
 	return c.checkDevice(ctx)
+}
+
+// compareDevice compares a disk with the image, without a signature.
+func (c *command) compareDevice(ctx context.Context) (int, error) {
+	image, err := os.Open(c.image)
+	if err != nil {
+		return exitImage, err
+	}
+	defer image.Close()
+	info, err := image.Stat()
+	if err != nil {
+		return exitImage, err
+	}
+	dev, err := os.Open(c.device)
+	if err != nil {
+		return exitDevice, err
+	}
+	defer dev.Close()
+	bad, total, err := Compare(ctx, image, info.Size(), dev, c.opts)
+	if errors.Is(err, errDevice) {
+		return exitDevice, fmt.Errorf("%s: %w", c.device, err)
+	}
+	if err != nil {
+		return exitImage, fmt.Errorf("%s: %w", c.image, err)
+	}
+	if !c.quiet || len(bad) > 0 {
+		fmt.Fprintf(c.stdout, "%s: %d of %d blocks differ\n", c.image, len(bad), total)
+	}
+	if len(bad) == 0 {
+		return 0, nil
+	}
+	c.printBad(bad)
+	return exitMismatch, nil
 }
 
 // hash makes the signature of the image as it is.
@@ -99,7 +138,11 @@ func (c *command) hash(ctx context.Context) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Image(ctx, f, info.Size(), c.opts)
+	signature := Image
+	if c.regular {
+		signature = Regular
+	}
+	s, err := signature(ctx, f, info.Size(), c.opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.image, err)
 	}
@@ -153,17 +196,23 @@ func (c *command) makeSignature(ctx context.Context) (int, error) {
 
 // summary is the line that scripts look for.
 func (c *command) summary(s *File, bad int) {
-	chunks, bytes := 0, uint64(0)
+	chunks, size := 0, uint64(0)
 	for _, r := range s.Records {
+		if r.Size == 0 {
+			continue // the end of a regular file
+		}
 		chunks = max(chunks, r.Chunk+1)
-		bytes += r.Size * ndz.SectorBytes
+		size += r.Size * ndz.SectorBytes
 	}
 	fmt.Fprintf(c.stdout, "%s: %d chunks, %d of %d hashes bad, %d hashregions, %d data bytes\n",
-		c.image, chunks, bad, len(s.Records), len(s.Records), bytes)
+		c.image, chunks, bad, len(s.Records), len(s.Records), size)
 }
 
 // checkSignature compares the image with its own signature, hashed alike.
 func (c *command) checkSignature(ctx context.Context) (int, error) {
+	if c.regular {
+		return c.checkRegular(ctx)
+	}
 	want, err := ReadFile(c.sigPath)
 	if err != nil {
 		return exitImage, err
@@ -181,6 +230,24 @@ func (c *command) checkSignature(ctx context.Context) (int, error) {
 		c.summary(got, bad)
 	}
 	if bad > 0 {
+		return exitMismatch, nil
+	}
+	return 0, nil
+}
+
+// checkRegular compares the signature of a file that is no image with one made
+// the same way.
+func (c *command) checkRegular(ctx context.Context) (int, error) {
+	want, err := os.ReadFile(c.sigPath)
+	if err != nil {
+		return exitImage, err
+	}
+	got, err := c.hash(ctx)
+	if err != nil {
+		return exitImage, err
+	}
+	if !bytes.Equal(want, got.AppendTo(nil)) {
+		fmt.Fprintf(c.stdout, "%s: is not what %s says\n", c.image, c.sigPath)
 		return exitMismatch, nil
 	}
 	return 0, nil
@@ -248,13 +315,15 @@ func (c *command) checkDevice(ctx context.Context) (int, error) {
 }
 
 func (c *command) printBad(bad []Mismatch) {
-	chunks, bytes := map[int]bool{}, uint64(0)
+	chunks, size := map[int]bool{}, uint64(0)
 	for _, m := range bad {
 		chunks[m.Chunk] = true
-		bytes += m.Size * ndz.SectorBytes
-		if c.detail > 0 {
+		size += m.Size * ndz.SectorBytes
+		if c.detail > 0 && c.raw {
+			fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d] differ\n", m.Chunk, m.Start, m.End()-1)
+		} else if c.detail > 0 {
 			fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d]: %x, want %x\n", m.Chunk, m.Start, m.End()-1, m.Got, m.Hash)
 		}
 	}
-	fmt.Fprintf(c.stdout, "%s: %d regions (%d chunks) had bad hashes, %d bytes affected\n", c.device, len(bad), len(chunks), bytes)
+	fmt.Fprintf(c.stdout, "%s: %d regions (%d chunks) had bad hashes, %d bytes affected\n", c.device, len(bad), len(chunks), size)
 }

@@ -25,6 +25,7 @@ func TestCommand(t *testing.T) {
 	write("x.ndz", golden(t, "ext2-1k-z0.ndz.gz"))
 	write("disk", disk)
 	write("short", disk[:1<<20])
+	write("reg", append(bytes.Clone(disk[:64<<10+512]), "abc"...))
 	disk[30] ^= 1
 	disk[17000<<9] ^= 1
 	write("bad", disk)
@@ -49,6 +50,16 @@ func TestCommand(t *testing.T) {
 		{"-o y.sig x.ndz short", 3, "reading sectors"},
 		{"x.ndz none", 3, "no such file"},
 		{"-c junk", 2, "ends inside a chunk"},
+		{"-D raw x.ndz disk", 0, "x.ndz: 0 of 29 blocks differ"},
+		{"-D raw -d x.ndz bad", 1, "chunk 0: sectors [0-127] differ\n"},
+		{"-D raw x.ndz bad", 1, "bad: 2 regions (1 chunks) had bad hashes, 131072 bytes affected"},
+		{"-D raw x.ndz short", 3, "short: disk cannot be read at byte "},
+		{"-D raw -c x.ndz", 1, "compares an image with a device"},
+		{"-r -c reg", 0, "reg: 1 chunks, 0 of 3 hashes bad, 3 hashregions, 66048 data bytes"},
+		{"-r -S reg", 0, ""},
+		{"-r -R reg", 0, "588b3cbbf2e61821255bc93023e092e6596ce8b0\t0\t128\n1e7e46b7a973ac49275f1a103d533416dc5f4400\t128\t1\na9993e364706816aba3e25717850c26c9cd0d89d\t129\t0\n"},
+		{"-r -o y.sig -S reg", 1, "is not what"},
+		{"-r reg disk", 1, "option -r needs"},
 		{"-D sha3 -c x.ndz", 1, "unknown hash"},
 		{"-b 100 -c x.ndz", 1, "in whole sectors"},
 		{"x.ndz", 1, "usage: imagehash"},
@@ -56,7 +67,7 @@ func TestCommand(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		var args []string
 		for _, a := range strings.Fields(c.args) {
-			if strings.Contains(" x.ndz disk short bad junk none y.sig ", " "+a+" ") {
+			if strings.Contains(" x.ndz reg disk short bad junk none y.sig ", " "+a+" ") {
 				a = filepath.Join(dir, a)
 			}
 			args = append(args, a)

@@ -10,7 +10,7 @@ import (
 )
 
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, "cSRo:D:b:XdqTnvCNhF:")
+	options, operands, err := getopt.Parse(args, "cSRo:D:b:XdqTnvCNhrF:")
 	if err != nil {
 		return false, err
 	}
@@ -26,6 +26,12 @@ func (c *command) parse(args []string) (done bool, err error) {
 	want := 2
 	if c.create || c.verify || c.report > 0 {
 		want = 1
+	}
+	if c.raw && want == 1 {
+		return false, errors.New("option -D raw compares an image with a device; a signature has hashes")
+	}
+	if c.regular && want == 2 {
+		return false, errors.New("option -r needs -c, -S or -R")
 	}
 	if len(operands) != want {
 		return false, fmt.Errorf("want %d file names", want)
@@ -56,8 +62,10 @@ func (c *command) option(o getopt.Option) error {
 			c.opts.Type = MD5
 		case "sha1":
 			c.opts.Type = SHA1
+		case "raw":
+			c.raw = true
 		default:
-			return fmt.Errorf("unknown hash %q, want md5 or sha1", o.Value)
+			return fmt.Errorf("unknown hash %q, want md5, sha1 or raw", o.Value)
 		}
 	case 'b':
 		n, err := strconv.Atoi(o.Value)
@@ -65,6 +73,8 @@ func (c *command) option(o getopt.Option) error {
 			return fmt.Errorf("block of %q bytes, want %d to %d in whole sectors", o.Value, blockBytesMin, blockBytesMax)
 		}
 		c.opts.BlockSectors = uint64(n / ndz.SectorBytes)
+	case 'r':
+		c.regular = true
 	case 'X':
 		c.opts.JoinSpans = true
 	case 'd':
