@@ -98,7 +98,7 @@ func TestBtrfsUsed(t *testing.T) {
 			whileMounted(t, path, ",compress=zstd", func(root string) {
 				writeFiles(t, root, treeFiles, 17)
 				run(t, btrfs, "subvolume", "snapshot", root, filepath.Join(root, "snapshot"))
-				kept = fragment(t, root, 1600, 15)
+				kept = fragment(t, root, 800, 15)
 				fsyncFile(t, filepath.Join(root, "synced"))
 				live = readFile(t, path)
 			})

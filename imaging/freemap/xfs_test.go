@@ -155,7 +155,7 @@ func TestXFSUsed(t *testing.T) {
 			run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
 			kept, live := 0, []byte(nil)
 			whileMounted(t, path, "", func(root string) {
-				kept = fragment(t, root, 1600, 14)
+				kept = fragment(t, root, 1000, 14)
 				run(t, tool(t, "sync", "coreutils"), "-f", root)
 				live = readFile(t, path)
 			})
