@@ -21,16 +21,16 @@ func TestSimulateLoss(t *testing.T) {
 		legacyMin       float64 // without; 0: not run
 	}{
 		{4, 16, "none", 0, 1.01, 1},
-		{4, 16, "bernoulli", 0.01, 1.025, 1.02},
-		{4, 16, "bernoulli", 0.05, 1.075, 1.1},
+		{4, 16, "bernoulli", 0.01, 1.02, 1.02},
+		{4, 16, "bernoulli", 0.05, 1.07, 1.1},
 		{16, 16, "none", 0, 1.01, 1},
-		{16, 16, "bernoulli", 0.01, 1.03, 1.1},
-		{16, 16, "bernoulli", 0.05, 1.08, 1.4},
-		{16, 16, "gilbert-elliott", 0.01, 1.06, 1.1},
-		{16, 16, "gilbert-elliott", 0.05, 1.15, 1.4},
-		{100, 8, "bernoulli", 0.01, 1.035, 1.4},
-		{100, 8, "bernoulli", 0.05, 1.09, 1.8},
-		{1000, 3, "bernoulli", 0.01, 1.04, 1.8},
+		{16, 16, "bernoulli", 0.01, 1.025, 1.1},
+		{16, 16, "bernoulli", 0.05, 1.075, 1.4},
+		{16, 16, "gilbert-elliott", 0.01, 1.055, 1.1},
+		{16, 16, "gilbert-elliott", 0.05, 1.13, 1.4},
+		{100, 8, "bernoulli", 0.01, 1.025, 1.4},
+		{100, 8, "bernoulli", 0.05, 1.08, 1.8},
+		{1000, 3, "bernoulli", 0.01, 1.03, 1.8},
 	} {
 		t.Run(fmt.Sprintf("%d clients %s %v", c.clients, c.model, c.loss), func(t *testing.T) {
 			t.Parallel()
