@@ -1,0 +1,86 @@
+package imaging
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// run is one measurement. CPU and memory are of all processes of a pipe: the
+// sum, and the largest.
+type run struct {
+	wall, cpu time.Duration
+	rssBytes  int64
+	madeBytes int64
+}
+
+// errorTailBytes is how much of what a failed program said is kept.
+const errorTailBytes = 300
+
+// measure runs the peer once more. A peer that failed is not run again; only
+// the end of the context is an error.
+func (p *peer) measure(ctx context.Context, dir string) error {
+	if p.err != nil {
+		return nil
+	}
+	var text bytes.Buffer
+	c := exec.CommandContext(ctx, "sh", "-c", p.command)
+	c.Dir, c.Stdout, c.Stderr = dir, &text, &text
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to stop pipes too
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	start := time.Now()
+	err := c.Run()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		said := bytes.TrimSpace(text.Bytes())
+		p.err = fmt.Errorf("%s, %s: %w: %s", p.task, p.name, err, said[max(0, len(said)-errorTailBytes):])
+		return nil
+	}
+	r := run{wall: time.Since(start), cpu: c.ProcessState.UserTime() + c.ProcessState.SystemTime()}
+	if u, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.rssBytes = u.Maxrss << 10
+	}
+	if p.made != "" {
+		info, err := os.Stat(filepath.Join(dir, p.made))
+		if err != nil {
+			p.err = err
+			return nil
+		}
+		r.madeBytes = info.Size()
+	}
+	p.runs = append(p.runs, r)
+	return nil
+}
+
+// best is the run of least wall time.
+func (p *peer) best() (run, bool) {
+	if p.err != nil || len(p.runs) == 0 {
+		return run{}, false
+	}
+	b := p.runs[0]
+	for _, r := range p.runs[1:] {
+		if r.wall < b.wall {
+			b = r
+		}
+	}
+	return b, true
+}
+
+// oursFailed is the failures of our programs.
+func oursFailed(peers []*peer) error {
+	var errs []error
+	for _, p := range peers {
+		if p.name == ours && p.err != nil {
+			errs = append(errs, p.err)
+		}
+	}
+	return errors.Join(errs...)
+}
