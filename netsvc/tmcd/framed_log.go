@@ -43,7 +43,6 @@ type liveStream struct {
 	mu        sync.Mutex
 	pending   []byte
 	at        int64 // offset of pending
-	begun     bool  // at is known
 	cost      int   // of chunks that are not durable
 	scheduled bool
 	ended     bool
@@ -130,8 +129,8 @@ func (l *liveStream) take(payload []byte, last bool) error {
 		return protocolError("live log of stream %d is over its window", l.st.id)
 	}
 	offset := int64(chunk.Offset)
-	if !l.begun || len(l.pending) == 0 {
-		l.at, l.begun = offset, true
+	if len(l.pending) == 0 {
+		l.at = offset
 	}
 	if offset != l.at+int64(len(l.pending)) {
 		return protocolError("chunk of stream %d at %d, want %d", l.st.id, offset, l.at+int64(len(l.pending)))
