@@ -2,6 +2,7 @@ package noderun
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,13 +94,13 @@ func TestGroupIsKilled(t *testing.T) {
 
 // onText calls a function when a text goes by.
 type onText struct {
-	*bytes.Buffer
+	out  io.Writer
 	text string
 	then func()
 }
 
 func (o *onText) Write(p []byte) (int, error) {
-	n, err := o.Buffer.Write(p)
+	n, err := o.out.Write(p)
 	if bytes.Contains(p, []byte(o.text)) {
 		o.then()
 	}

@@ -202,3 +202,12 @@ func (b *fakeBoss) asked() []string {
 	defer b.mu.Unlock()
 	return slices.Clone(b.calls)
 }
+
+// contextEnded is a context that has ended already if it should.
+func contextEnded(tb testing.TB, ended bool) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(tb.Context())
+	if ended {
+		cancel()
+	}
+	return ctx, cancel
+}
