@@ -26,27 +26,23 @@ type process struct {
 func start(in *netns.Namespace, cmd *exec.Cmd, onEnd func(error)) (*process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, ended: make(chan struct{})}
-	started := make(chan error, 1)
+	started := make(chan bool, 1)
 	go func() {
 		defer close(p.ended)
+		defer close(started)
 		p.err = in.Do(func() error {
-			err := cmd.Start()
-			started <- err
-			if err != nil {
+			if err := cmd.Start(); err != nil {
 				return err
 			}
-			err = cmd.Wait()
+			started <- true
+			err := cmd.Wait()
 			onEnd(err)
 			return err
 		})
 	}()
-	select {
-	case err := <-started:
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", cmd.Path, err)
-		}
-	case <-p.ended: // the namespace could not be entered
-		return nil, p.err
+	if !<-started {
+		<-p.ended
+		return nil, fmt.Errorf("%s: %w", cmd.Path, p.err)
 	}
 	return p, nil
 }

@@ -2,6 +2,7 @@ package qemu_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 
 	"hyzer/bench/netns"
 	"hyzer/bench/qemu"
+	"hyzer/netsvc/control"
+	"hyzer/netsvc/lifecycle/wait"
 	"hyzer/netsvc/mfs/initramfs"
 	"hyzer/storage/registry"
 )
@@ -89,7 +92,7 @@ func makeTools() (err error) {
 	if err := initramfs.WriteFile(m.initrd, initramfs.Options{Init: m.node, ModuleDir: m.kernel.ModuleDir, Modules: qemu.Modules()}); err != nil {
 		return err
 	}
-	script := "#!ipxe\nkernel http://${next-server}/vmlinuz initrd=initrd.img " + kernelWords + " BOOTIF=01-${net0/mac:hexhyp}\n" +
+	script := "#!ipxe\nkernel http://${next-server}/vmlinuz initrd=initrd.img " + kernelWords + " hyzer.server=${next-server} BOOTIF=01-${net0/mac:hexhyp}\n" +
 		"initrd http://${next-server}/initrd.img\nboot\n"
 	config := "DEFAULT mfs\nLABEL mfs\n  KERNEL vmlinuz\n  INITRD initrd.img\n  APPEND " + kernelWords + "\n  IPAPPEND 2\n"
 	return errors.Join(os.WriteFile(m.script, []byte(script), 0o644), os.WriteFile(m.syslin, []byte(config), 0o644))
@@ -159,16 +162,22 @@ func states(t *testing.T, l *qemu.Lab) (list []string) {
 	return list
 }
 
-// awaitState waits until a node's last states are these.
+// awaitState waits until a node is in a state, written as mode/state.
 func awaitState(t *testing.T, l *qemu.Lab, want string) {
 	t.Helper()
-	for end := time.Now().Add(bootTimeout); ; time.Sleep(100 * time.Millisecond) {
-		if list := states(t, l); len(list) > 0 && list[len(list)-1] == want {
-			return
+	req := control.WaitRequest{Nodes: []string{l.Machine.Name()}, Pattern: want, TimeoutSecs: bootTimeout.Seconds(), NoFail: true}
+	err := l.Control.Stream(t.Context(), http.MethodPost, "/v1/wait", req, func(line []byte) error {
+		var r control.WaitResult
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
 		}
-		if time.Now().After(end) {
-			t.Fatalf("states are %v, want the last to be %s", states(t, l), want)
+		if r.Outcome != wait.Reached {
+			return fmt.Errorf("%s: %s in %s/%s", want, r.Outcome, r.Mode, r.State)
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

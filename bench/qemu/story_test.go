@@ -1,6 +1,7 @@
 package qemu_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -103,9 +104,11 @@ var bootFiles = map[string]string{"ipxe": "/tftpboot/boot.ipxe", "efi-x64": "/tf
 func load(t *testing.T, m *tools, l *qemu.Lab, flags ...string) <-chan error {
 	t.Helper()
 	args := append([]string{"--control", l.Config.Control, "load"}, append(flags, site.DiskImage, l.Machine.Name())...)
-	cmd := exec.CommandContext(t.Context(), m.hyzer, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*bootTimeout)
+	cmd := exec.CommandContext(ctx, m.hyzer, args...)
 	ended := make(chan error, 1)
 	go func() {
+		defer cancel()
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("hyzer load: %w: %s", err, out)

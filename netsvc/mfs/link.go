@@ -21,8 +21,7 @@ const (
 )
 
 // ethernets are the interfaces to try, the one that the firmware booted from
-// first. bootif is the value of BOOTIF=, "01-" and the MAC with dashes, as
-// pxelinux writes it.
+// first.
 func ethernets(bootif string) ([]net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -34,21 +33,21 @@ func ethernets(bootif string) ([]net.Interface, error) {
 			links = append(links, i)
 		}
 	}
-	mac := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(bootif), "01-"), "-", ":")
-	slices.SortStableFunc(links, func(a, b net.Interface) int {
-		return boolRank(b.HardwareAddr.String() == mac) - boolRank(a.HardwareAddr.String() == mac)
-	})
 	if len(links) == 0 {
 		return nil, errors.New("no Ethernet interface: its driver is not in the memory file system's etc/modules")
 	}
-	return links, nil
+	return bootedFirst(links, bootif), nil
 }
 
-func boolRank(b bool) int {
-	if b {
-		return 1
+// bootedFirst moves an interface to the front. bootif is the value of BOOTIF=,
+// "01-" and the MAC with dashes, as pxelinux writes it.
+func bootedFirst(links []net.Interface, bootif string) []net.Interface {
+	mac := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(bootif), "01-"), "-", ":")
+	at := slices.IndexFunc(links, func(l net.Interface) bool { return l.HardwareAddr.String() == mac })
+	if at <= 0 {
+		return links
 	}
-	return 0
+	return slices.Concat(links[at:at+1], links[:at], links[at+1:])
 }
 
 // linkUp turns an interface on.

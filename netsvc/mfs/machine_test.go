@@ -2,6 +2,7 @@ package mfs
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -129,5 +130,19 @@ func TestRouteMessage(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("message is\n%v, want\n%v", got, want)
+	}
+}
+
+func TestBootedFirst(t *testing.T) {
+	t.Parallel()
+	links := []net.Interface{{Name: "a", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, {Name: "b", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 0xab}}, {Name: "c", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 3}}}
+	for bootif, want := range map[string]string{"": "abc", "01-02-00-00-00-00-AB": "bac", "01-02-00-00-00-00-03": "cab", "01-02-00-00-00-00-01": "abc", "02:00:00:00:00:03": "cab", "junk": "abc"} {
+		got := ""
+		for _, l := range bootedFirst(links, bootif) {
+			got += l.Name
+		}
+		if got != want {
+			t.Errorf("BOOTIF=%s: order %s, want %s", bootif, got, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -42,11 +43,32 @@ func (m *machine) connect(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
+		if lease.Next, err = m.server(lease); err != nil {
+			return err
+		}
 		m.net = network{options, lease}
 		m.log.Info("address", "link", l.Name, "mac", l.HardwareAddr.String(), "ip", lease.IP, "server", lease.Next, "name", lease.Host)
 		return m.configure(l.Index)
 	}
 	return errors.Join(errs...)
+}
+
+// server is the appliance: who serves the boot files, unless hyzer.server= on
+// the kernel's command line says better. It must where another server gives the
+// addresses.
+func (m *machine) server(l client.Lease) (netip.Addr, error) {
+	text := m.params.get("hyzer.server")
+	if text == "" {
+		return l.Next, nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err == nil && !addr.Is4() {
+		err = errors.New("want an IPv4 address")
+	}
+	if err != nil {
+		return l.Next, fmt.Errorf("hyzer.server=%.60s: %w", text, err)
+	}
+	return addr, nil
 }
 
 // configure applies the lease.
