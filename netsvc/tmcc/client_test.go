@@ -114,7 +114,7 @@ func TestRequestsAreThoseOfC(t *testing.T) {
 			t.Parallel()
 			port, got := sink(t, tc.capture[:3])
 			var stdout, stderr bytes.Buffer
-			args := append([]string{"-s", "127.0.0.1", "-p", strconv.Itoa(int(port))}, tc.args...)
+			args := append([]string{"--legacy", "-s", "127.0.0.1", "-p", strconv.Itoa(int(port))}, tc.args...)
 			n := node{root: dir, env: func(string) string { return "" }}
 			if status := n.main(context.Background(), args, &stdout, &stderr); status != 0 || stdout.String() != "SINK\n" {
 				t.Errorf("exit %d, stdout %q, stderr %q", status, &stdout, &stderr)

@@ -33,7 +33,7 @@ func (n node) main(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if errors.Is(err, errUsage) {
 		fmt.Fprint(stderr, usage)
 	}
-	return exitFailed
+	return exitStatus(err)
 }
 
 func (n node) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
@@ -60,7 +60,7 @@ func (n node) run(ctx context.Context, o *options, stdout, stderr io.Writer) err
 			return err
 		}
 	}
-	return client.Do(ctx, req, stdout)
+	return n.ask(ctx, o, client, req, stdout)
 }
 
 func (n node) client(o *options) (*Client, error) {

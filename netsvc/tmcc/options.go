@@ -25,6 +25,8 @@ type options struct {
 	logFile     string
 	dataFile    string
 	noRetry     bool // -R
+	legacy      bool // --legacy: no TMC2
+	exitStatus  bool // --exit-status: that of TMC2
 	words       []string
 }
 
@@ -35,7 +37,7 @@ const (
 )
 
 const usage = `usage: tmcc [-diuR] [-s server] [-p port] [-v version] [-n vnodeid] [-k keyfile]
-            [-t seconds] [-f file] [-l path] command [args ...]
+            [-t seconds] [-f file] [-l path] [--legacy] [--exit-status] command [args ...]
        tmcc -x path | -X [ip]:[port] [-n vnodeid] [-o logfile] ...
 `
 
@@ -54,6 +56,9 @@ func parseOptions(args []string) (options, error) {
 		}
 		if len(arg) < 2 || arg[0] != '-' {
 			o.words = append(o.words, arg)
+			continue
+		}
+		if o.long(arg) {
 			continue
 		}
 		var err error

@@ -1,0 +1,143 @@
+package tmcc
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hyzer/netsvc/tmc2"
+	"hyzer/netsvc/tmcc/framed"
+)
+
+const (
+	// legacyDir remembers servers that speak no TMC2, until the next boot.
+	legacyDir  = "/run/tmcc"
+	bootIDFile = "/proc/sys/kernel/random/boot_id"
+)
+
+// long takes the options that C's tmcc does not have.
+func (o *options) long(arg string) bool {
+	switch arg {
+	case "--legacy":
+		o.legacy = true
+	case "--exit-status":
+		o.exitStatus = true
+	default:
+		return false
+	}
+	return true
+}
+
+// statusError is an answer that is not good, for --exit-status.
+type statusError struct{ status tmc2.Status }
+
+func (e *statusError) Error() string { return "tmcc: " + e.status.Code.String() }
+
+// exitStatus is the one to leave with after an error.
+func exitStatus(err error) int {
+	var refused *statusError
+	if errors.As(err, &refused) && refused.status.Code < exitFailed {
+		return int(refused.status.Code)
+	}
+	return exitFailed
+}
+
+// ask makes the exchange: framed if the server speaks it, else in text.
+func (n node) ask(ctx context.Context, o *options, client *Client, req Request, out io.Writer) error {
+	if o.legacy || o.udp || o.unix != "" || strings.Contains(o.words[0], "=") { // a tag, such as IDKEY=
+		return client.Do(ctx, req, out)
+	}
+	err := n.askFramed(ctx, o, client, req, out)
+	if !fallsBack(err) {
+		return err
+	}
+	(&call{Client: *client}).debugf("asking in text: %v", err)
+	return client.Do(ctx, req, out)
+}
+
+// fallsBack says that nothing was asked yet. Servers that cannot be reached are
+// waited for as ever.
+func fallsBack(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, framed.ErrLegacy) || errors.Is(err, framed.ErrNoAnswer) || errors.As(err, &op) && op.Op == "dial"
+}
+
+func (n node) askFramed(ctx context.Context, o *options, client *Client, req Request, out io.Writer) error {
+	if client.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, client.Timeout, ErrTimeout)
+		defer cancel()
+	}
+	resolver := &call{Client: *client}
+	addr, err := resolver.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	boot := n.bootID()
+	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey}
+	for _, port := range resolver.ports() {
+		f.Addrs = append(f.Addrs, netip.AddrPortFrom(addr, port))
+	}
+	mark := n.legacyMark(f.Addrs[0])
+	if text, err := os.ReadFile(mark); err == nil && string(text) == hex.EncodeToString(boot[:]) {
+		return framed.ErrLegacy
+	}
+	defer f.Close()
+	reply, status, err := f.Do(ctx, o.words[0], o.words[1:], req.Data)
+	if errors.Is(err, framed.ErrLegacy) {
+		n.remember(mark, boot)
+	}
+	if err != nil {
+		return err
+	}
+	return finish(o, reply, status, out)
+}
+
+// finish writes the reply. Without --exit-status a refusal is an empty reply,
+// as in C; what was not made durable is a failure always.
+func finish(o *options, reply []byte, status tmc2.Status, out io.Writer) error {
+	if _, err := out.Write(reply); err != nil {
+		return fmt.Errorf("tmcc: %w", err)
+	}
+	switch {
+	case status.Code.Good():
+		return nil
+	case o.exitStatus:
+		return &statusError{status}
+	case status.Code >= tmc2.CodeBusy:
+		return fmt.Errorf("tmcc: %v", status.Code)
+	}
+	return nil
+}
+
+// bootID is the kernel's, which is new with each boot; elsewhere a random one.
+func (n node) bootID() (id tmc2.BootID) {
+	text, err := os.ReadFile(n.root + bootIDFile)
+	if err == nil {
+		digits := strings.ReplaceAll(strings.TrimSpace(string(text)), "-", "")
+		if raw, err := hex.DecodeString(digits); err == nil && copy(id[:], raw) == len(id) {
+			return id
+		}
+	}
+	return framed.NewBootID()
+}
+
+// legacyMark is the file that remembers a server.
+func (n node) legacyMark(addr netip.AddrPort) string {
+	return filepath.Join(n.root+legacyDir, fmt.Sprintf("legacy-%s-%d", addr.Addr(), addr.Port()))
+}
+
+// remember saves the hello to a legacy server until the next boot. It is a help
+// only: where it cannot write, each call says hello.
+func (n node) remember(mark string, boot tmc2.BootID) {
+	if os.MkdirAll(filepath.Dir(mark), 0o755) == nil {
+		_ = os.WriteFile(mark, []byte(hex.EncodeToString(boot[:])), 0o644)
+	}
+}
