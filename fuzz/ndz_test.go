@@ -48,6 +48,13 @@ func fullChunk(b []byte) []byte {
 // FuzzHeader checks that what parses can be written and comes back.
 func FuzzHeader(f *testing.F) {
 	addChunks(f)
+	marked := ndz.Header{Version: ndz.V3, PayloadBytes: 9000, RegionAreaBytes: ndz.HeaderAreaBytes, Last: 99,
+		Regions: []ndz.Region{{Start: 7, Size: 9}}, Mark: ndz.Mark{Delta: true, Base: ndz.StateID{1}, State: ndz.StateID{2}}}
+	head, err := marked.AppendTo(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ndz.ParseHeader(b)
 		if err != nil {
@@ -61,7 +68,7 @@ func FuzzHeader(f *testing.F) {
 		if err != nil {
 			t.Fatalf("written header does not parse: %v", err)
 		}
-		if len(again.Regions) != len(h.Regions) || again.DataBytes() != h.DataBytes() || again.Last != h.Last {
+		if len(again.Regions) != len(h.Regions) || again.DataBytes() != h.DataBytes() || again.Last != h.Last || again.Mark != h.Mark {
 			t.Fatalf("comes back different: %+v, was %+v", again, h)
 		}
 	})

@@ -2,7 +2,8 @@
 // together (spec ndz, section 5).
 //
 // A delta is an ordinary image of what changed; it is applied by restoring it
-// over the restored base, without zero-fill. Nothing in it names its base:
-// callers check the base with its signature. Deltas of a disk against a
-// signature are made by imaging/zip.
+// over the restored base, without zero-fill. Those made here are marked with
+// the state of the base (docs/ndz-extensions.md), and CheckBase holds a base
+// against that; those of the old programs name no base. Deltas of a disk
+// against a signature are made by imaging/zip.
 package delta

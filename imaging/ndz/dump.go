@@ -81,6 +81,12 @@ func (d *dumper) head(h *Header, size int64) {
 	if h.Version == V4 && d.detail > 0 {
 		fmt.Fprintf(d.w, "  uuid: %s\n", h.ImageID)
 	}
+	if d.detail > 0 && h.Mark.Delta {
+		fmt.Fprintf(d.w, "  delta on state: %s\n", h.Mark.Base)
+	}
+	if d.detail > 0 && !h.Mark.State.IsZero() {
+		fmt.Fprintf(d.w, "  makes state: %s\n", h.Mark.State)
+	}
 }
 
 func (d *dumper) chunk(h *Header) error {

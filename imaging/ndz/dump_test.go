@@ -80,11 +80,21 @@ func TestDumpCommand(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "signed.skey"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	marked := golden(t, "malformed/good.ndz.gz")
+	state := ndz.StateID{0xab, 0xcd}
+	if done, err := ndz.AddMark(marked, ndz.Mark{Delta: true, Base: ndz.StateID{1}, State: state}); err != nil || !done {
+		t.Fatal(done, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "marked"), marked, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
 		text string
 	}{
+		{"-d marked", 0, "  makes state: " + state.String() + "\n"},
+		{"-dc marked", 0, "  delta on state: 01000000"},
 		{"good", 0, "covered sector range: [0-127]"},
 		{"-d good", 0, "Chunk 0: 1405 compressed bytes"},
 		{"-q good", 0, ""},
