@@ -98,7 +98,19 @@ func (s *settings) connect(env func(string) string) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	s.signals = signals
-	return func() { signal.Stop(signals) }
+	release := outliveConsole()
+	return func() {
+		signal.Stop(signals)
+		release()
+	}
+}
+
+// outliveConsole makes writing to a console that is gone an error and not the
+// end of the process. Ignoring the signal would do so for all scripts too.
+func outliveConsole() (release func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, unix.SIGPIPE)
+	return func() { signal.Stop(broken) }
 }
 
 // follow runs tasks and tells the appliance. It returns the first failure's

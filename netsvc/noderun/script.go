@@ -89,6 +89,7 @@ func (p *programs) start(cmd *exec.Cmd) (drained <-chan struct{}, err error) {
 	p.pipes = append(p.pipes, r)
 	p.copiers.Go(func() {
 		defer close(done)
+		defer r.Close()
 		_, _ = io.CopyBuffer(struct{ io.Writer }{p.out}, struct{ io.Reader }{r}, make([]byte, outputBytes))
 	})
 	return done, nil

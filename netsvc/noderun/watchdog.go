@@ -20,6 +20,9 @@ import (
 const (
 	// askDefault is when a site is asked again that has told no intervals.
 	askDefault = time.Hour
+	// askAgain is when an appliance is asked again that was not there at first:
+	// nodes boot before it does.
+	askAgain = time.Minute
 	// jitterPart of an interval is what nodes' first reports are spread over if
 	// the server does not say.
 	jitterPart = 10
@@ -40,6 +43,7 @@ func Watchdog(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	defer outliveConsole()()
 	w := &watchdog{boss: newClient(os.Getenv, *server, *proxy), notes: stdout}
 	if command := flags.Args(); len(command) > 0 {
 		w.update = func(ctx context.Context) error { return runUpdate(ctx, command, stdout) }
@@ -128,6 +132,9 @@ func (w *watchdog) due() *job {
 func (w *watchdog) ask(ctx context.Context) error {
 	reply, err := w.exchange(ctx, true, "watchdoginfo")
 	if err != nil {
+		if w.table == (Intervals{}) {
+			w.jobs[0].next = time.Now().Add(askAgain)
+		}
 		return err // what is known stays
 	}
 	if w.node == "" {
