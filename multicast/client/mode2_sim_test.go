@@ -11,7 +11,7 @@ import (
 // TestSimulateLoss is the table of docs/multicast.md: datagrams with data sent
 // per block of the image, by parity blocks and by blocks asked for by number.
 func TestSimulateLoss(t *testing.T) {
-	t.Parallel()
+	// Not parallel to the tests on real sockets: those have real deadlines.
 	const burst = 8
 	for _, c := range []struct {
 		clients, chunks int

@@ -52,7 +52,7 @@ func (s *site) loadMode2(n int, loss, parityLoss float64, then func(client.Resul
 
 // TestSiteMode2 runs the real shells of all kinds of sites.
 func TestSiteMode2(t *testing.T) {
-	t.Parallel()
+	// Not parallel to the tests on real sockets: those have real deadlines.
 	for name, c := range map[string]struct {
 		bytes            int
 		mode2, legacy    int
@@ -105,7 +105,7 @@ func TestSiteMode2(t *testing.T) {
 // another parity port: of the same image, of another with the same size, or
 // one that does not say of which.
 func TestSiteMode2Restart(t *testing.T) {
-	t.Parallel()
+	// Not parallel to the tests on real sockets: those have real deadlines.
 	for name, c := range map[string]struct {
 		away    time.Duration
 		imageID uint64
