@@ -42,6 +42,7 @@ type answered struct {
 	done   chan struct{} // closed when reply and code are there
 	reply  []byte
 	code   tmc2.Code
+	kept   bool // its reply is in answers.bytes
 	inNode *list.Element
 	inAll  *list.Element
 }
@@ -91,7 +92,7 @@ func (a *answers) settle(x *answered, keep bool) {
 		return
 	}
 	if a.byKey[x.key] == x {
-		a.bytes += len(x.reply)
+		a.bytes, x.kept = a.bytes+len(x.reply), true
 	}
 	for a.bytes > answersBytesMax {
 		a.forget(a.all.Front().Value.(*answered))
@@ -103,10 +104,8 @@ func (a *answers) forget(x *answered) {
 		return
 	}
 	delete(a.byKey, x.key)
-	select {
-	case <-x.done:
-		a.bytes = max(a.bytes-len(x.reply), 0)
-	default: // not counted yet
+	if x.kept {
+		a.bytes -= len(x.reply)
 	}
 	ofNode := a.byNode[x.key.node]
 	if ofNode.Remove(x.inNode); ofNode.Len() == 0 {

@@ -15,8 +15,8 @@ import (
 )
 
 // framedConn is one framed connection. Its reader answers requests that change
-// nothing in place, as long as nothing of the same node is being done; all
-// others go through the node's lane, in order.
+// nothing in place, as long as nothing else is being done; all others go through the
+// node's lane, in order.
 type framedConn struct {
 	s         *Server
 	conn      net.Conn

@@ -23,7 +23,7 @@ const (
 	framedStreams   = 32
 	// answersPerNodeMax, answersMax and answerBytesMax bound what is kept to
 	// answer repeated requests.
-	answersPerNodeMax = 64
+	answersPerNodeMax = 128
 	answersMax        = 64 << 10
 	answerBytesMax    = 64 << 10 // a longer reply is not kept
 	answersBytesMax   = 32 << 20 // of all replies together

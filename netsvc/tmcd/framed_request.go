@@ -16,7 +16,7 @@ import (
 )
 
 // takeRequest opens a stream. Most requests end here: they are whole, change
-// nothing, and nothing is being done for their node.
+// nothing, and nothing is being done on the connection.
 func (c *framedConn) takeRequest(f tmc2.Frame) error {
 	if f.Stream%2 == 0 || f.Stream <= c.lastStream {
 		return protocolError("REQUEST on stream %d after %d", f.Stream, c.lastStream)
@@ -26,7 +26,8 @@ func (c *framedConn) takeRequest(f tmc2.Frame) error {
 	if err := tmc2.DecodeRequest(r, f.Payload); err != nil {
 		return err
 	}
-	if c.openStreams() >= framedStreams {
+	streams, idle := c.load()
+	if streams >= framedStreams {
 		c.refuse(f.Stream, tmc2.CodeBusy)
 		return nil
 	}
@@ -42,7 +43,7 @@ func (c *framedConn) takeRequest(f tmc2.Frame) error {
 		c.refuseAdmission(f.Stream, r, &adm)
 		return nil
 	}
-	if f.Flags&tmc2.FlagEnd != 0 && !adm.Streams && !c.laneBusy(adm.Node) && !c.s.framed.answers.has(c.key(r, adm.Node)) {
+	if f.Flags&tmc2.FlagEnd != 0 && !adm.Streams && idle && !c.s.framed.answers.has(c.key(r, adm.Node)) {
 		result, err := adm.Run(bytes.NewReader(argsText(r)))
 		if err == nil && len(result.Effects) == 0 {
 			c.answerPure(f.Stream, r, &adm, result.Reply)

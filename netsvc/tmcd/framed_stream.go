@@ -75,10 +75,13 @@ func (c *framedConn) contained(job func()) {
 	done = true
 }
 
-func (c *framedConn) laneBusy(node string) bool {
+// load says how many streams are open, and whether nothing at all is being
+// done. A request that is answered in place must be admitted after that was
+// seen, or it could miss what one before it has changed.
+func (c *framedConn) load() (streams int, idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lanes[node] != nil
+	return len(c.streams), len(c.lanes) == 0
 }
 
 // open keeps a stream whose request is not answered at once. The request's
@@ -103,12 +106,6 @@ func (c *framedConn) stream(id uint32) *stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.streams[id]
-}
-
-func (c *framedConn) openStreams() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.streams)
 }
 
 // takeData hands on a piece of a body. Data of a stream that has ended was on

@@ -217,6 +217,47 @@ func TestFramedOnce(t *testing.T) {
 	}
 }
 
+// TestFramedLoaderVersion: a loader that cannot wait is told something else.
+func TestFramedLoaderVersion(t *testing.T) {
+	t.Parallel()
+	s, _ := startServer(t, nil)
+	c := dialFramed(t, s, "127.0.1.2", 1)
+	answers := map[string]string{}
+	for i, version := range []string{"none", "1", "0"} {
+		r := tmc2.Request{ID: uint64(i), Command: []byte("bootwhat"), HasLoaderVersion: version != "none"}
+		if version == "1" {
+			r.LoaderVersion = 1
+		}
+		c.send(tmc2.AppendFrame(nil, tmc2.Frame{Type: tmc2.TypeRequest, Flags: tmc2.FlagEnd, Stream: uint32(2*i + 1), Payload: tmc2.AppendRequest(nil, &r)}))
+		answers[version] = c.answer()[2:]
+	}
+	if answers["none"] != answers["1"] || answers["1"] == answers["0"] || !strings.Contains(answers["1"], "TYPE=4") {
+		t.Errorf("%q", answers)
+	}
+}
+
+// TestFramedAnswersAreBounded: what is kept does not grow with what is asked,
+// and its size is counted rightly.
+func TestFramedAnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	a := newAnswers()
+	for i := range answersMax * 3 / 2 {
+		x, first := a.claim(answerKey{node: fmt.Sprint(i % 1000), boot: tmc2.BootID{1}, id: uint64(i)})
+		if !first {
+			t.Fatal(i)
+		}
+		x.reply = make([]byte, i%3*1000)
+		a.settle(x, i%5 != 0)
+	}
+	bytes := 0
+	for _, x := range a.byKey {
+		bytes += len(x.reply)
+	}
+	if a.bytes != bytes || bytes > answersBytesMax || len(a.byKey) > answersMax || len(a.byKey) != a.all.Len() || len(a.byNode) > 1000 {
+		t.Errorf("%d answers, %d in order, %d bytes, counted %d", len(a.byKey), a.all.Len(), bytes, a.bytes)
+	}
+}
+
 // TestFramedETag: what the node has is not sent again.
 func TestFramedETag(t *testing.T) {
 	t.Parallel()

@@ -34,8 +34,10 @@ type Client struct {
 	// RetryPause is before the second try, and doubles; 0 is a second.
 	RetryPause time.Duration
 
-	mu     sync.Mutex
-	conn   *conn
+	mu   sync.Mutex // held while connecting
+	conn *conn
+
+	ids    sync.Mutex
 	nextID uint64
 }
 
@@ -182,8 +184,8 @@ func (c *Client) request(command string, args []string) *tmc2.Request {
 
 // newID counts from a random number: several clients may share a boot id.
 func (c *Client) newID() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.ids.Lock()
+	defer c.ids.Unlock()
 	if c.nextID == 0 {
 		var b [8]byte
 		_, _ = rand.Read(b[:]) // which never fails
