@@ -44,6 +44,8 @@ func TestCommands(t *testing.T) {
 		{"undelta a d n", 0, "", "n"},
 		{"delta a b e", 0, "e: 1344 sectors, 7.5% of full image", ""},
 		{"undelta a e n", 0, "", "n"},
+		{"undelta b e n", 1, "e on b: delta was made for another base", ""},
+		{"undelta wrong e n", 0, "", "n"}, // by its hashes: the signature beside it is another's
 		{"delta -S -V a b d", 0, "7.5%", ""},
 		{"delta -S -V wrong b x", 1, "hashes are not of the image", ""},
 		{"delta -S old b x", 1, "not as old as its image", ""},
