@@ -73,7 +73,7 @@ func TestGroupIsKilled(t *testing.T) {
 		p := &programs{out: &out, grace: 50 * time.Millisecond}
 		want := statusTimedOut
 		if signal == nil {
-			p.timeout = 300 * time.Millisecond
+			p.timeout = 1500 * time.Millisecond
 		} else {
 			seen := make(chan os.Signal, 1)
 			p.out, p.signals, want = &onText{&out, "child", func() { seen <- signal }}, seen, statusSignalled+1

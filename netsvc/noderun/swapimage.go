@@ -89,7 +89,10 @@ func ParseAllocation(reply string) (a Allocation, err error) {
 		return a, fmt.Errorf("the node is in no experiment: %.100q", line)
 	}
 	a.Project, a.Experiment, _ = strings.Cut(where, "/")
-	a.VName, _ = strings.CutPrefix(name, "NICKNAME=")
+	a.VName, ok = strings.CutPrefix(name, "NICKNAME=")
+	if !ok {
+		return Allocation{}, fmt.Errorf("the node has no name in its experiment: %.100q", line)
+	}
 	for _, part := range []string{a.Project, a.Experiment, a.VName} {
 		if !isPathPart(part) {
 			return Allocation{}, fmt.Errorf("%.100q names no experiment and node", line)

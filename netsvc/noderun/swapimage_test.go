@@ -142,6 +142,7 @@ func TestSwapImageFailures(t *testing.T) {
 	}{
 		{"free node", "", nil, "FREE\n", "in no experiment", 1},
 		{"bad names", "", nil, "ALLOCATED=p/.. NICKNAME=nodea\n", "names no experiment", 1},
+		{"no name", "", nil, "ALLOCATED=p/e nodea\n", "has no name", 1},
 		{"no part", "", func(t *testing.T, s *swapSite) { os.Remove(filepath.Join(s.swapinfo, "nodea.part")) }, "", "nothing to save", 1},
 		{"bad part", "", func(t *testing.T, s *swapSite) {
 			s.write(t, filepath.Join(s.swapinfo, "nodea.part"), []byte("DISK=../etc LOADPART=0"))
