@@ -9,6 +9,11 @@
 // sockets, limits and deadlines. recorder.go executes effects on the registry,
 // the state machine and the boot logs.
 //
+// The framed_ files answer TMC2 (docs/tmc2.md) with the same Handler: framed.go
+// and framed_conn.go are its connections, framed_request.go its requests,
+// framed_stream.go what is not answered yet, framed_answers.go the memory of what
+// was executed, framed_log.go boot logs that grow, framed_udp.go datagrams.
+//
 // Invariant: a reply is sent only when all effects of its request are durable;
 // if one fails, the client gets the empty reply of a refusal. Reply text is byte
 // for byte that of the C server for each protocol version from 2 to 44, as far
