@@ -89,16 +89,16 @@ func size(t *testing.T, dir, name string) int64 {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	peers := []*peer{
-		{task: taskHash, name: ours, runs: []run{{wall: 3 * time.Second, cpu: 4 * time.Second, madeBytes: 10e6}, {wall: time.Second, cpu: 2 * time.Second, rssBytes: 5e6, madeBytes: 10e6}}},
-		{task: taskHash, name: theirs, runs: []run{{wall: 2 * time.Second, cpu: 2 * time.Second, rssBytes: 1e6, madeBytes: 8e6}}},
+		{task: taskHash, name: ours, runs: []run{{wall: 3 * time.Second, cpu: 4 * time.Second, madeBytes: 10e6}, {wall: time.Second, cpu: 2 * time.Second, madeBytes: 10e6}}},
+		{task: taskHash, name: theirs, runs: []run{{wall: 2 * time.Second, cpu: 2 * time.Second, madeBytes: 8e6}}},
 		{task: taskDelta, name: ours, err: errors.New("delta of 5 %, hyzer: exit status 1: no room")},
 	}
 	const want = `
 100 MB of real files, N cores; the best round of each; ratios are hyzer to the other
 
-task                 program                wall s    cpu s   RSS MB    out MB    wall   cpu  size
-hash                 hyzer                    1.00     2.00      5.0      10.0
-hash                 C                        2.00     2.00      1.0       8.0    0.50  1.00  1.25
+task                 program                wall s    cpu s    out MB    wall   cpu  size
+hash                 hyzer                    1.00     2.00      10.0
+hash                 C                        2.00     2.00       8.0    0.50  1.00  1.25
 failed: delta of 5 %, hyzer: exit status 1: no room
 `
 	got := table(peers, 100e6)

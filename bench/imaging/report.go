@@ -14,7 +14,7 @@ import (
 func table(peers []*peer, dataBytes int64) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%.0f MB of real files, %d cores; the best round of each; ratios are hyzer to the other\n\n", float64(dataBytes)/1e6, runtime.NumCPU())
-	fmt.Fprintf(&b, "%-20s %-20s %8s %8s %8s %9s   %5s %5s %5s\n", "task", "program", "wall s", "cpu s", "RSS MB", "out MB", "wall", "cpu", "size")
+	fmt.Fprintf(&b, "%-20s %-20s %8s %8s %9s   %5s %5s %5s\n", "task", "program", "wall s", "cpu s", "out MB", "wall", "cpu", "size")
 	var failed []string
 	for _, p := range peers {
 		r, ok := p.best()
@@ -22,7 +22,7 @@ func table(peers []*peer, dataBytes int64) string {
 			failed = append(failed, fmt.Sprintf("failed: %v\n", p.err))
 			continue
 		}
-		fmt.Fprintf(&b, "%-20s %-20s %8.2f %8.2f %8.1f %9.1f", p.task, p.name, r.wall.Seconds(), r.cpu.Seconds(), float64(r.rssBytes)/1e6, float64(r.madeBytes)/1e6)
+		fmt.Fprintf(&b, "%-20s %-20s %8.2f %8.2f %9.1f", p.task, p.name, r.wall.Seconds(), r.cpu.Seconds(), float64(r.madeBytes)/1e6)
 		if us, ok := find(peers, p.task); ok && p.name != ours {
 			fmt.Fprintf(&b, "   %5s %5s %5s", ratio(us.wall, r.wall), ratio(us.cpu, r.cpu), ratio(time.Duration(us.madeBytes), time.Duration(r.madeBytes)))
 		}

@@ -12,11 +12,10 @@ import (
 	"time"
 )
 
-// run is one measurement. CPU and memory are of all processes of a pipe: the
-// sum, and the largest.
+// run is one measurement. CPU is of all processes of a pipe. Memory is left
+// out: the kernel counts that of the process that started them, too.
 type run struct {
 	wall, cpu time.Duration
-	rssBytes  int64
 	madeBytes int64
 }
 
@@ -45,9 +44,6 @@ func (p *peer) measure(ctx context.Context, dir string) error {
 		return nil
 	}
 	r := run{wall: time.Since(start), cpu: c.ProcessState.UserTime() + c.ProcessState.SystemTime()}
-	if u, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		r.rssBytes = u.Maxrss << 10
-	}
 	if p.made != "" {
 		info, err := os.Stat(filepath.Join(dir, p.made))
 		if err != nil {
