@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo development
 LDFLAGS := -s -w -X hyzer/netsvc/appliance.Version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: build demo test bench fuzz lint check-tools clean
+.PHONY: build demo test qemu bench fuzz lint check-tools clean
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -17,6 +17,11 @@ demo: check-tools build
 # The race detector needs cgo; the programs themselves are built without.
 test: check-tools
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) ./...
+
+# Real firmware in QEMU against the appliance, as root: about three minutes.
+qemu:
+	@./.ci/setup all
+	$(GO) test -count=1 -timeout 20m -v ./bench/qemu
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
