@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo development
 LDFLAGS := -s -w -X hyzer/netsvc/appliance.Version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: build demo test qemu bench fuzz lint check-tools clean
+.PHONY: build demo test qemu bench bench-imaging fuzz lint check-tools clean
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -22,6 +22,10 @@ test: check-tools
 qemu:
 	@./.ci/setup all
 	$(GO) test -count=1 -timeout 20m -v ./bench/qemu
+
+# The imaging programs beside every peer that is installed, as a table.
+bench-imaging: build
+	bin/hyzer-bench imaging
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -9,14 +9,19 @@ import (
 	"syscall"
 
 	"hyzer/bench/demo"
+	"hyzer/bench/imaging"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 && os.Args[1] == "demo" {
-		os.Exit(demo.Main(ctx, os.Args[2:], os.Stdout))
+	suites := map[string]func(context.Context, []string, *os.File) int{
+		"demo":    demo.Main,
+		"imaging": func(ctx context.Context, args []string, out *os.File) int { return imaging.Main(ctx, args, out) },
 	}
-	fmt.Fprintln(os.Stderr, "usage: hyzer-bench demo [flags]")
+	if len(os.Args) > 1 && suites[os.Args[1]] != nil {
+		os.Exit(suites[os.Args[1]](ctx, os.Args[2:], os.Stdout))
+	}
+	fmt.Fprintln(os.Stderr, "usage: hyzer-bench demo|imaging [flags]")
 	os.Exit(3)
 }
