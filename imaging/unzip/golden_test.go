@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"hyzer/bench/shared"
@@ -99,8 +100,10 @@ func args(t *testing.T, e entry) ndz.DecodeOptions {
 	return o
 }
 
-// disk is a block device in memory.
+// disk is a block device in memory. As on a real one, a block may be read while
+// its neighbour's writer writes to it.
 type disk struct {
+	mu       sync.Mutex
 	data     []byte
 	finished bool
 }
@@ -111,14 +114,23 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 	if off+int64(len(p)) > int64(len(d.data)) {
 		return 0, io.ErrShortWrite
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return copy(d.data[off:], p), nil
 }
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return bytes.NewReader(d.data).ReadAt(p, off)
 }
-func (d *disk) Zero(off, size int64) error { clear(d.data[off:][:size]); return nil }
-func (d *disk) SizeBytes() int64           { return int64(len(d.data)) }
-func (d *disk) Finish(int64) error         { d.finished = true; return nil }
+func (d *disk) Zero(off, size int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.data[off:][:size])
+	return nil
+}
+func (d *disk) SizeBytes() int64   { return int64(len(d.data)) }
+func (d *disk) Finish(int64) error { d.finished = true; return nil }
 
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
