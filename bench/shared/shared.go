@@ -8,6 +8,9 @@
 package shared
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,6 +37,21 @@ func ReadFile(tb testing.TB, name string) []byte {
 	data, err := os.ReadFile(Path(tb, name))
 	if err != nil {
 		tb.Fatalf("shared specs: %v", err)
+	}
+	return data
+}
+
+// ReadGzip returns the unpacked content of a gzip file of the shared specs, or
+// skips tb.
+func ReadGzip(tb testing.TB, name string) []byte {
+	tb.Helper()
+	packed, err := gzip.NewReader(bytes.NewReader(ReadFile(tb, name)))
+	if err != nil {
+		tb.Fatalf("shared specs: %s: %v", name, err)
+	}
+	data, err := io.ReadAll(packed)
+	if err != nil {
+		tb.Fatalf("shared specs: %s: %v", name, err)
 	}
 	return data
 }

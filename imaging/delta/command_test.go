@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hyzer/bench/shared"
 	"hyzer/imaging/delta"
 )
 
@@ -21,7 +22,7 @@ func TestCommands(t *testing.T) {
 		"a": "ext4-4k.ndz.gz", "a.sig": "ext4-4k.sig.gz", "b": "ext4-4k.new.ndz.gz", "b.sig": "ext4-4k.new.sig.gz",
 		"old": "ext4-4k.ndz.gz", "old.sig": "ext4-4k.sig.gz", "wrong": "ext4-4k.ndz.gz", "wrong.sig": "ext4-4k.new.sig.gz",
 	} {
-		if err := os.WriteFile(path(name), golden(t, file), 0o600); err != nil {
+		if err := os.WriteFile(path(name), shared.ReadGzip(t, "vectors/ndz/"+file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		mtime := now

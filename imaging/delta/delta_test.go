@@ -2,7 +2,6 @@ package delta_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,19 +18,6 @@ import (
 	"hyzer/imaging/zip"
 )
 
-func golden(t *testing.T, name string) []byte {
-	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 func open(t *testing.T, image []byte) *ndz.Image {
 	t.Helper()
 	m, err := ndz.OpenImage(bytes.NewReader(image), int64(len(image)), ndz.DecodeOptions{})
@@ -43,7 +29,7 @@ func open(t *testing.T, image []byte) *ndz.Image {
 
 func parse(t *testing.T, name string) *sig.File {
 	t.Helper()
-	f, err := sig.Parse(golden(t, name))
+	f, err := sig.Parse(shared.ReadGzip(t, "vectors/ndz/"+name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +86,7 @@ func TestGolden(t *testing.T) {
 	deltas, images := sums(t)
 	ctx := context.Background()
 	for _, name := range []string{"ext4-4k", "fat32", "mbr"} {
-		base, next := golden(t, name+".ndz.gz"), golden(t, name+".new.ndz.gz")
+		base, next := shared.ReadGzip(t, "vectors/ndz/"+name+".ndz.gz"), shared.ReadGzip(t, "vectors/ndz/"+name+".new.ndz.gz")
 		from := delta.Image{Disk: open(t, base), Sig: parse(t, name+".sig.gz")}
 		to := delta.Image{Disk: open(t, next), Sig: parse(t, name+".new.sig.gz")}
 		var made bytes.Buffer
@@ -110,7 +96,7 @@ func TestGolden(t *testing.T) {
 		if got := restore(t, false, base, made.Bytes()); got != deltas[name+".idelta.ndz.gz"] {
 			t.Errorf("%s: base and delta make another disk than the C program's", name)
 		}
-		theirs := golden(t, name+".idelta.ndz.gz")
+		theirs := shared.ReadGzip(t, "vectors/ndz/"+name+".idelta.ndz.gz")
 		if a, b := open(t, made.Bytes()).Summary(), open(t, theirs).Summary(); a.DataBytes != b.DataBytes || a.Last != b.Last {
 			t.Errorf("%s: delta of %d bytes up to %d, want %d up to %d", name, a.DataBytes, a.Last, b.DataBytes, b.Last)
 		}
@@ -133,7 +119,7 @@ func TestGolden(t *testing.T) {
 // TestSame makes no delta of an image and itself, and refuses strangers.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	a := delta.Image{Disk: open(t, golden(t, "ext2-1k-z0.ndz.gz")), Sig: parse(t, "ext2-1k-z0.sig.gz")}
+	a := delta.Image{Disk: open(t, shared.ReadGzip(t, "vectors/ndz/"+"ext2-1k-z0.ndz.gz")), Sig: parse(t, "ext2-1k-z0.sig.gz")}
 	if _, err := delta.Make(context.Background(), a, a, io.Discard, zip.Options{}); !errors.Is(err, delta.ErrSame) {
 		t.Errorf("delta of the same image: %v", err)
 	}

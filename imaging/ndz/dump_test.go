@@ -2,9 +2,7 @@ package ndz_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,19 +11,6 @@ import (
 	"hyzer/bench/shared"
 	"hyzer/imaging/ndz"
 )
-
-func golden(t *testing.T, name string) []byte {
-	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 // TestDumpGolden describes every golden image as the C imagedump -dd did, to
 // the letter.
@@ -49,7 +34,7 @@ func TestDumpGolden(t *testing.T) {
 		tested++
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			image, want := golden(t, name+".ndz.gz"), string(shared.ReadFile(t, "vectors/ndz/"+e.File))
+			image, want := shared.ReadGzip(t, "vectors/ndz/"+name+".ndz.gz"), string(shared.ReadFile(t, "vectors/ndz/"+e.File))
 			var out bytes.Buffer
 			if err := ndz.Dump(&out, name+".ndz", bytes.NewReader(image), int64(len(image)), 2); err != nil {
 				t.Fatal(err)
@@ -72,7 +57,7 @@ func TestDumpCommand(t *testing.T) {
 		"good": "malformed/good.ndz.gz", "adler": "malformed/bad-adler.ndz.gz", "magic": "malformed/bad-magic.ndz.gz",
 		"index": "malformed/wrong-index.ndz.gz", "junk": "malformed/trailing-junk.ndz.gz", "signed": "v4-enc-signed.ndz.gz",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), golden(t, file), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), shared.ReadGzip(t, "vectors/ndz/"+file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,7 +65,7 @@ func TestDumpCommand(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "signed.skey"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	marked := golden(t, "malformed/good.ndz.gz")
+	marked := shared.ReadGzip(t, "vectors/ndz/"+"malformed/good.ndz.gz")
 	state := ndz.StateID{0xab, 0xcd}
 	if done, err := ndz.AddMark(marked, ndz.Mark{Delta: true, Base: ndz.StateID{1}, State: state}); err != nil || !done {
 		t.Fatal(done, err)

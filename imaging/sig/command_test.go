@@ -21,8 +21,8 @@ func TestCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	disk := golden(t, "ext2-1k.img.gz")
-	write("x.ndz", golden(t, "ext2-1k-z0.ndz.gz"))
+	disk := shared.ReadGzip(t, "vectors/ndz/"+"ext2-1k.img.gz")
+	write("x.ndz", shared.ReadGzip(t, "vectors/ndz/"+"ext2-1k-z0.ndz.gz"))
 	write("disk", disk)
 	write("short", disk[:1<<20])
 	write("reg", append(bytes.Clone(disk[:64<<10+512]), "abc"...))

@@ -2,29 +2,14 @@ package sig_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
-	"io"
 	"strings"
 	"testing"
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/sig"
 )
-
-func golden(t *testing.T, name string) []byte {
-	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 // TestGolden hashes every golden image that has a signature by imagehash, and
 // wants that signature byte for byte.
@@ -47,14 +32,14 @@ func TestGolden(t *testing.T) {
 		tested++
 		t.Run(e.File, func(t *testing.T) {
 			t.Parallel()
-			want := golden(t, e.File)
+			want := shared.ReadGzip(t, "vectors/ndz/"+e.File)
 			opts := sig.HashOptions{Workers: 2, JoinSpans: strings.Contains(e.MadeBy, " -X")}
 			if strings.Contains(e.MadeBy, "-D md5 -b 4096") {
 				opts.Type, opts.BlockSectors = sig.MD5, 8
 			}
 			name := e.File[:strings.LastIndex(strings.TrimSuffix(e.File, "sig.gz"), ".")]
 			name = strings.TrimSuffix(name, ".md5-4k") + ".ndz.gz"
-			image := golden(t, name)
+			image := shared.ReadGzip(t, "vectors/ndz/"+name)
 			f, err := sig.Image(context.Background(), bytes.NewReader(image), int64(len(image)), opts)
 			if err != nil {
 				t.Fatal(err)
@@ -76,9 +61,9 @@ func TestGolden(t *testing.T) {
 // TestCheck finds the blocks of a disk that were changed.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	disk, f := golden(t, "mbr.img.gz"), &sig.File{}
+	disk, f := shared.ReadGzip(t, "vectors/ndz/"+"mbr.img.gz"), &sig.File{}
 	var err error
-	if f, err = sig.Parse(golden(t, "mbr.sig.gz")); err != nil {
+	if f, err = sig.Parse(shared.ReadGzip(t, "vectors/ndz/"+"mbr.sig.gz")); err != nil {
 		t.Fatal(err)
 	}
 	bad, err := sig.Check(context.Background(), bytes.NewReader(disk), f, 2)

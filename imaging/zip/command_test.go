@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hyzer/bench/shared"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
@@ -18,7 +19,7 @@ func TestCommand(t *testing.T) {
 	dir := t.TempDir()
 	out, key := filepath.Join(dir, "x.ndz"), filepath.Join(dir, "key")
 	for name, file := range map[string]string{"ext": "ext2-1k", "mbr": "mbr", "odd": "file-odd", "new": "mbr"} {
-		img := golden(t, file+".img.gz")
+		img := shared.ReadGzip(t, "vectors/ndz/"+file+".img.gz")
 		if name == "new" {
 			img = patched(t, file)
 		}

@@ -21,7 +21,7 @@ import (
 func patched(t *testing.T, name string) []byte {
 	t.Helper()
 	const blockBytes = 4096
-	img, changes := golden(t, name+".img.gz"), golden(t, name+".new.blocks.gz")
+	img, changes := shared.ReadGzip(t, "vectors/ndz/"+name+".img.gz"), shared.ReadGzip(t, "vectors/ndz/"+name+".new.blocks.gz")
 	for ; len(changes) > 0; changes = changes[4+blockBytes:] {
 		copy(img[int(binary.LittleEndian.Uint32(changes))*blockBytes:], changes[4:4+blockBytes])
 	}
@@ -30,7 +30,7 @@ func patched(t *testing.T, name string) []byte {
 
 func parseSig(t *testing.T, name string) *sig.File {
 	t.Helper()
-	f, err := sig.Parse(golden(t, name))
+	f, err := sig.Parse(shared.ReadGzip(t, "vectors/ndz/"+name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +52,12 @@ func TestDelta(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, last := imageRanges(t, delta.Bytes())
-			want, wantLast := imageRanges(t, golden(t, name+".hdelta.ndz.gz"))
+			want, wantLast := imageRanges(t, shared.ReadGzip(t, "vectors/ndz/"+name+".hdelta.ndz.gz"))
 			if more := freemap.Subtract(got, want); len(freemap.Subtract(want, got)) > 0 || last != wantLast ||
 				len(more) > 0 && fmt.Sprint(more) != "[{63 2048}]" {
 				t.Errorf("delta has %v up to %d, want %v up to %d", got, last, want, wantLast)
 			}
-			base := golden(t, name+".ndz.gz")
+			base := shared.ReadGzip(t, "vectors/ndz/"+name+".ndz.gz")
 			d := newDisk(len(img))
 			for _, image := range [][]byte{base, delta.Bytes()} {
 				if _, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{Base: opts.Base}); err != nil {

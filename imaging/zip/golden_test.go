@@ -2,7 +2,6 @@ package zip_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	stdzlib "compress/zlib"
 	"context"
 	"io"
@@ -15,19 +14,6 @@ import (
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
 )
-
-func golden(t *testing.T, name string) []byte {
-	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 func source(img []byte) zip.Source {
 	return zip.Source{ReaderAt: bytes.NewReader(img), Bytes: int64(len(img))}
@@ -77,7 +63,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				img := golden(t, c.name+".img.gz")
+				img := shared.ReadGzip(t, "vectors/ndz/"+c.name+".img.gz")
 				opts := c.opts
 				opts.Level, opts.Workers, opts.Signature = &level, 3, &sig.File{}
 				layout, err := zip.Analyze(source(img), opts)

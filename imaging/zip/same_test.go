@@ -46,12 +46,12 @@ func TestSameSectors(t *testing.T) {
 		}
 		t.Run(c.image, func(t *testing.T) {
 			t.Parallel()
-			img := golden(t, c.source+".img.gz")
+			img := shared.ReadGzip(t, "vectors/ndz/"+c.source+".img.gz")
 			l, err := zip.Analyze(source(img), c.opts)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, last := imageRanges(t, golden(t, c.image+".ndz.gz"))
+			want, last := imageRanges(t, shared.ReadGzip(t, "vectors/ndz/"+c.image+".ndz.gz"))
 			if l.Sectors != last {
 				t.Errorf("covers %d sectors, want %d", l.Sectors, last)
 			}
@@ -136,7 +136,7 @@ func TestTwoHeads(t *testing.T) {
 		{"overlapping table", [][3]uint32{{0x83, 2048, 4096}, {0x83, 2049, 100}}, "bare", 0},
 		{"no table", nil, "bare", 0},
 	} {
-		img := golden(t, "fat16.img.gz")
+		img := shared.ReadGzip(t, "vectors/ndz/"+"fat16.img.gz")
 		clear(img[446:510])
 		for i, e := range c.entries {
 			p := img[446+16*i:]
