@@ -97,6 +97,6 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(o.dir, "imaging.txt"), []byte(report), 0o644),
-		os.WriteFile(filepath.Join(o.dir, "imaging.svg"), figure(peers), 0o644),
+		os.WriteFile(filepath.Join(o.dir, "imaging.svg"), bars(peers), 0o644),
 		oursFailed(peers))
 }
