@@ -10,7 +10,7 @@ import (
 	"hyzer/bench/shared"
 	"hyzer/netsvc/tmcd"
 	"hyzer/storage/registry"
-	"hyzer/storage/registry/emulab"
+	"hyzer/storage/registry/emulab/emulabtest"
 )
 
 // tmcdReplyBytesMax is far over any reply of the golden site.
@@ -79,10 +79,6 @@ func FuzzTmcd(f *testing.F) {
 
 func fuzzSite(tb testing.TB) *registry.Snapshot {
 	tb.Helper()
-	file, _, err := emulab.Import(emulab.Options{Site: registry.Site{Domain: "example.org", BossName: "boss", FSName: "fs"}},
-		bytes.NewReader(shared.ReadFile(tb, "vectors/tmcd/common.sql")), bytes.NewReader(shared.ReadFile(tb, "vectors/tmcd/siteA.sql")))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	file, _ := emulabtest.GoldenSite(tb)
 	return registry.NewSnapshot(file)
 }

@@ -1,11 +1,9 @@
 package bootinfo_test
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,7 +12,7 @@ import (
 	"hyzer/bench/shared"
 	"hyzer/netsvc/bootinfo"
 	"hyzer/storage/registry"
-	"hyzer/storage/registry/emulab"
+	"hyzer/storage/registry/emulab/emulabtest"
 )
 
 // exchange is one golden request and what the C server did.
@@ -52,20 +50,8 @@ func suppressed(id string) bool {
 
 func goldenSite(t *testing.T) *registry.Snapshot {
 	t.Helper()
-	var dumps []io.Reader
-	for _, name := range []string{"common.sql", "siteA.sql", "extra.sql"} {
-		dumps = append(dumps, bytes.NewReader(shared.ReadFile(t, "vectors/tmcd/"+name)))
-	}
-	file, _, err := emulab.Import(emulab.Options{}, dumps...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if file.Site == nil {
-		file.Site = &registry.Site{}
-	}
-	if file.Site.NewNodeOS.IsZero() {
-		file.Site.NewNodeOS = registry.HeadRef("emulab-ops", "NEWNODE-MFS") // fixed in the C code
-	}
+	file, _ := emulabtest.GoldenSite(t)
+	file.Site.NewNodeOS = registry.HeadRef("emulab-ops", "NEWNODE-MFS") // fixed in the C code
 	return registry.NewSnapshot(file)
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hyzer/storage/registry"
+	"hyzer/storage/registry/emulab/emulabtest"
 )
 
 // testCertificate signs itself.
@@ -97,7 +98,7 @@ func TestRecorder(t *testing.T) {
 	ctx := context.Background()
 	site := loopSite()
 	site.Runtimes = []registry.Runtime{{Node: "n1", UpdateAccounts: 3, RPMs: "/a.rpm"}}
-	reg := openRegistry(t, site)
+	reg := emulabtest.Open(t, site)
 	now := time.Unix(1000, 0)
 	r := &Recorder{Registry: reg, Now: func() time.Time { return now }}
 	do := func(err error) {
@@ -149,7 +150,7 @@ func TestRegisteredPorts(t *testing.T) {
 	t.Parallel()
 	site := loopSite()
 	site.Reservations = append(site.Reservations, registry.Reservation{Node: "n2", Experiment: "p/e", VName: "b"})
-	reg := openRegistry(t, site)
+	reg := emulabtest.Open(t, site)
 	r := &Recorder{Registry: reg, Now: time.Now}
 	register := func(node string, port int) map[string]string {
 		t.Helper()

@@ -17,6 +17,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/storage/registry"
+	"hyzer/storage/registry/emulab/emulabtest"
 )
 
 // exchange is one golden request and what the C server did.
@@ -42,6 +43,12 @@ func goldenExchanges(tb testing.TB) []exchange {
 		list[i].Request, list[i].Reply = latin1(list[i].Request), latin1(list[i].Reply)
 	}
 	return list
+}
+
+func goldenSite(tb testing.TB) *registry.SiteFile {
+	tb.Helper()
+	file, _ := emulabtest.GoldenSite(tb)
+	return file
 }
 
 func latin1(s string) string {
@@ -103,7 +110,7 @@ type replayer struct {
 }
 
 func newReplayer(t *testing.T) *replayer {
-	r := &replayer{t: t, reg: openRegistry(t, goldenSite(t)), handler: NewHandler(), states: &fakeStates{}, logs: fakeLogs{}}
+	r := &replayer{t: t, reg: emulabtest.Open(t, goldenSite(t)), handler: NewHandler(), states: &fakeStates{}, logs: fakeLogs{}}
 	r.effects = &Recorder{States: r.states, Registry: r.reg, Logs: r.logs, Now: time.Now}
 	return r
 }

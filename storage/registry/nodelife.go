@@ -23,6 +23,9 @@ type Reservation struct {
 	MustWipe   bool      `json:"must_wipe,omitzero"`
 	Sharing    string    `json:"sharing,omitzero"` // sharing_mode
 	ExternalID string    `json:"external_key,omitzero"`
+	InnerRole  string    `json:"inner_elab_role,omitzero"` // in a testbed within: boss, ops ...
+	InnerBoot  bool      `json:"inner_elab_boot,omitzero"` // that testbed boots it
+	PlabBoot   bool      `json:"plab_boot,omitzero"`
 	Since      time.Time `json:"since,omitzero"`
 }
 
@@ -74,6 +77,11 @@ type Runtime struct {
 	Services  map[string]int    `json:"services,omitzero"`      // registered ports
 	// IPODHash authenticates a "ping of death", the reboot of last resort.
 	IPODHash string `json:"ipod_hash,omitzero"`
+	// RootPassword is made when the node first asks for it.
+	RootPassword string    `json:"root_password,omitzero"`
+	SFSHostID    string    `json:"sfs_host_id,omitzero"`
+	Trimmed      time.Time `json:"trimmed,omitzero"`   // its disk, by a load
+	Collected    time.Time `json:"collected,omitzero"` // what hardware it has
 }
 
 // NodeState is where a node is in its life (states, stated). Mode and State

@@ -85,6 +85,21 @@ type Experiment struct {
 	Disks       []Disk             `json:"disks,omitzero"`
 	Blockstores []Blockstore       `json:"blockstores,omitzero"`
 	Tunnels     []ConsoleTunnel    `json:"console_tunnels,omitzero"`
+	Firewall    *Firewall          `json:"firewall,omitempty"`
+	IPTunnels   []Tunnel           `json:"ip_tunnels,omitzero"`
+	Services    []ClientService    `json:"client_services,omitzero"`
+	Hooks       []ServiceHook      `json:"service_hooks,omitzero"`
+	NSEConfigs  []NodeText         `json:"nse_configs,omitzero"`
+	MoteLogs    []MoteLog          `json:"mote_logs,omitzero"`
+	PublicAddrs []PublicAddr       `json:"public_addresses,omitzero"`
+	// RootKeys may log in as root on its nodes; SSLKey is the public half
+	// of the key pair that its nodes have in common.
+	RootKeys []string `json:"root_keys,omitzero"`
+	SSLKey   string   `json:"ssl_key,omitzero"`
+	// ElabInElab experiments are testbeds of their own; SingleNet ones have
+	// one control network with the outer testbed.
+	ElabInElab bool `json:"elab_in_elab,omitzero"`
+	SingleNet  bool `json:"single_control_net,omitzero"`
 	// PortFirst and PortLast are the ports that its jails may use.
 	PortFirst int `json:"port_first,omitzero"`
 	PortLast  int `json:"port_last,omitzero"`

@@ -54,11 +54,13 @@ type Disk struct {
 }
 
 // Blockstore is storage of a virtual node (virt_blockstores); attributes are
-// class, placement, mountpoint and so on.
+// class, placement, mountpoint and so on. One of class SAN is on a storage
+// host, and given to the nodes that share a lan with it.
 type Blockstore struct {
 	Name       string            `json:"name"`
-	VNode      string            `json:"vnode,omitzero"` // it is on, if local
+	VNode      string            `json:"vnode,omitzero"` // it is on: its user if local, the storage host if SAN
 	SizeMiB    int               `json:"size_mib"`
+	IQN        string            `json:"iqn,omitzero"` // iSCSI name, of SAN ones
 	Attributes map[string]string `json:"attributes,omitzero"`
 }
 

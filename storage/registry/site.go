@@ -21,6 +21,15 @@ type Site struct {
 	BootFiles map[string]string `json:"boot_files,omitzero"`
 	// Vars are Emulab's site variables, each with its value in effect.
 	Vars map[string]string `json:"vars,omitzero"`
+	// WebBase is the URL of the web server that remote nodes load images
+	// from.
+	WebBase string `json:"web_base,omitzero"`
+	// RootKeys are public keys of root beyond the site's own, as those of
+	// an outer testbed.
+	RootKeys  []string         `json:"root_keys,omitzero"`
+	Servers   []Server         `json:"servers,omitzero"`
+	Firewalls FirewallDefaults `json:"firewall_defaults,omitzero"`
+	HWCollect HWCollect        `json:"hardware_collection,omitzero"`
 }
 
 // SiteDirs are exported directories of the file server.
@@ -30,6 +39,9 @@ type SiteDirs struct {
 	Users   string `json:"users,omitzero"`
 	Share   string `json:"share,omitzero"`
 	Scratch string `json:"scratch,omitzero"`
+	// ExptWork is a folder of this machine in which <pid>/<eid>/ holds the
+	// maps that the experiment's mapper made: topomap.gz and others.
+	ExptWork string `json:"expt_work,omitzero"`
 }
 
 // DHCP modes of a subnet.
@@ -66,6 +78,7 @@ type NodeType struct {
 	Remote     bool              `json:"remote,omitzero"`
 	Jailed     bool              `json:"jailed,omitzero"`
 	Dynamic    bool              `json:"dynamic,omitzero"`
+	Subnode    bool              `json:"subnode,omitzero"` // a part of its host, such as a mote
 	Imageable  bool              `json:"imageable,omitzero"`
 	DefaultOS  Ref               `json:"default_os,omitzero"`
 	LoaderOS   Ref               `json:"loader_os,omitzero"` // disk loader MFS
@@ -107,6 +120,9 @@ type Node struct {
 	Console      Console                      `json:"console,omitzero"`
 	Delays       []Delay                      `json:"delays,omitzero"`
 	LinkDelays   []LinkDelay                  `json:"link_delays,omitzero"`
+	Bridges      []Bridge                     `json:"bridges,omitzero"`
+	Traces       []Trace                      `json:"traces,omitzero"`
+	HardDisks    []HardDisk                   `json:"hard_disks,omitzero"`
 	// WideAreaKey identifies a node that has no fixed address (PRIVKEY).
 	WideAreaKey string `json:"widearea_key,omitzero"`
 	// BootPath overrides the boot file of DHCP; NextBootPath once.
@@ -213,6 +229,7 @@ type ImageVersion struct {
 	MBRVersion int    `json:"mbr_version,omitzero"`
 	SizeBytes  int64  `json:"size_bytes,omitzero"` // of the file
 	SHA256     string `json:"sha256,omitzero"`
+	AccessKey  string `json:"access_key,omitzero"` // lets remote nodes load it from the web
 	LBALow     int64  `json:"lba_low,omitzero"`
 	LBAHigh    int64  `json:"lba_high,omitzero"`
 	LBASize    int    `json:"lba_size,omitzero"` // bytes of a sector

@@ -56,6 +56,7 @@ func (m *mapper) experiment(row *record, pid, eid string) registry.Experiment {
 		Project: pid, ID: eid, Index: row.int("idx"), UUID: row.get("eid_uuid"), Creator: row.get("expt_head_uid"),
 		Swapper: row.get("expt_swap_uid"), State: row.get("state"), SyncServer: row.get("sync_server"),
 		KeyHash: row.get("keyhash"), EventKey: row.get("eventkey"), NFSMounts: row.get("nfsmounts"), GeniFlags: row.int("geniflags"),
+		ElabInElab: row.bool("elab_in_elab"), SingleNet: row.bool("elabinelab_singlenet"),
 	}
 	if gid := row.get("gid"); gid != pid {
 		e.Group = gid
@@ -109,6 +110,7 @@ func (m *mapper) reservationRecords() {
 		r := registry.Reservation{
 			Node: node, Experiment: key, VName: row.get("vname"), Role: row.get("erole"), MustWipe: row.bool("mustwipe"),
 			Sharing: row.get("sharing_mode"), ExternalID: row.get("external_resource_key"), Since: row.time("rsrv_time", m.opts.Zone),
+			InnerRole: row.get("inner_elab_role"), InnerBoot: row.bool("inner_elab_boot"), PlabBoot: row.bool("plab_boot"),
 		}
 		if r.VName != "" && taken[place{key, r.VName}] {
 			m.note("reserved", row, "%s: name %s is used twice in %s", node, r.VName, key)

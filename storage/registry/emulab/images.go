@@ -131,7 +131,7 @@ func (m *mapper) imageRecords() {
 
 func (m *mapper) imageVersion(row *record) registry.ImageVersion {
 	v := registry.ImageVersion{
-		Version: row.int("version"), Path: row.get("path"), Format: row.get("format"),
+		Version: row.int("version"), Path: row.get("path"), Format: row.get("format"), AccessKey: row.get("access_key"),
 		LoadPart: row.int("loadpart"), LoadLength: row.int("loadlength"), MBRVersion: row.int("mbr_version"),
 		SizeBytes: row.number("size"), LBALow: row.number("lba_low"), LBAHigh: row.number("lba_high"),
 		LBASize: row.int("lba_size"), Relocs: row.bool("relocatable"), Updated: row.time("updated", m.opts.Zone),

@@ -75,8 +75,10 @@ type mapper struct {
 	types       map[string]bool
 	nodes       map[string]*registry.Node
 	experiments map[string]bool
-	systems     map[string]*registry.OS    // by osid
-	images      map[string]*registry.Image // by imageid
+	place       map[string]*registry.Experiment // by "pid/eid"
+	byIndex     map[string]string               // exptidx -> "pid/eid"
+	systems     map[string]*registry.OS         // by osid
+	images      map[string]*registry.Image      // by imageid
 }
 
 func (m *mapper) all() {
@@ -89,7 +91,13 @@ func (m *mapper) all() {
 	m.typeRecords()
 	m.nodeRecords()
 	m.experimentRecords()
+	m.placeExperiments()
 	m.topologyRecords()
+	m.firewallRecords()
+	m.serverRecords()
+	m.clientServices()
+	m.ipTunnels()
+	m.experimentExtras()
 	m.reservationRecords()
 	m.nodeLifeRecords()
 	m.serviceRecords()

@@ -1,26 +1,22 @@
-package emulab
+package emulab_test
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"hyzer/bench/shared"
-	"hyzer/storage/kv/pebblekv"
 	"hyzer/storage/registry"
+	"hyzer/storage/registry/emulab"
+	"hyzer/storage/registry/emulab/emulabtest"
 )
 
-func importText(tb testing.TB, dumps ...string) (*registry.SiteFile, *Report) {
+func importText(tb testing.TB, dumps ...string) (*registry.SiteFile, *emulab.Report) {
 	tb.Helper()
-	file, report, err := Import(Options{}, readers(dumps)...)
+	file, report, err := emulab.Import(emulab.Options{}, readers(dumps)...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -30,34 +26,13 @@ func importText(tb testing.TB, dumps ...string) (*registry.SiteFile, *Report) {
 // apply puts a file into a store, which checks every rule of the registry.
 func apply(tb testing.TB, file *registry.SiteFile) *registry.Snapshot {
 	tb.Helper()
-	log := slog.New(slog.DiscardHandler)
-	store, err := pebblekv.Open("db", pebblekv.Options{FS: vfs.NewMem(), Logger: log})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { store.Close() })
-	reg, err := registry.Open(context.Background(), store, log)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(reg.Close)
-	if err := reg.Import(context.Background(), file); err != nil {
-		tb.Fatal(err)
-	}
-	return reg.Snapshot()
+	return emulabtest.Open(tb, file).Snapshot()
 }
 
 // TestGoldenRows imports the site of the golden exchanges without a note.
 func TestGoldenRows(t *testing.T) {
 	t.Parallel()
-	var dumps []string
-	for _, name := range []string{"common.sql", "siteA.sql", "extra.sql"} {
-		dumps = append(dumps, string(shared.ReadFile(t, "vectors/tmcd/"+name)))
-	}
-	file, report := importText(t, dumps...)
-	for _, note := range report.Notes {
-		t.Error(note)
-	}
+	file, report := emulabtest.GoldenSite(t)
 	snap := apply(t, file)
 	if n := snap.NodeCount(); n != 10 {
 		t.Errorf("%d nodes, want 10", n)
@@ -78,8 +53,8 @@ func TestGoldenRows(t *testing.T) {
 	if slots := snap.PartitionTable("pc1").Slots; len(slots) != 1 || slots[0].Confirmed.IsZero() {
 		t.Errorf("pc1 is loaded, its slots are %+v", slots)
 	}
-	want := TableCount{Table: "nodes", Taken: 10}
-	if !slices.Contains(report.Tables, want) || !slices.Contains(report.Tables, TableCount{Table: "virt_firewalls", Left: 1}) {
+	want := emulab.TableCount{Table: "nodes", Taken: 10}
+	if !slices.Contains(report.Tables, want) || !slices.Contains(report.Tables, emulab.TableCount{Table: "v2pmap", Left: 4}) {
 		t.Errorf("report %+v", report.Tables)
 	}
 }
@@ -137,7 +112,7 @@ func TestWhatDoesNotFitIsNoted(t *testing.T) {
 	if len(report.Notes) != len(want) {
 		t.Errorf("%d notes, want %d:\n%s", len(report.Notes), len(want), strings.Join(report.Notes, "\n"))
 	}
-	for _, count := range []TableCount{
+	for _, count := range []emulab.TableCount{
 		{"interface_state", 0, 2}, {"projects", 1, 1}, {"nodes", 3, 2}, {"interfaces", 4, 1}, {"reserved", 2, 1}, {"users", 1, 0},
 	} {
 		if !slices.Contains(report.Tables, count) {
@@ -217,7 +192,7 @@ UNLOCK TABLES;
 // TestReplaceKeepsOneRow: the later row wins, also over files.
 func TestReplaceKeepsOneRow(t *testing.T) {
 	t.Parallel()
-	file, _, err := Import(Options{Site: registry.Site{BossIP: netip.MustParseAddr("10.0.0.1"), Vars: map[string]string{"a": "0", "z": "9"}}},
+	file, _, err := emulab.Import(emulab.Options{Site: registry.Site{BossIP: netip.MustParseAddr("10.0.0.1"), Vars: map[string]string{"a": "0", "z": "9"}}},
 		readers([]string{
 			"INSERT INTO sitevariables (name,value,defaultvalue) VALUES ('a','1','2'),('b',NULL,'3'),('c','','4');",
 			"REPLACE INTO sitevariables (name,value,defaultvalue) VALUES ('a','5','2');",
@@ -248,7 +223,7 @@ func BenchmarkImport(b *testing.B) {
 	b.SetBytes(int64(sql.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := Import(Options{}, strings.NewReader(sql.String())); err != nil {
+		if _, _, err := emulab.Import(emulab.Options{}, strings.NewReader(sql.String())); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"hyzer/storage/registry"
 )
@@ -11,6 +12,7 @@ import (
 // nodeLifeRecords takes boot selection, runtime and state, which Emulab keeps
 // in the nodes table.
 func (m *mapper) nodeLifeRecords() {
+	attrs := byColumn(m.t.rows["node_attributes"], "node_id")
 	for _, row := range m.t.rows["nodes"] {
 		id := row.get("node_id")
 		if m.nodes[id] == nil {
@@ -19,7 +21,7 @@ func (m *mapper) nodeLifeRecords() {
 		if boot := m.boot(id, row); boot != (registry.BootSelection{Node: id}) {
 			m.out.Boots = append(m.out.Boots, boot)
 		}
-		m.out.Runtimes = append(m.out.Runtimes, runtime(id, row))
+		m.out.Runtimes = append(m.out.Runtimes, runtime(id, row, attrs[id]))
 		if row.get("eventstate") != "" || row.get("op_mode") != "" {
 			m.out.States = append(m.out.States, m.state(id, row))
 		}
@@ -46,12 +48,26 @@ func (m *mapper) boot(id string, row *record) registry.BootSelection {
 	}
 }
 
-func runtime(id string, row *record) registry.Runtime {
+// Attributes of nodes that are not configuration.
+const (
+	attrRootPassword = "root_password"
+	attrLastTrim     = "bootdisk_lasttrim" // unix time
+)
+
+func runtime(id string, row *record, attrs []*record) registry.Runtime {
 	r := registry.Runtime{
 		Node: id, StartupCmd: row.get("startupcmd"), StartStatus: row.get("startstatus"), Ready: row.bool("ready"),
 		UpdateAccounts: row.int("update_accounts"), RPMs: row.get("rpms"), Tarballs: row.get("tarballs"),
 		RouterType: row.get("routertype"), NFSMounts: row.get("nfsmounts"), BootErrno: row.int("boot_errno"),
 		NTPDrift: row.get("ntpdrift"), CDVersion: row.get("cd_version"), IPODHash: row.get("ipodhash"),
+	}
+	for _, attr := range attrs {
+		switch attr.get("attrkey") {
+		case attrRootPassword:
+			r.RootPassword = attr.get("attrvalue")
+		case attrLastTrim:
+			r.Trimmed = attr.time("attrvalue", time.UTC)
+		}
 	}
 	if taints := row.get("taint_states"); taints != "" {
 		r.Taints = strings.Split(taints, ",")

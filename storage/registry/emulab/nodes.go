@@ -20,7 +20,7 @@ func (m *mapper) typeRecords() {
 		m.types[name] = true
 		t := registry.NodeType{
 			Name: name, Class: row.get("class"), Virtual: row.bool("isvirtnode"), Remote: row.bool("isremotenode"),
-			Jailed: row.bool("isjailed"), Dynamic: row.bool("isdynamic"),
+			Jailed: row.bool("isjailed"), Dynamic: row.bool("isdynamic"), Subnode: row.bool("issubnode"),
 		}
 		for _, a := range attrs[name] {
 			m.typeAttribute(&t, a)
@@ -80,6 +80,7 @@ func (m *mapper) nodeRecords() {
 	m.virtualPorts()
 	m.nodeDetails()
 	m.shapingDetails()
+	m.hardware()
 	uuids := map[string]bool{}
 	for _, row := range m.t.rows["nodes"] {
 		n := m.nodes[row.get("node_id")]
@@ -190,6 +191,9 @@ func (m *mapper) virtualPorts() {
 // nodeDetails adds what other tables say of a node.
 func (m *mapper) nodeDetails() {
 	m.perNode("node_attributes", func(n *registry.Node, row *record) {
+		if row.get("attrkey") == attrRootPassword {
+			return // it is in the runtime
+		}
 		if n.Attributes == nil {
 			n.Attributes = map[string]string{}
 		}

@@ -68,6 +68,27 @@ func primaryKeys() map[string][]string {
 		"ntpinfo":                    {"node_id", "ip", "type"},
 		"delays":                     {"node_id", "pipe0", "pipe1"},
 		"linkdelays":                 {"node_id", "vlan", "vnode"},
+
+		"virt_firewalls":            {"pid", "eid", "exptidx", "fwname"},
+		"firewalls":                 {"pid", "eid", "exptidx", "fwname"},
+		"firewall_rules":            {"pid", "eid", "exptidx", "fwname", "ruleno"},
+		"default_firewall_rules":    {"type", "style", "ruleno"},
+		"default_firewall_vars":     {"name"},
+		"client_services":           {"idx", "env", "whence"},
+		"virt_client_service_ctl":   {"pid", "eid", "exptidx", "vnode", "service_idx", "env", "whence"},
+		"virt_client_service_hooks": {"pid", "eid", "exptidx", "vnode", "service_idx", "env", "whence", "hook_blob_id"},
+		"bridges":                   {"node_id", "bridx", "iface"},
+		"traces":                    {"node_id", "idx"},
+		"lans":                      {"lanid"},
+		"lan_members":               {"lanid", "memberid"},
+		"lan_member_attributes":     {"lanid", "memberid", "attrkey"},
+		"nseconfigs":                {"pid", "eid", "exptidx", "vname"},
+		"motelogfiles":              {"pid", "logfileid"},
+		"virt_node_motelog":         {"pid", "eid", "exptidx", "vname", "logfileid"},
+		"virt_address_allocation":   {"pool_id", "address"},
+		"experiment_keys":           {"pid", "eid", "exptidx"},
+		"blockstores":               {"bsidx"},
+		"blockstore_attributes":     {"bsidx", "attrkey"},
 	}
 }
 

@@ -6,23 +6,20 @@ import (
 	"hyzer/storage/registry"
 )
 
+// placeExperiments lets other tables find the experiments; no more are added
+// after it.
+func (m *mapper) placeExperiments() {
+	m.place, m.byIndex = map[string]*registry.Experiment{}, map[string]string{}
+	for i := range m.out.Experiments {
+		e := &m.out.Experiments[i]
+		m.place[e.Key()], m.byIndex[strconv.Itoa(e.Index)] = e, e.Key()
+	}
+}
+
 // topologyRecords adds to experiments what they give to their nodes beyond the
 // network.
 func (m *mapper) topologyRecords() {
-	place := map[string]*registry.Experiment{}
-	for i := range m.out.Experiments {
-		place[m.out.Experiments[i].Key()] = &m.out.Experiments[i]
-	}
-	each := func(table string, fn func(*registry.Experiment, *record)) {
-		for _, row := range m.t.rows[table] {
-			key := row.get("pid") + "/" + row.get("eid")
-			if e := place[key]; e != nil {
-				fn(e, row)
-			} else {
-				m.drop(table, row, "no experiment %q", key)
-			}
-		}
-	}
+	each := m.eachExperiment
 	each("virt_programs", func(e *registry.Experiment, row *record) { e.Programs = append(e.Programs, program(row)) })
 	each("virt_trafgens", func(e *registry.Experiment, row *record) {
 		e.TrafGens = append(e.TrafGens, registry.TrafficGenerator{

@@ -1,4 +1,6 @@
-package tmcd
+// Package emulabtest gives tests the site of the golden exchanges (shared
+// specs, vectors/tmcd), and stores in memory to put sites into.
+package emulabtest
 
 import (
 	"bytes"
@@ -18,9 +20,25 @@ import (
 	"hyzer/storage/registry/emulab"
 )
 
-// goldenSite is the site of the golden exchanges: the rows of the shared specs
-// with the configuration of their manifest.
-func goldenSite(tb testing.TB) *registry.SiteFile {
+// GoldenSite is the site of the golden exchanges: their rows, with the
+// configuration of their manifest. It skips tb if they are absent.
+func GoldenSite(tb testing.TB) (*registry.SiteFile, *emulab.Report) {
+	tb.Helper()
+	var dumps []io.Reader
+	for _, name := range []string{"common.sql", "siteA.sql", "extra.sql"} {
+		dumps = append(dumps, bytes.NewReader(shared.ReadFile(tb, "vectors/tmcd/"+name)))
+	}
+	file, report, err := emulab.Import(emulab.Options{Site: goldenConfig(tb)}, dumps...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(report.Notes) > 0 {
+		tb.Fatalf("import left rows:\n%s", strings.Join(report.Notes, "\n"))
+	}
+	return file, report
+}
+
+func goldenConfig(tb testing.TB) registry.Site {
 	tb.Helper()
 	var manifest struct {
 		Config struct {
@@ -35,25 +53,15 @@ func goldenSite(tb testing.TB) *registry.SiteFile {
 		tb.Fatal(err)
 	}
 	conf := manifest.Config
-	var dumps []io.Reader
-	for _, name := range []string{"common.sql", "siteA.sql", "extra.sql"} {
-		dumps = append(dumps, bytes.NewReader(shared.ReadFile(tb, "vectors/tmcd/"+name)))
-	}
-	file, report, err := emulab.Import(emulab.Options{Site: registry.Site{
+	return registry.Site{
 		Domain: conf.Domain, BossName: conf.BossNode, BossIP: conf.BossIP, FSName: conf.FSNode,
 		Dirs: registry.SiteDirs{Proj: conf.Dirs.Proj, Groups: conf.Dirs.Groups, Users: conf.Dirs.Users, Share: conf.Dirs.Share},
-	}}, dumps...)
-	if err != nil {
-		tb.Fatal(err)
 	}
-	if len(report.Notes) > 0 {
-		tb.Fatalf("import left rows:\n%s", strings.Join(report.Notes, "\n"))
-	}
-	return file
 }
 
-// openRegistry puts a site into a store in memory.
-func openRegistry(tb testing.TB, file *registry.SiteFile) *registry.Registry {
+// Open puts a site into a store in memory, which checks every rule of the
+// registry.
+func Open(tb testing.TB, file *registry.SiteFile) *registry.Registry {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := pebblekv.Open("db", pebblekv.Options{FS: vfs.NewMem(), Logger: log})
