@@ -15,6 +15,7 @@ import (
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
+	"hyzer/imaging/view"
 	"hyzer/imaging/zip"
 )
 
@@ -26,9 +27,9 @@ const (
  -f           do not mind if signatures are not as old as their images
  -d, -D, -b   accepted for compatibility, without effect
 `
-	undeltaUsage = `usage: imageundelta [options] <base image> <delta> <new image>
- -S           use <delta>.sig, the signature of all of the new disk: leave out
-              what it does not name, and sign the new image
+	undeltaUsage = `usage: imageundelta [options] <base image> <delta>... <new image>
+ -S           use <delta>.sig of the last delta, the signature of all of the new
+              disk: leave out what it does not name, and sign the new image
  -V, -f, -d, -D, -b as for imagedelta
 `
 	// sigAgeMax is how far apart the times of an image and its signature may
@@ -48,19 +49,19 @@ type command struct {
 // Main is imagedelta; args are those after the program's name.
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{name: "imagedelta", stdout: stdout, stderr: stderr}
-	return c.main(args, deltaUsage, c.delta)
+	return c.main(args, deltaUsage, 3, c.delta)
 }
 
 // MainUndelta is imageundelta; args are those after the program's name.
 func MainUndelta(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{name: "imageundelta", stdout: stdout, stderr: stderr}
-	return c.main(args, undeltaUsage, c.undelta)
+	return c.main(args, undeltaUsage, 2+chainMax, c.undelta)
 }
 
-func (c *command) main(args []string, usage string, run func(context.Context) error) int {
+func (c *command) main(args []string, usage string, filesMax int, run func(context.Context) error) int {
 	options, files, err := getopt.Parse(args, "SVFfdDb:h")
-	if err == nil && len(files) != 3 {
-		err = errors.New("want three file names")
+	if err == nil && (len(files) < 3 || len(files) > filesMax) {
+		err = fmt.Errorf("%d file names, want 3 or up to %d", len(files), filesMax)
 	}
 	for _, o := range options {
 		switch o.Letter {
@@ -95,47 +96,45 @@ func (c *command) main(args []string, usage string, run func(context.Context) er
 	return 0
 }
 
-// open opens an image, and returns its signature too if that is wanted.
-func (c *command) open(ctx context.Context, path string, sign bool) (Image, error) {
-	f, err := os.Open(path)
+// open opens the images and has them closed in the end.
+func (c *command) open(ctx context.Context, paths ...string) (*Chain, error) {
+	chain, err := OpenChain(ctx, paths, ChainOptions{AnyBase: len(paths) == 1})
+	if err == nil {
+		c.closers = append(c.closers, chain)
+	}
+	return chain, err
+}
+
+// image opens an image with its signature.
+func (c *command) image(ctx context.Context, path string) (Image, error) {
+	chain, err := c.open(ctx, path)
 	if err != nil {
 		return Image{}, err
 	}
-	c.closers = append(c.closers, f)
-	info, err := f.Stat()
-	if err != nil {
-		return Image{}, err
-	}
-	disk, err := ndz.OpenImage(f, info.Size(), ndz.DecodeOptions{})
-	if err != nil {
-		return Image{}, fmt.Errorf("%s: %w", path, err)
-	}
-	m := Image{Disk: disk}
-	if sign {
-		m.Sig, err = c.signature(ctx, path, f, info)
-	}
+	m := Image{Disk: chain.Disk}
+	m.Sig, err = c.signature(ctx, chain.Files[0])
 	return m, err
 }
 
 // signature reads <path>.sig and checks its age, or hashes the image.
-func (c *command) signature(ctx context.Context, path string, f *os.File, info os.FileInfo) (*sig.File, error) {
+func (c *command) signature(ctx context.Context, f *view.File) (*sig.File, error) {
 	if !c.sigs {
-		s, err := sig.Image(ctx, f, info.Size(), sig.HashOptions{JoinSpans: true})
+		s, err := hash(ctx, f.Path, view.Options{})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
 		return s, nil
 	}
-	s, err := sig.ReadFile(path + ".sig")
+	s, err := sig.ReadFile(f.Path + ".sig")
 	if err != nil {
 		return nil, err
 	}
-	sigInfo, err := os.Stat(path + ".sig")
+	info, err := os.Stat(f.Path + ".sig")
 	if err != nil {
 		return nil, err
 	}
-	if age := info.ModTime().Sub(sigInfo.ModTime()).Abs(); age > sigAgeMax && !c.force {
-		return nil, fmt.Errorf("%s.sig is not as old as its image (%v apart): make it anew with imagehash -c, or use -f", path, age)
+	if age := f.Info.ModTime().Sub(info.ModTime()).Abs(); age > sigAgeMax && !c.force {
+		return nil, fmt.Errorf("%s.sig is not as old as its image (%v apart): make it anew with imagehash -c, or use -f", f.Path, age)
 	}
 	return s, nil
 }
@@ -156,11 +155,11 @@ func (c *command) check(ctx context.Context, path string, m Image) error {
 }
 
 func (c *command) delta(ctx context.Context) error {
-	from, err := c.open(ctx, c.files[0], true)
+	from, err := c.image(ctx, c.files[0])
 	if err != nil {
 		return err
 	}
-	to, err := c.open(ctx, c.files[1], true)
+	to, err := c.image(ctx, c.files[1])
 	if err != nil {
 		return err
 	}
@@ -172,7 +171,7 @@ func (c *command) delta(ctx context.Context) error {
 		return err
 	}
 	made := &sig.File{Type: to.Sig.Type, BlockSectors: to.Sig.BlockSectors}
-	var stats zip.Stats
+	var stats Made
 	err = zip.WriteFile(c.files[2], info.ModTime(), func(w io.Writer) (*sig.File, error) {
 		stats, err = Make(ctx, from, to, w, zip.Options{Signature: made})
 		if c.whole {
@@ -180,12 +179,12 @@ func (c *command) delta(ctx context.Context) error {
 		}
 		return made, err
 	})
-	if errors.Is(err, ErrSame) {
-		fmt.Fprintf(c.stderr, "%s: images are identical, no delta is made\n", c.name)
-		return nil
-	}
 	if err != nil {
 		return err
+	}
+	if stats.Same {
+		fmt.Fprintf(c.stderr, "%s: images are identical, the delta is empty\n", c.name)
+		return nil
 	}
 	sectors, full := stats.DataBytes/ndz.SectorBytes, to.Disk.Summary().DataBytes/ndz.SectorBytes
 	fmt.Fprintf(c.stdout, "%s: %d sectors, %.1f%% of full image (%d sectors)\n",
@@ -194,23 +193,26 @@ func (c *command) delta(ctx context.Context) error {
 }
 
 func (c *command) undelta(ctx context.Context) error {
-	base, err := c.open(ctx, c.files[0], false)
+	last := len(c.files) - 1
+	chain, err := c.open(ctx, c.files[:last]...)
 	if err != nil {
 		return err
 	}
-	over, err := c.open(ctx, c.files[1], c.sigs)
-	if err != nil {
-		return err
-	}
-	if err := c.checkBase(ctx, base, over.Disk.Summary().Mark); err != nil {
-		return err
-	}
-	return zip.WriteFile(c.files[2], time.Time{}, func(w io.Writer) (*sig.File, error) {
-		made := &sig.File{}
-		if over.Sig != nil {
-			made.Type, made.BlockSectors = over.Sig.Type, over.Sig.BlockSectors
+	var full *sig.File
+	if c.sigs {
+		if full, err = c.signature(ctx, chain.Files[last-1]); err != nil {
+			return err
 		}
-		_, err := Apply(ctx, base.Disk, over.Disk, over.Sig, w, zip.Options{Signature: made})
+		if state := chain.Summary().Mark.State; !state.IsZero() && state != full.ID() {
+			return fmt.Errorf("%s.sig is not the signature of all of the new disk: make the delta with imagedelta -F", c.files[last-1])
+		}
+	}
+	return zip.WriteFile(c.files[last], time.Time{}, func(w io.Writer) (*sig.File, error) {
+		made := &sig.File{}
+		if full != nil {
+			made.Type, made.BlockSectors = full.Type, full.BlockSectors
+		}
+		_, err := Merge(ctx, chain.Disk, full, w, zip.Options{Signature: made})
 		return made, err
 	})
 }

@@ -2,24 +2,28 @@ package delta
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
+	"hyzer/imaging/view"
 	"hyzer/imaging/zip"
 )
 
-// Image is an image with its signature.
+// Image is a disk, of one image or of several on top of each other, with the
+// signature of its state.
 type Image struct {
-	Disk *ndz.Image
+	Disk *view.Disk
 	Sig  *sig.File
 }
 
-// ErrSame is returned if there is nothing to put into a delta.
-var ErrSame = errors.New("images are identical")
+// Made is what Make made.
+type Made struct {
+	zip.Stats
+	Same bool // there was nothing to put into the delta
+}
 
 // Changed returns what of to is not in from, by their signatures: the records
 // of to that from does not have with the same extent and hash, or that hold
@@ -45,7 +49,7 @@ func Changed(from, to Image) ([]freemap.Range, error) {
 		}
 	}
 	// A signature may cover sectors that were free when the image was made.
-	return intersect(changed, ranges(to.Disk)), nil
+	return freemap.Intersect(changed, to.Disk.Data()), nil
 }
 
 func relocated(relocs []ndz.Reloc, r sig.Record) bool {
@@ -57,43 +61,33 @@ func relocated(relocs []ndz.Reloc, r sig.Record) bool {
 	return false
 }
 
-// ranges is the data of an image.
-func ranges(m *ndz.Image) []freemap.Range {
-	var list []freemap.Range
-	for _, r := range m.Regions() {
-		list = freemap.Append(list, r.Start, r.End())
-	}
-	return list
-}
-
-func intersect(a, b []freemap.Range) []freemap.Range {
-	return freemap.Subtract(a, freemap.Subtract(a, b))
-}
-
-// Make writes the delta that makes to out of from. It is ErrSame if there is
-// none to make; then out is untouched.
-func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) (zip.Stats, error) {
+// Make writes the delta that makes to out of from. If they are the same the
+// delta holds a single sector of them, because an image cannot hold none: it
+// restores like any other.
+func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) (Made, error) {
 	changed, err := Changed(from, to)
 	if err != nil {
-		return zip.Stats{}, err
+		return Made{}, err
 	}
-	if len(changed) == 0 {
-		return zip.Stats{}, ErrSame
+	made := Made{Same: len(changed) == 0}
+	if data := to.Disk.Data(); made.Same && len(data) > 0 {
+		changed = []freemap.Range{{Start: data[0].Start, End: data[0].Start + 1}}
 	}
 	relocs, err := to.Disk.Relocs()
 	if err != nil {
-		return zip.Stats{}, err
+		return Made{}, err
 	}
 	mark := ndz.Mark{Delta: true, Base: from.Sig.ID(), State: to.Sig.ID()}
-	return write(ctx, to.Disk, changed, relocs, mark, out, opts)
+	made.Stats, err = write(ctx, to.Disk, changed, relocs, mark, out, opts)
+	return made, err
 }
 
 // write makes an image of ranges of a disk.
-func write(ctx context.Context, disk disk, data []freemap.Range, relocs []ndz.Reloc, mark ndz.Mark, out io.Writer, opts zip.Options) (zip.Stats, error) {
-	last := disk.Summary().Last
+func write(ctx context.Context, disk *view.Disk, data []freemap.Range, relocs []ndz.Reloc, mark ndz.Mark, out io.Writer, opts zip.Options) (zip.Stats, error) {
+	last := disk.Sectors()
 	layout := &zip.Layout{Scheme: "image", Sectors: last, Data: data, Mark: mark}
 	for _, r := range relocs {
-		if len(intersect([]freemap.Range{{Start: r.Sector, End: r.Sector + 1}}, data)) > 0 {
+		if len(freemap.Overlap(data, freemap.Range{Start: r.Sector, End: r.Sector + 1})) > 0 {
 			layout.Relocs = append(layout.Relocs, r)
 		}
 	}
@@ -101,82 +95,18 @@ func write(ctx context.Context, disk disk, data []freemap.Range, relocs []ndz.Re
 	return zip.Write(ctx, src, layout, out, opts)
 }
 
-// disk is one image, or two put together.
-type disk interface {
-	io.ReaderAt
-	Summary() ndz.Summary
-}
-
-// union is a base with a delta over it.
-type union struct {
-	base, delta *ndz.Image
-	over        []freemap.Range // the delta's data
-}
-
-// Summary is the delta's: it covers the new disk.
-func (u union) Summary() ndz.Summary { return u.delta.Summary() }
-
-func (u union) ReadAt(p []byte, offset int64) (int, error) {
-	n, err := u.delta.ReadAt(p, offset)
-	if n < len(p) {
-		return n, err
-	}
-	start := uint64(offset) / ndz.SectorBytes
-	all := []freemap.Range{{Start: start, End: start + uint64(len(p)/ndz.SectorBytes)}}
-	for _, r := range freemap.Subtract(all, u.over) {
-		q := p[(r.Start-start)*ndz.SectorBytes : (r.End-start)*ndz.SectorBytes]
-		// What is beyond a smaller base is in the delta, or free.
-		if n, err := u.base.ReadAt(q, int64(r.Start)*ndz.SectorBytes); n < len(q) && err != io.EOF {
-			return 0, err
-		}
-	}
-	return len(p), nil
-}
-
-// Apply writes the full image of base with delta over it. With full, the
-// signature of the whole new disk, only what that names is in the new image;
-// else all that base or delta has, also what was freed between them.
-func Apply(ctx context.Context, base, delta *ndz.Image, full *sig.File, out io.Writer, opts zip.Options) (zip.Stats, error) {
-	u := union{base: base, delta: delta, over: ranges(delta)}
-	last := delta.Summary().Last
-	data := freemap.Normalize(append(clip(ranges(base), last), u.over...))
+// Merge writes the full image of a disk of several images. With full, the
+// signature of its state, only what that names is in the new image; else all
+// that any layer has, also what was freed between them.
+func Merge(ctx context.Context, disk *view.Disk, full *sig.File, out io.Writer, opts zip.Options) (zip.Stats, error) {
 	if full != nil {
-		var named []freemap.Range
-		for _, r := range full.Records {
-			named = freemap.Append(named, r.Start, r.End())
+		if err := disk.Limit(full); err != nil {
+			return zip.Stats{}, err
 		}
-		if missing := freemap.Subtract(clip(named, last), data); len(missing) > 0 {
-			return zip.Stats{}, fmt.Errorf("signature names sectors [%d,%d) that neither base nor delta has: is it the base the delta was made for?",
-				missing[0].Start, missing[0].End)
-		}
-		data = intersect(data, named)
 	}
-	relocs, err := u.relocs()
+	relocs, err := disk.Relocs()
 	if err != nil {
 		return zip.Stats{}, err
 	}
-	return write(ctx, u, data, relocs, ndz.Mark{}, out, opts)
-}
-
-func clip(list []freemap.Range, end uint64) []freemap.Range {
-	return intersect(list, []freemap.Range{{Start: 0, End: end}})
-}
-
-// relocs are the delta's, and the base's where the delta has no data.
-func (u union) relocs() ([]ndz.Reloc, error) {
-	relocs, err := u.delta.Relocs()
-	if err != nil {
-		return nil, err
-	}
-	old, err := u.base.Relocs()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range old {
-		at := []freemap.Range{{Start: r.Sector, End: r.Sector + 1}}
-		if len(intersect(at, u.over)) == 0 {
-			relocs = append(relocs, r)
-		}
-	}
-	return relocs, nil
+	return write(ctx, disk, disk.Data(), relocs, ndz.Mark{}, out, opts)
 }

@@ -15,16 +15,31 @@ import (
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
+	"hyzer/imaging/view"
 	"hyzer/imaging/zip"
 )
 
-func open(t *testing.T, image []byte) *ndz.Image {
+// open puts images on top of each other, whatever they are for.
+func open(t *testing.T, images ...[]byte) *view.Disk {
 	t.Helper()
-	m, err := ndz.OpenImage(bytes.NewReader(image), int64(len(image)), ndz.DecodeOptions{})
+	d, err := stack(t, true, images...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return d
+}
+
+func stack(t *testing.T, anyBase bool, images ...[]byte) (*view.Disk, error) {
+	t.Helper()
+	var layers []view.Layer
+	for _, image := range images {
+		m, err := view.Open(bytes.NewReader(image), int64(len(image)), view.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, view.Layer{Image: m})
+	}
+	return view.Stack(t.Context(), anyBase, layers...)
 }
 
 func parse(t *testing.T, name string) *sig.File {
@@ -102,7 +117,7 @@ func TestGolden(t *testing.T) {
 		}
 		for _, full := range []*sig.File{nil, parse(t, name+".idelta.sig.gz")} {
 			var whole bytes.Buffer
-			if _, err := delta.Apply(ctx, open(t, base), open(t, theirs), full, &whole, zip.Options{}); err != nil {
+			if _, err := delta.Merge(ctx, open(t, base, theirs), full, &whole, zip.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			want := images[name+".undelta.ndz"]
@@ -116,19 +131,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestSame makes no delta of an image and itself, and refuses strangers.
+// TestSame makes a delta of nothing, which restores, and refuses strangers.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	a := delta.Image{Disk: open(t, shared.ReadGzip(t, "vectors/ndz/"+"ext2-1k-z0.ndz.gz")), Sig: parse(t, "ext2-1k-z0.sig.gz")}
-	if _, err := delta.Make(context.Background(), a, a, io.Discard, zip.Options{}); !errors.Is(err, delta.ErrSame) {
-		t.Errorf("delta of the same image: %v", err)
+	image := shared.ReadGzip(t, "vectors/ndz/"+"ext2-1k-z0.ndz.gz")
+	a := delta.Image{Disk: open(t, image), Sig: parse(t, "ext2-1k-z0.sig.gz")}
+	var empty bytes.Buffer
+	made, err := delta.Make(t.Context(), a, a, &empty, zip.Options{})
+	if err != nil || !made.Same || made.DataBytes != ndz.SectorBytes {
+		t.Errorf("delta of the same image: %+v, %v", made, err)
+	}
+	if restore(t, false, image, empty.Bytes()) != restore(t, false, image) {
+		t.Error("the empty delta changes the disk")
 	}
 	b := delta.Image{Disk: a.Disk, Sig: parse(t, "ext2-1k-z0.md5-4k.sig.gz")}
-	if _, err := delta.Make(context.Background(), a, b, io.Discard, zip.Options{}); err == nil {
+	if _, err := delta.Make(t.Context(), a, b, io.Discard, zip.Options{}); err == nil {
 		t.Error("signatures of two kinds pass")
 	}
-	m := a.Disk
-	if _, err := delta.Apply(context.Background(), m, m, parse(t, "ext4-4k.sig.gz"), io.Discard, zip.Options{}); err == nil {
-		t.Error("a signature of another disk passes")
+	if _, err := delta.Merge(t.Context(), a.Disk, parse(t, "ext4-4k.sig.gz"), io.Discard, zip.Options{}); !errors.Is(err, view.ErrWrongBase) {
+		t.Errorf("a signature of another disk: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package freemap
 import (
 	"cmp"
 	"slices"
+	"sort"
 )
 
 // SectorBytes is the unit of all ranges.
@@ -91,6 +92,27 @@ func Subtract(list, without []Range) []Range {
 		out = Append(out, r.Start, r.End)
 	}
 	return out
+}
+
+// Intersect returns what is in both lists.
+func Intersect(a, b []Range) []Range {
+	var out []Range
+	for i, k := 0, 0; i < len(a) && k < len(b); {
+		out = Append(out, max(a[i].Start, b[k].Start), min(a[i].End, b[k].End))
+		if a[i].End < b[k].End {
+			i++
+		} else {
+			k++
+		}
+	}
+	return out
+}
+
+// Overlap is the part of an ascending list that touches r.
+func Overlap(list []Range, r Range) []Range {
+	lo := sort.Search(len(list), func(i int) bool { return list[i].End > r.Start })
+	hi := lo + sort.Search(len(list)-lo, func(i int) bool { return list[lo+i].Start >= r.End })
+	return list[lo:hi]
 }
 
 // Split parts list into ranges of at least sectors length, and shorter ones.

@@ -45,15 +45,18 @@ func TestRanges(t *testing.T) {
 		rawA, rawB := random(), random()
 		bitsA, bitsB := new(sectorSet).set(rawA), new(sectorSet).set(rawB)
 		a, b := Normalize(append([]Range(nil), rawA...)), Normalize(append([]Range(nil), rawB...))
-		var minus, inverse sectorSet
+		var minus, both, inverse sectorSet
 		for s := range minus {
 			minus[s] = bitsA[s] && !bitsB[s]
+			both[s] = bitsA[s] && bitsB[s]
 			inverse[s] = s >= 10 && s < 180 && !bitsA[s]
 		}
 		for name, pair := range map[string][2][]Range{
 			"Normalize": {a, bitsA.list()},
 			"Subtract":  {Subtract(a, b), minus.list()},
+			"Intersect": {Intersect(a, b), both.list()},
 			"Invert":    {Invert(a, 10, 180), inverse.list()},
+			"Overlap":   {Intersect(Overlap(a, Range{20, 90}), []Range{{20, 90}}), Intersect(a, []Range{{20, 90}})},
 		} {
 			if fmt.Sprint(pair[0]) != fmt.Sprint(pair[1]) {
 				t.Fatalf("%s of %v and %v is %v, want %v", name, rawA, rawB, pair[0], pair[1])

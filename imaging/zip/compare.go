@@ -39,7 +39,7 @@ func Compare(ctx context.Context, src Source, layout *Layout, base *sig.File, wo
 	start := time.Now()
 	c := &comparison{disk: stored{src, layout}, full: &sig.File{Type: base.Type, BlockSectors: base.BlockSectors}}
 	for _, h := range base.Records {
-		if h.End() > layout.Sectors || len(overlap(layout.Data, freemap.Range{Start: h.Start, End: h.End()})) == 0 {
+		if h.End() > layout.Sectors || len(freemap.Overlap(layout.Data, freemap.Range{Start: h.Start, End: h.End()})) == 0 {
 			continue // freed, or beyond a disk that has shrunk
 		}
 		c.old = append(c.old, h)
@@ -134,16 +134,6 @@ func (c *comparison) sign(ctx context.Context, workers int) error {
 		}
 	}
 	return err
-}
-
-// overlap is the part of an ascending list that touches r.
-func overlap(list []freemap.Range, r freemap.Range) []freemap.Range {
-	lo := sort.Search(len(list), func(i int) bool { return list[i].End > r.Start })
-	hi := lo
-	for hi < len(list) && list[hi].Start < r.End {
-		hi++
-	}
-	return list[lo:hi]
 }
 
 // delta replaces the layout's data by what differs from opts.Base, unless that

@@ -61,7 +61,7 @@ func (c *comparison) stats(layout *Layout, base *sig.File, changed []freemap.Ran
 
 // within is how many sectors of an ascending list are in r.
 func within(list []freemap.Range, r freemap.Range) (n uint64) {
-	for _, x := range overlap(list, r) {
+	for _, x := range freemap.Overlap(list, r) {
 		n += min(x.End, r.End) - max(x.Start, r.Start)
 	}
 	return n

@@ -202,7 +202,7 @@ func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freem
 
 // change makes p, the data of r, what is to be stored.
 func (l *Layout) change(p []byte, r freemap.Range) {
-	for _, w := range overlap(l.Wipe, r) {
+	for _, w := range freemap.Overlap(l.Wipe, r) {
 		from, to := max(w.Start, r.Start), min(w.End, r.End)
 		clear(p[(from-r.Start)*sectorBytes : (to-r.Start)*sectorBytes])
 	}
