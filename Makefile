@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo development
 LDFLAGS := -s -w -X hyzer/netsvc/appliance.Version=$(VERSION)
 export CGO_ENABLED = 0
 
-.PHONY: build demo test qemu bench bench-imaging fuzz lint check-tools clean
+.PHONY: build demo test qemu bench bench-imaging bench-multicast fuzz lint check-tools clean
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -26,6 +26,11 @@ qemu:
 # The imaging programs beside every peer that is installed, as a table.
 bench-imaging: build
 	bin/hyzer-bench imaging
+
+# One image to many receivers in network namespaces, beside every peer that is
+# installed (udpcast, uftp; C frisbee: HYZER_C_FRISBEE names its folder), as root.
+bench-multicast: build
+	bin/hyzer-bench multicast
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -10,18 +10,20 @@ import (
 
 	"hyzer/bench/demo"
 	"hyzer/bench/imaging"
+	"hyzer/bench/multicast"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	suites := map[string]func(context.Context, []string, *os.File) int{
-		"demo":    demo.Main,
-		"imaging": func(ctx context.Context, args []string, out *os.File) int { return imaging.Main(ctx, args, out) },
+		"demo":      demo.Main,
+		"imaging":   func(ctx context.Context, args []string, out *os.File) int { return imaging.Main(ctx, args, out) },
+		"multicast": func(ctx context.Context, args []string, out *os.File) int { return multicast.Main(ctx, args, out) },
 	}
 	if len(os.Args) > 1 && suites[os.Args[1]] != nil {
 		os.Exit(suites[os.Args[1]](ctx, os.Args[2:], os.Stdout))
 	}
-	fmt.Fprintln(os.Stderr, "usage: hyzer-bench demo|imaging [flags]")
+	fmt.Fprintln(os.Stderr, "usage: hyzer-bench demo|imaging|multicast [flags]")
 	os.Exit(3)
 }

@@ -1,0 +1,176 @@
+package multicast
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"hyzer/bench/netns"
+)
+
+// The network: the bridge is the switch, its first port is the server's.
+const (
+	prefixBits = 16
+	// queueBytes of the server's link hold all that a socket buffer may hold,
+	// so that a sender waits rather than loses.
+	queueBytes = 16 << 20
+	burstBytes = 64 << 10
+)
+
+func switchAddr() netip.Addr        { return netip.AddrFrom4([4]byte{10, 97, 255, 254}) }
+func serverAddr() netip.Addr        { return netip.AddrFrom4([4]byte{10, 97, 0, 1}) }
+func clientAddr(n int) netip.Addr   { return netip.AddrFrom4([4]byte{10, 97, byte(1 + n>>8), byte(n)}) }
+func uftpID(addr netip.Addr) string { return fmt.Sprintf("0x%x", addr.As4()) }
+
+// network is a switch with a server and its clients.
+type network struct {
+	*netns.Network
+	server  *netns.Namespace
+	clients []*netns.Namespace
+}
+
+func newNetwork(clients, mbit int) (*network, error) {
+	o := netns.Options{Server: netip.PrefixFrom(switchAddr(), prefixBits)}
+	for i := range clients + 1 {
+		o.MACs = append(o.MACs, [6]byte{2, 0x48, 0x59, 1, byte(i >> 8), byte(i)})
+	}
+	nw, err := netns.NewNetwork(o)
+	if err != nil {
+		return nil, err
+	}
+	n := &network{Network: nw, server: nw.Nodes[0], clients: nw.Nodes[1:]}
+	if err := n.setUp(mbit); err != nil {
+		return nil, errors.Join(err, nw.Close())
+	}
+	return n, nil
+}
+
+func (n *network) setUp(mbit int) error {
+	if err := address(n.server, serverAddr()); err != nil {
+		return err
+	}
+	for i, c := range n.clients {
+		if err := address(c, clientAddr(i)); err != nil {
+			return err
+		}
+	}
+	// One packet a frame, cut by the kernel as for hardware that cannot.
+	if err := command(n.server, "", "ip", "link", "set", "dev", netns.Link, "gso_max_segs", "1"); err != nil {
+		return err
+	}
+	if mbit == 0 {
+		return nil
+	}
+	err := command(n.server, "", "tc", "qdisc", "replace", "dev", netns.Link, "root", "tbf",
+		"rate", strconv.Itoa(mbit)+"mbit", "burst", strconv.Itoa(burstBytes), "limit", strconv.Itoa(queueBytes))
+	if err != nil {
+		return fmt.Errorf("limiting the link to %d Mbit/s, -mbit 0 is without: %w", mbit, err)
+	}
+	return nil
+}
+
+func address(ns *netns.Namespace, addr netip.Addr) error {
+	script := fmt.Sprintf("address add %v/%d brd + dev %s\nroute add 224.0.0.0/4 dev %s\n", addr, prefixBits, netns.Link, netns.Link)
+	return command(ns, script, "ip", "-batch", "-")
+}
+
+// command runs a program in a namespace with that input.
+func command(ns *netns.Namespace, input, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	if cmd.Err != nil {
+		return fmt.Errorf("%w: %w", netns.ErrUnavailable, cmd.Err)
+	}
+	var out bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
+	if err := ns.Start(cmd); err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s %s: %w: %.300s", name, strings.Join(args, " "), err, out.String())
+	}
+	return nil
+}
+
+// lossParts is the grain of losses.
+const lossParts = 10_000
+
+// lose drops that share of the frames at every port where they leave the
+// switch.
+func (n *network) lose(share float64) error {
+	rules := "add table bridge hyzer\ndelete table bridge hyzer\n"
+	if share > 0 {
+		rules += fmt.Sprintf(`table bridge hyzer {
+	chain out {
+		type filter hook postrouting priority 0
+		ether type ip numgen random mod %d < %d drop
+	}
+}
+`, lossParts, int(share*lossParts+0.5))
+	} else if _, err := exec.LookPath("nft"); err != nil {
+		return nil // nothing to take away
+	}
+	return command(n.Server, rules, "nft", "-f", "-")
+}
+
+// counts are what the server's link sent so far.
+type counts struct{ bytes, packets int64 }
+
+func (n *network) sent() (c counts, err error) {
+	err = n.server.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/dev")
+		if err != nil {
+			return err
+		}
+		c, err = parseDev(string(text), netns.Link)
+		return err
+	})
+	return c, err
+}
+
+// parseDev reads the sent bytes and packets of a link from /proc/net/dev.
+func parseDev(text, link string) (c counts, err error) {
+	for _, line := range strings.Split(text, "\n") {
+		name, rest, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) != link {
+			continue
+		}
+		const sentBytes, sentPackets = 8, 9
+		fields := strings.Fields(rest)
+		if len(fields) <= sentPackets {
+			break
+		}
+		var errBytes, errPackets error
+		c.bytes, errBytes = strconv.ParseInt(fields[sentBytes], 10, 64)
+		c.packets, errPackets = strconv.ParseInt(fields[sentPackets], 10, 64)
+		return c, errors.Join(errBytes, errPackets)
+	}
+	return c, fmt.Errorf("no counts of link %s in /proc/net/dev", link)
+}
+
+// listening says whether a port is bound in the namespace.
+func listening(ns *netns.Namespace, port int) (found bool, err error) {
+	want := fmt.Sprintf(":%04X", port)
+	err = ns.Do(func() error {
+		for _, table := range []string{"udp", "tcp", "tcp6"} {
+			text, err := os.ReadFile("/proc/thread-self/net/" + table)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			for _, line := range strings.Split(string(text), "\n") {
+				if f := strings.Fields(line); len(f) > 1 && strings.HasSuffix(f[1], want) {
+					found = true
+				}
+			}
+		}
+		return nil
+	})
+	return found, err
+}
