@@ -125,7 +125,7 @@ func Restore(ctx context.Context, fs vfs.FS, backup, dir string) error {
 		return fmt.Errorf("pebblekv: not restored: %w", err)
 	}
 	return publishCopy(ctx, fs, dir, func(partial string) error {
-		_, err := vfs.Clone(fs, fs, backup, partial, vfs.CloneSync)
+		_, err := vfs.Clone(fs, ownerOnly{fs}, backup, partial, vfs.CloneSync)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -56,6 +58,29 @@ func TestRestore(t *testing.T) {
 		report, err := pebblekv.VerifyFS(orDefault(fs), root+"/restored")
 		if err != nil || report.Keys != 51 {
 			t.Errorf("%s: verify: %+v, %v", name, report, err)
+		}
+	}
+}
+
+// TestOwnerOnly looks at who may enter a store, its backup and what was restored.
+func TestOwnerOnly(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s, err := pebblekv.Open(root+"/db", quiet(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := errors.Join(s.Backup(ctx, root+"/backup"), s.Close(), pebblekv.Restore(ctx, nil, root+"/backup", root+"/restored")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"db", "backup", "restored"} {
+		info, err := os.Stat(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", name, info.Mode())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package pebblekv
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func newGuardFS(fs vfs.FS, s *Store) (*guardFS, error) {
 		FS: fs, dir: clean(fs, s.dir), fail: s.fail, log: s.log, quit: s.quit, shadow: vfs.NewMem(),
 		room: newFlushRoom(), reserve: s.space.watermark / 2, free: s.space.free,
 	}
-	return g, g.shadow.MkdirAll(g.dir, 0o750)
+	return g, g.shadow.MkdirAll(g.dir, 0o700)
 }
 
 // clean is the form of dir in the names pebble makes of it.
@@ -223,5 +224,20 @@ func (fs *guardFS) Rename(oldname, newname string) error {
 	_ = fs.shadow.Rename(oldname, newname) // only of what is there
 	return nil
 }
+
+// MkdirAll makes directories, the store's and its backups', that only their
+// owner can enter: records hold passwords and keys.
+func (fs *guardFS) MkdirAll(dir string, perm os.FileMode) error {
+	return ownerOnly{fs.FS}.MkdirAll(dir, perm)
+}
+
+// ownerOnly makes directories that only their owner can enter.
+type ownerOnly struct{ vfs.FS }
+
+func (fs ownerOnly) MkdirAll(dir string, perm os.FileMode) error {
+	return fs.FS.MkdirAll(dir, perm&0o700)
+}
+
+func (fs ownerOnly) Unwrap() vfs.FS { return fs.FS }
 
 func (fs *guardFS) Unwrap() vfs.FS { return fs.FS }

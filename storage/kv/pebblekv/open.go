@@ -75,7 +75,7 @@ func (s *Store) abandon() error {
 }
 
 func makeDir(fs vfs.FS, dir string) error {
-	if err := fs.MkdirAll(dir, 0o750); err != nil {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("pebblekv: create %s: %w", dir, err)
 	}
 	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
