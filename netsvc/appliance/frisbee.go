@@ -197,23 +197,34 @@ func (p *progress) all() map[string]control.Progress {
 
 // loaderEvent takes what clients say of themselves.
 func (a *Appliance) loaderEvent(session master.Assignment, event server.Event) {
-	a.progress.take(a.reg.Snapshot(), session, event)
+	node := a.progress.take(a.reg.Snapshot(), session, event)
+	switch {
+	case node == "":
+	case event.Kind == server.ClientReport:
+		a.loads.Beat(node, int(event.Report.Summary.ChunksOut))
+	case event.Kind == server.ClientLeft:
+		a.loads.BeatsEnd(node)
+	}
 }
 
-func (p *progress) take(s *registry.Snapshot, session master.Assignment, event server.Event) {
+// take returns the node that the event is of; "" if it is a stranger, whose
+// progress is nobody's.
+func (p *progress) take(s *registry.Snapshot, session master.Assignment, event server.Event) (node string) {
 	port, ok := s.NodeByIP(event.Client)
 	if !ok {
-		return // a stranger's progress is nobody's
+		return ""
 	}
+	node = port.Node.ID
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch event.Kind {
 	case server.ClientReport:
-		p.byNode[port.Node.ID] = control.Progress{
+		p.byNode[node] = control.Progress{
 			Image: session.ImageID, ChunksDone: int(event.Report.Summary.ChunksOut),
 			ChunksTotal: int((session.Version.Bytes + wire.ChunkBytes - 1) / wire.ChunkBytes), At: time.Now().UTC(),
 		}
 	case server.ClientLeft:
-		delete(p.byNode, port.Node.ID)
+		delete(p.byNode, node)
 	}
+	return node
 }

@@ -57,6 +57,7 @@ func (f *follower) loaded(ctx context.Context, row *registry.LoadNode, e registr
 	if free || !f.job.WaitBoot { // a free node waits in its boot loader
 		return f.end(ctx, row, registry.LoadDone, e, "")
 	}
+	f.beats.forget(row.Node)
 	row.Result, row.Deadline = registry.LoadLoaded, e.At.Add(bootTimeBase)
 	return f.save(ctx, row)
 }
@@ -129,6 +130,7 @@ func (f *follower) replan(ctx context.Context, row *registry.LoadNode, images []
 	if err == nil {
 		*row = next
 		delete(f.begun, row.Node)
+		f.beats.forget(row.Node)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 func (f *follower) end(ctx context.Context, row *registry.LoadNode, result string, e registry.StateLogEntry, reason string) error {
 	row.Result, row.State, row.Errno, row.Reason, row.Ended = result, e.To, e.Errno, reason, e.At
 	delete(f.open, row.Node)
+	f.beats.forget(row.Node)
 	return f.save(ctx, row)
 }
 

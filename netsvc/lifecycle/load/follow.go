@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sort"
 	"sync"
 	"time"
@@ -137,15 +138,16 @@ func begun(s *registry.Snapshot, row *registry.LoadNode) bool {
 func (f *follower) next(ctx context.Context, watcher *registry.LogWatcher) ([]registry.StateLogEntry, error) {
 	var first time.Time
 	for _, row := range f.open {
-		if first.IsZero() || row.Deadline.Before(first) {
-			first = row.Deadline
+		if at := f.endsAt(row); first.IsZero() || at.Before(first) {
+			first = at
 		}
 	}
 	until, cancel := context.WithDeadline(ctx, first)
 	defer cancel()
+	defer f.beats.onBegin(f, cancel)()
 	entries, err := watcher.Next(until)
 	if err != nil && ctx.Err() == nil && until.Err() != nil {
-		return nil, nil // a deadline came
+		return nil, nil // a deadline came, or there is a new one
 	}
 	return entries, err
 }
@@ -154,7 +156,7 @@ func (f *follower) next(ctx context.Context, watcher *registry.LogWatcher) ([]re
 func (f *follower) expire(ctx context.Context) error {
 	now := time.Now()
 	for _, id := range f.openNames() {
-		if f.open[id].Deadline.After(now) {
+		if f.endsAt(f.open[id]).After(now) {
 			continue
 		}
 		row := f.row(id)
@@ -163,17 +165,30 @@ func (f *follower) expire(ctx context.Context) error {
 		}
 		state := f.reg.Snapshot().State(id)
 		last := registry.StateLogEntry{Node: id, Mode: state.Mode, To: state.State, At: now.UTC()}
-		var err error
-		if row.Result == registry.LoadLoaded {
-			err = f.failed(ctx, row, registry.LoadTimedOut, last, "not up in time")
-		} else {
-			err = f.failed(ctx, row, registry.LoadTimedOut, last, "the load took too long")
-		}
-		if err != nil {
+		if err := f.failed(ctx, row, registry.LoadTimedOut, last, lateness(row, now)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// endsAt is when a row is given up unless something is heard of its node.
+func (f *follower) endsAt(row *registry.LoadNode) time.Time {
+	if last, known := f.beats.of(row.Node); known && row.Result == registry.LoadWaiting {
+		return last.endsAt(row.Deadline)
+	}
+	return row.Deadline
+}
+
+// lateness says why a row is given up.
+func lateness(row *registry.LoadNode, now time.Time) string {
+	switch {
+	case row.Result == registry.LoadLoaded:
+		return "not up in time"
+	case row.Deadline.After(now):
+		return fmt.Sprintf("the loader stopped writing for %v", silenceMax)
+	}
+	return "the load took too long"
 }
 
 // catchUp judges the open nodes by what they are now, after the log was not

@@ -34,7 +34,8 @@ type lab struct {
 }
 
 // script is what a machine does in its loader at its n-th load, 0 and up, and
-// then in the loaded system. "hang" stops it there.
+// then in the loaded system. "hang" stops it there, "writes" sends heartbeats for
+// an hour and ends them, "stalls" does for as long without ending them.
 type script struct {
 	loader func(n int) []string
 	system []string
@@ -150,9 +151,29 @@ func (l *lab) machine(node string, life int) {
 		return
 	}
 	for _, state := range l.program(node, plan) {
-		if !say(state) {
+		switch {
+		case state == "writes", state == "stalls":
+			l.writes(node)
+			if state == "writes" {
+				l.manager.BeatsEnd(node)
+			}
+		case !say(state):
 			return
 		}
+	}
+}
+
+// writes sends heartbeats for an hour, two for each chunk.
+func (l *lab) writes(node string) {
+	for i := range 120 {
+		select {
+		case <-time.After(30 * time.Second):
+		case <-l.life.Done():
+			return
+		}
+		l.appliance.RLock()
+		l.manager.Beat(node, i/2)
+		l.appliance.RUnlock()
 	}
 }
 

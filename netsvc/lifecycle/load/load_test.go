@@ -30,6 +30,9 @@ func TestFates(t *testing.T) {
 		{"fails twice", script{always(badLoad), goodBoot}, true, "pc0 failed RELOADFAILED 2 the load failed (2 attempts)"},
 		{"hangs once", script{once(hang, goodLoad), goodBoot}, true, "pc0 done ISUP 2"},
 		{"hangs in RELOADING", script{always([]string{"RELOADSETUP", "RELOADING", "hang"}), goodBoot}, false, "pc0 timeout RELOADING 2 the load took too long (2 attempts)"},
+		{"writes for an hour", script{always([]string{"RELOADSETUP", "RELOADING", "writes", "RELOADDONEV2"}), goodBoot}, false, "pc0 done RELOADDONEV2 1"},
+		{"writes for an hour, then hangs", script{once([]string{"RELOADSETUP", "RELOADING", "writes", "hang"}, goodLoad), goodBoot}, false, "pc0 done RELOADDONEV2 2"},
+		{"stops writing", script{once([]string{"RELOADSETUP", "RELOADING", "stalls", "hang"}, goodLoad), goodBoot}, false, "pc0 done RELOADDONEV2 2"},
 		{"does not boot", script{always(goodLoad), badBoot}, true, "pc0 failed TBFAILED 1 loaded, but the system did not boot"},
 		{"hangs in its boot", script{always(goodLoad), []string{"TBSETUP", "hang"}}, true, "pc0 timeout TBSETUP 1 loaded, but not up in time"},
 		{"stuck in RELOADSETUP", script{once([]string{"RELOADSETUP", "hang"}, goodLoad), goodBoot}, false, "pc0 done RELOADDONEV2 2"},
@@ -124,6 +127,34 @@ func TestRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSilentLoader: a loader that stops writing is given up long before its
+// load's time is over.
+func TestSilentLoader(t *testing.T) {
+	run(t, 1, func(l *lab) {
+		l.scripts["pc0"] = script{always(hang), goodBoot}
+		job := l.load(load.Request{Nodes: []string{"pc0"}})
+		time.Sleep(time.Minute)
+		l.manager.Beat("pc0", 0)
+		time.Sleep(time.Minute)
+		l.manager.Beat("pc0", 1)
+		for range 5 { // alive, but it writes nothing
+			time.Sleep(30 * time.Second)
+			l.manager.Beat("pc0", 1)
+		}
+		if row := l.Reg.Snapshot().LoadNode(job.ID, "pc0"); row.Attempt != 1 {
+			t.Errorf("given up at once: %+v", row)
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if row := l.Reg.Snapshot().LoadNode(job.ID, "pc0"); row.Attempt != 2 {
+			t.Errorf("not tried again: %+v", row)
+		}
+		l.manager.Beat("pc0", 0)
+		time.Sleep(181 * time.Second)
+		l.want(job.ID, "pc0 timeout BOOTING 2 the loader stopped writing for 3m0s (2 attempts)")
+	})
 }
 
 func TestCancel(t *testing.T) {
@@ -270,7 +301,7 @@ func TestManyNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	const n = 1000
+	const n = 200
 	run(t, n, func(l *lab) {
 		var nodes []string
 		for i := range n {

@@ -19,6 +19,7 @@ type Manager struct {
 	reg    *registry.Registry
 	runner *stated.Runner
 	log    *slog.Logger
+	beats  *beats
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil while it does not run
@@ -28,7 +29,7 @@ type Manager struct {
 
 // New makes a Manager. Jobs are followed while Run does.
 func New(reg *registry.Registry, runner *stated.Runner, log *slog.Logger) *Manager {
-	return &Manager{reg: reg, runner: runner, log: log, cancels: map[string]context.CancelFunc{}}
+	return &Manager{reg: reg, runner: runner, log: log, beats: newBeats(), cancels: map[string]context.CancelFunc{}}
 }
 
 // Run follows all open jobs, and those that are started, until ctx ends.

@@ -21,7 +21,7 @@ type Request struct {
 
 // Limits of a request.
 const (
-	nodesMax  = 20_000
+	nodesMax  = 10_000 // a job is planned in one transaction (kv.TxBytesMax)
 	imagesMax = 16
 )
 
