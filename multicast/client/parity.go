@@ -21,48 +21,46 @@ const parityErrorPause = time.Second
 // machine, and wakes that.
 type parityPort struct {
 	conn   sock.Conn
-	filled chan []sock.Datagram
-	empty  chan []sock.Datagram
+	filled chan *sock.Batch
+	empty  chan *sock.Batch
 	stop   chan struct{}
 	reader sync.WaitGroup
 }
 
 func newParityPort(conn sock.Conn, wake func()) *parityPort {
 	p := &parityPort{
-		conn: conn, filled: make(chan []sock.Datagram, parityBatches), empty: make(chan []sock.Datagram, parityBatches),
+		conn: conn, filled: make(chan *sock.Batch, parityBatches), empty: make(chan *sock.Batch, parityBatches),
 		stop: make(chan struct{}),
 	}
 	for range parityBatches {
-		p.empty <- sock.NewBatch()
+		p.empty <- sock.NewBatch(true)
 	}
 	p.reader.Go(func() { p.read(wake) })
 	return p
 }
 
-// read fills batches until stop is closed. Filled batches are cut to length;
-// their capacity is kept.
+// read fills batches until stop is closed.
 func (p *parityPort) read(wake func()) {
 	for !p.stopped() {
-		var batch []sock.Datagram
+		var batch *sock.Batch
 		select {
 		case batch = <-p.empty:
 		case <-p.stop:
 			return
 		}
-		n, err := p.conn.ReadBatch(batch[:cap(batch)], time.Now().Add(tickMax))
+		err := p.conn.ReadBatch(batch, time.Now().Add(tickMax))
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, sock.ErrWoken) {
-			n = 0
 			select {
 			case <-time.After(parityErrorPause):
 			case <-p.stop:
 				return
 			}
 		}
-		if err != nil || n == 0 {
+		if err != nil || len(batch.Datagrams()) == 0 {
 			p.empty <- batch
 			continue
 		}
-		p.filled <- batch[:n] // has room for all there are
+		p.filled <- batch // has room for all there are
 		wake()
 	}
 }
@@ -117,8 +115,8 @@ func (s *shell) feedParity(now time.Time) {
 	for s.parity != nil {
 		select {
 		case batch := <-s.parity.filled:
-			for i := range batch {
-				s.r.ReceiveParity(now, batch[i].From, batch[i].Buf[:batch[i].N])
+			for _, d := range batch.Datagrams() {
+				s.r.ReceiveParity(now, d.From, d.Data)
 			}
 			s.parity.empty <- batch
 		default:

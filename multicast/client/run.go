@@ -169,7 +169,7 @@ func (s *shell) receptionConfig() ReceptionConfig {
 
 // loop runs the machine until all is written.
 func (s *shell) loop(ctx context.Context) error {
-	batch := sock.NewBatch()
+	batch := sock.NewBatch(true)
 	keepaliveAt := time.Now()
 	for {
 		now := time.Now()
@@ -182,12 +182,12 @@ func (s *shell) loop(ctx context.Context) error {
 		if s.r.Finished() {
 			return nil
 		}
-		n, err := s.conn.ReadBatch(batch, s.r.Due(now))
+		err := s.conn.ReadBatch(batch, s.r.Due(now))
 		now = time.Now()
 		switch {
 		case err == nil:
 			keepaliveAt = now
-			s.feed(now, batch[:n])
+			s.feed(now, batch.Datagrams())
 		case errors.Is(err, sock.ErrWoken):
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			s.readOwn(now, batch)
@@ -201,18 +201,18 @@ func (s *shell) loop(ctx context.Context) error {
 }
 
 func (s *shell) feed(now time.Time, batch []sock.Datagram) {
-	for i := range batch {
-		s.r.Receive(now, batch[i].From, batch[i].Buf[:batch[i].N])
+	for _, d := range batch {
+		s.r.Receive(now, d.From, d.Data)
 	}
 }
 
 // readOwn hears old servers, which answer a JOIN to the client's own address.
-func (s *shell) readOwn(now time.Time, batch []sock.Datagram) {
+func (s *shell) readOwn(now time.Time, batch *sock.Batch) {
 	if _, joined := s.r.Joined(); joined {
 		return
 	}
-	if n, err := s.conn.ReadOwn(batch); err == nil {
-		s.feed(now, batch[:n])
+	if err := s.conn.ReadOwn(batch); err == nil {
+		s.feed(now, batch.Datagrams())
 	}
 }
 

@@ -83,12 +83,12 @@ func (s *Server) wakeConns() {
 // receiveParity feeds NAKs to the session until ctx is done. Errors end
 // nothing: clients that are not heard here ask in the old way.
 func (s *Server) receiveParity(ctx context.Context) {
-	batch := sock.NewBatch()
+	batch := sock.NewBatch(false)
 	for ctx.Err() == nil {
-		n, err := s.parity.ReadBatch(batch, time.Now().Add(readWaitMax))
+		err := s.parity.ReadBatch(batch, time.Now().Add(readWaitMax))
 		switch {
 		case err == nil:
-			s.takeParity(batch[:n])
+			s.takeParity(batch.Datagrams())
 		case errors.Is(err, sock.ErrWoken), errors.Is(err, os.ErrDeadlineExceeded):
 		default:
 			s.log.Warn("NAKs cannot be received", "port", s.parity.Local().Port(), "err", err)
@@ -101,9 +101,8 @@ func (s *Server) takeParity(batch []sock.Datagram) {
 	now := time.Now()
 	wake := false
 	s.lock.Lock()
-	for i := range batch {
-		d := &batch[i]
-		if s.session.ReceiveParity(now, d.From, d.Buf[:d.N]) {
+	for _, d := range batch {
+		if s.session.ReceiveParity(now, d.From, d.Data) {
 			wake = true
 		}
 	}

@@ -184,11 +184,11 @@ func (s *Server) signal() {
 
 // receive feeds the session until ctx is done.
 func (s *Server) receive(ctx context.Context) error {
-	batch := sock.NewBatch()
+	batch := sock.NewBatch(false)
 	var events []Event
 	k := keepalive{every: s.cfg.Keepalive}
 	for ctx.Err() == nil {
-		n, err := s.conn.ReadBatch(batch, k.deadline(time.Now()))
+		err := s.conn.ReadBatch(batch, k.deadline(time.Now()))
 		switch {
 		case err == nil:
 		case errors.Is(err, sock.ErrWoken):
@@ -201,7 +201,7 @@ func (s *Server) receive(ctx context.Context) error {
 		default:
 			return fmt.Errorf("receiving on %v: %w", s.address, err)
 		}
-		events = s.take(batch[:n], events[:0])
+		events = s.take(batch.Datagrams(), events[:0])
 		for _, e := range events {
 			s.tell(e)
 		}
@@ -214,9 +214,8 @@ func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
 	now := time.Now()
 	wake := false
 	s.lock.Lock()
-	for i := range batch {
-		d := &batch[i]
-		if s.session.Receive(now, d.From, d.Buf[:d.N]) {
+	for _, d := range batch {
+		if s.session.Receive(now, d.From, d.Data) {
 			wake = true
 		}
 	}

@@ -57,26 +57,30 @@ func (c *conn) Wake() {
 	c.rx.SetReadDeadline(time.Unix(1, 0))
 }
 
-func (c *conn) ReadBatch(ms []Datagram, deadline time.Time) (int, error) {
+func (c *conn) ReadBatch(b *Batch, deadline time.Time) error {
+	b.Clear()
 	if err := c.rx.SetReadDeadline(deadline); err != nil {
-		return 0, err
+		return err
 	}
 	if c.woken.Swap(false) {
-		return 0, ErrWoken
+		return ErrWoken
 	}
-	n, err := c.rxBatch.read(ms, true)
+	err := c.rxBatch.read(b, true)
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.woken.Swap(false) {
-		return 0, ErrWoken
+		return ErrWoken
 	}
-	return n, err
+	return err
 }
 
-func (c *conn) ReadOwn(ms []Datagram) (int, error) {
+func (c *conn) ReadOwn(b *Batch) error {
+	b.Clear()
 	if c.txBatch == nil {
-		return 0, nil
+		return nil
 	}
-	return c.txBatch.read(ms, false)
+	return c.txBatch.read(b, false)
 }
+
+func (c *conn) Backlog() Backlog { return c.rxBatch.backlog() }
 
 func (c *conn) Write(b []byte, to netip.AddrPort) error {
 	_, _, err := c.tx.WriteMsgUDPAddrPort(b, c.source, to)

@@ -101,6 +101,10 @@ func (o opener) socket(bind netip.AddrPort) (*net.UDPConn, error) {
 
 func (o opener) configure(fd int) error {
 	o.setBuffers(fd)
+	if o.Client {
+		// A kernel that cannot gives datagrams one by one.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	}
 	loop := 0
 	if o.ShareHost {
 		loop = 1
@@ -144,11 +148,15 @@ func (o opener) setBuffers(fd int) {
 			receive = ReceiveBytesDefault
 		}
 	}
-	setBuffer(fd, unix.SO_RCVBUF, receive)
-	setBuffer(fd, unix.SO_SNDBUF, send)
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receive)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, send)
 }
 
-func setBuffer(fd, option, bytes int) {
+// setBuffer first tries what only root may: to pass the system's limit.
+func setBuffer(fd, force, option, bytes int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, bytes) == nil {
+		return
+	}
 	for ; bytes > 0; bytes -= bufferBytesStep {
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, bytes) == nil {
 			return

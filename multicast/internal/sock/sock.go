@@ -3,8 +3,9 @@
 // address of the chosen interface, the group joined on that interface.
 //
 // It knows nothing of packets beyond their length. Reads come in batches
-// (recvmmsg) and a batch of blocks leaves in one call (UDP_SEGMENT, where the
-// kernel and the interface can). The callers are multicast/server and
+// (recvmmsg, and for clients UDP_GRO, which takes a run of blocks through the
+// kernel as one packet), and a batch of blocks leaves in one call (UDP_SEGMENT,
+// where the kernel and the interface can). The callers are multicast/server and
 // multicast/client; tests put themselves between by implementing Conn.
 package sock
 
@@ -21,8 +22,6 @@ const (
 	// DatagramBytesMax is what a receive buffer holds. Peers send no more than
 	// 1080; the rest is room to see that a datagram is too long.
 	DatagramBytesMax = 2048
-	// BatchMax is the most datagrams one ReadBatch returns.
-	BatchMax = 64
 	// SegmentsMax is the most segments one WriteSegments may have: as many
 	// BLOCKs as an IP packet of 65535 bytes holds.
 	SegmentsMax = 60
@@ -30,7 +29,7 @@ const (
 	// ReceiveBytesDefault what a client asks for to receive: room for a burst
 	// of blocks while it is not running.
 	BufferBytesDefault  = 1 << 20
-	ReceiveBytesDefault = 4 << 20
+	ReceiveBytesDefault = 8 << 20
 	bufferBytesStep     = 16 << 10
 	ttlHops             = 5
 )
@@ -38,32 +37,27 @@ const (
 // ErrWoken is returned by ReadBatch after Wake.
 var ErrWoken = errors.New("read was interrupted")
 
-// Datagram is a received datagram: Buf[:N]. The buffers are the caller's.
-type Datagram struct {
-	Buf  []byte
-	N    int
-	From netip.AddrPort
+// Backlog is what waits in a receive buffer, and what found no room there.
+type Backlog struct {
+	Bytes, BytesMax int    // as the kernel counts, its own overhead included
+	Dropped         uint32 // datagrams since the socket was opened
 }
 
-// NewBatch returns BatchMax datagrams with buffers.
-func NewBatch() []Datagram {
-	buf := make([]byte, BatchMax*DatagramBytesMax)
-	ms := make([]Datagram, BatchMax)
-	for i := range ms {
-		ms[i].Buf, buf = buf[:DatagramBytesMax:DatagramBytesMax], buf[DatagramBytesMax:]
-	}
-	return ms
-}
+// Share is how full the buffer is, from 0 to 1.
+func (b Backlog) Share() float64 { return float64(b.Bytes) / float64(max(1, b.BytesMax)) }
 
 // Conn is the packet side of a session. One goroutine reads, one writes; Wake
 // and Close may be called from any.
 type Conn interface {
-	// ReadBatch waits until deadline for a datagram and returns those that are
-	// there. It fails with os.ErrDeadlineExceeded, ErrWoken or net.ErrClosed.
-	ReadBatch(ms []Datagram, deadline time.Time) (int, error)
-	// ReadOwn returns at once what was sent to the interface's own address if
-	// ReadBatch does not see that (multicast clients).
-	ReadOwn(ms []Datagram) (int, error)
+	// ReadBatch waits until deadline for a datagram and fills b with those that
+	// are there. It fails with os.ErrDeadlineExceeded, ErrWoken or
+	// net.ErrClosed.
+	ReadBatch(b *Batch, deadline time.Time) error
+	// ReadOwn fills b at once with what was sent to the interface's own address
+	// if ReadBatch does not see that (multicast clients).
+	ReadOwn(b *Batch) error
+	// Backlog returns the state of the receive buffer that ReadBatch reads.
+	Backlog() Backlog
 	// Write sends one datagram.
 	Write(b []byte, to netip.AddrPort) error
 	// WriteSegments sends b as datagrams of segmentBytes each.

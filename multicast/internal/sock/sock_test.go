@@ -44,19 +44,18 @@ func TestSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []byte
-		ms := NewBatch()
+		b := NewBatch(true)
 		for n := 0; n < 4; {
-			k, err := client.ReadBatch(ms, time.Now().Add(10*time.Second))
-			if err != nil {
+			if err := client.ReadBatch(b, time.Now().Add(10*time.Second)); err != nil {
 				t.Fatalf("kernel %v: after %d datagrams: %v", kernel, n, err)
 			}
-			for i := range k {
-				if ms[i].From != server.Local() || (n+i < 3) != (ms[i].N == 100) {
-					t.Errorf("kernel %v: datagram %d of %d bytes from %v", kernel, n+i, ms[i].N, ms[i].From)
+			for _, d := range b.Datagrams() {
+				if d.From != server.Local() || (n < 3) != (len(d.Data) == 100) {
+					t.Errorf("kernel %v: datagram %d of %d bytes from %v", kernel, n, len(d.Data), d.From)
 				}
-				got = append(got, ms[i].Buf[:ms[i].N]...)
+				got = append(got, d.Data...)
+				n++
 			}
-			n += k
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("kernel %v: content differs", kernel)
@@ -67,18 +66,17 @@ func TestSegments(t *testing.T) {
 func TestWakeAndDeadlineAndClose(t *testing.T) {
 	t.Parallel()
 	_, client, _ := pair(t)
-	ms := NewBatch()
-	if _, err := client.ReadBatch(ms, time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	ms := NewBatch(true)
+	if err := client.ReadBatch(ms, time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("past deadline: %v", err)
 	}
 	client.Wake()
-	if _, err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, ErrWoken) {
+	if err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, ErrWoken) {
 		t.Errorf("woken before: %v", err)
 	}
 	result := make(chan error)
 	go func() {
-		_, err := client.ReadBatch(ms, time.Now().Add(time.Minute))
-		result <- err
+		result <- client.ReadBatch(ms, time.Now().Add(time.Minute))
 	}()
 	client.Wake()
 	if err := <-result; !errors.Is(err, ErrWoken) {
@@ -88,8 +86,53 @@ func TestWakeAndDeadlineAndClose(t *testing.T) {
 		t.Errorf("joining again: %v", err)
 	}
 	client.Close()
-	if _, err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, net.ErrClosed) {
+	if err := client.ReadBatch(ms, time.Now().Add(time.Minute)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestBacklog fills a receive buffer that nobody reads, until it overflows.
+func TestBacklog(t *testing.T) {
+	// Not parallel: allocations of the process are counted.
+	server, client, at := pair(t)
+	if b := client.Backlog(); b.Bytes != 0 || b.BytesMax <= 0 || b.Share() != 0 || b.Dropped != 0 {
+		t.Fatalf("at first %+v", b)
+	}
+	buf := make([]byte, SegmentsMax*1000)
+	for sent := 0; client.Backlog().Dropped == 0; sent++ {
+		if err := server.WriteSegments(buf, 1000, at); err != nil {
+			t.Fatal(err)
+		}
+		if sent > 2*ReceiveBytesDefault/len(buf) {
+			t.Fatalf("after %d bytes: %+v", sent*len(buf), client.Backlog())
+		}
+	}
+	if b := client.Backlog(); b.Share() < 0.5 {
+		t.Errorf("full: %+v", b)
+	}
+	allocs := testing.AllocsPerRun(10, func() { client.Backlog() })
+	if allocs != 0 {
+		t.Errorf("asking allocates %v times", allocs)
+	}
+}
+
+// TestReadAllocates reads many datagrams without allocating for one.
+func TestReadAllocates(t *testing.T) {
+	// Not parallel: allocations of the process are counted.
+	server, client, at := pair(t)
+	buf, b := make([]byte, SegmentsMax*1000), NewBatch(true)
+	allocs := testing.AllocsPerRun(10, func() {
+		if err := server.WriteSegments(buf, 1000, at); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < SegmentsMax; n += len(b.Datagrams()) {
+			if err := client.ReadBatch(b, time.Now().Add(10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if allocs > 2 { // a few for the calls, none for each of 60
+		t.Errorf("%v allocations", allocs)
 	}
 }
 

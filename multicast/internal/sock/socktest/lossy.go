@@ -13,6 +13,7 @@ import (
 // Lossy loses each datagram, in either direction, with the same probability.
 type Lossy struct {
 	sock.Conn
+	kept []sock.Datagram
 	rate float64
 	lock sync.Mutex // reads and writes are from different goroutines
 	rng  *rand.Rand
@@ -29,17 +30,20 @@ func (l *Lossy) lost() bool {
 	return l.rng.Float64() < l.rate
 }
 
-// ReadBatch drops datagrams from what it got; it may return 0 of them.
-func (l *Lossy) ReadBatch(ms []sock.Datagram, deadline time.Time) (int, error) {
-	n, err := l.Conn.ReadBatch(ms, deadline)
-	kept := 0
-	for i := range n {
+// ReadBatch drops datagrams from what it got; it may leave none.
+func (l *Lossy) ReadBatch(b *sock.Batch, deadline time.Time) error {
+	err := l.Conn.ReadBatch(b, deadline)
+	l.kept = l.kept[:0]
+	for _, d := range b.Datagrams() {
 		if !l.lost() {
-			ms[kept], ms[i] = ms[i], ms[kept]
-			kept++
+			l.kept = append(l.kept, d)
 		}
 	}
-	return kept, err
+	b.Clear()
+	for _, d := range l.kept {
+		b.Add(d.Data, d.From)
+	}
+	return err
 }
 
 // Write sends or loses a datagram.

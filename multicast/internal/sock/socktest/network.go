@@ -106,7 +106,18 @@ func (e *Endpoint) Local() netip.AddrPort { return e.local }
 func (e *Endpoint) Rejoin() error { return nil }
 
 // ReadOwn returns nothing: ReadBatch sees it all.
-func (e *Endpoint) ReadOwn([]sock.Datagram) (int, error) { return 0, nil }
+func (e *Endpoint) ReadOwn(b *sock.Batch) error {
+	b.Clear()
+	return nil
+}
+
+// Backlog counts each datagram as the kernel does one of a block.
+func (e *Endpoint) Backlog() sock.Backlog {
+	const each = 2304
+	e.net.lock.Lock()
+	defer e.net.lock.Unlock()
+	return sock.Backlog{Bytes: len(e.queue) * each, BytesMax: queueMax * each, Dropped: uint32(e.Dropped)}
+}
 
 // Write sends one datagram.
 func (e *Endpoint) Write(b []byte, to netip.AddrPort) error {
@@ -152,37 +163,36 @@ func (e *Endpoint) Close() error {
 }
 
 // ReadBatch waits for datagrams.
-func (e *Endpoint) ReadBatch(ms []sock.Datagram, deadline time.Time) (int, error) {
+func (e *Endpoint) ReadBatch(b *sock.Batch, deadline time.Time) error {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
+	b.Clear()
 	for {
-		n, err := e.take(ms)
-		if n > 0 || err != nil {
-			return n, err
+		if err := e.take(b); err != nil || len(b.Datagrams()) > 0 {
+			return err
 		}
 		select {
 		case <-e.arrived:
 		case <-timer.C:
-			return 0, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
 	}
 }
 
-func (e *Endpoint) take(ms []sock.Datagram) (int, error) {
+func (e *Endpoint) take(b *sock.Batch) error {
 	e.net.lock.Lock()
 	defer e.net.lock.Unlock()
 	switch {
 	case e.closed:
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	case e.woken:
 		e.woken = false
-		return 0, sock.ErrWoken
+		return sock.ErrWoken
 	}
-	n := min(len(ms), len(e.queue))
-	for i := range n {
-		ms[i].N = copy(ms[i].Buf, e.queue[i].data)
-		ms[i].From = e.queue[i].from
+	n := min(sock.BatchMax, len(e.queue))
+	for _, p := range e.queue[:n] {
+		b.Add(p.data, p.from)
 	}
 	e.queue = e.queue[n:]
-	return n, nil
+	return nil
 }
