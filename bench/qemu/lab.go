@@ -147,7 +147,7 @@ func (l *Lab) config() appliance.Config {
 	cfg.DataDir = filepath.Join(l.opts.Dir, "data")
 	cfg.Control = filepath.Join(l.opts.Dir, "control.sock")
 	cfg.DHCP = appliance.DHCP{Interfaces: []string{l.network.Bridge}}
-	cfg.TFTP, cfg.HTTP, cfg.Bootinfo, cfg.Frisbee = at(tftpPort), at(httpPort), at(bootinfoPort), at(masterPort)
+	cfg.TFTP, cfg.HTTP, cfg.Bootinfo, cfg.Frisbee.Socket = at(tftpPort), at(httpPort), at(bootinfoPort), at(masterPort)
 	cfg.TMCD.Listen = []netip.AddrPort{at(tmcdPort).Listen}
 	cfg.Multicast.Interface = Server
 	cfg.Multicast.FirstPort, cfg.Multicast.LastPort = sessionPortFirst, sessionPortLast

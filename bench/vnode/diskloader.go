@@ -190,6 +190,7 @@ func (b *boot) receive(at session, w *unzip.Writer, info LoadInfo) (client.Resul
 	breaks := b.at(StepMulticast)
 	result, err := client.Run(ctx, client.Config{
 		Address: at.addr, Server: at.server, Iface: b.cfg.IP, ShareHost: b.cfg.Link == "",
+		Mode2: b.cfg.IP.As4()[3]%2 == 0, QuietAbort: true, // every other one is an old loader
 		Sink: chunkSink{w, ctx}, JoinTimeout: b.cfg.Timing.JoinTimeout, Heartbeat: info.Heartbeat > 0,
 		ProgressEvery: b.cfg.Timing.Progress, Log: b.cfg.Log.With("node", b.cfg.Name),
 		OnProgress: func(p client.Progress) {

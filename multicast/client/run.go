@@ -57,6 +57,9 @@ type Config struct {
 	// Mode2 offers to be served by parity blocks; a server that does not know
 	// of that serves as ever.
 	Mode2 bool
+	// QuietAbort sends no LEAVE2 when the load is cancelled: a machine that
+	// loses its power says nothing.
+	QuietAbort bool
 	// Keepalive joins the group again after so long without a datagram, for
 	// switches that forget; 0: never.
 	Keepalive time.Duration
@@ -128,7 +131,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	err := s.loop(ctx)
 	s.pool.close()
 	s.closeParity()
-	s.leave()
+	if ctx.Err() == nil || !cfg.QuietAbort {
+		s.leave()
+	}
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)

@@ -114,6 +114,36 @@ func (s *site) load(n int, loss float64, then func(client.Result)) {
 	})
 }
 
+// TestSiteQuietAbort: a client whose power is cut says nothing, one that is
+// stopped says that it leaves.
+func TestSiteQuietAbort(t *testing.T) {
+	t.Parallel()
+	for _, quietly := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, 4<<20)
+			ctx, stop := context.WithCancel(s.ctx)
+			srv, result := s.serve(ctx, s.serverConfig())
+			load, cut := context.WithCancel(s.ctx)
+			cfg := s.clientConfig(1, 0, client.RawSink{W: &memory{}})
+			cfg.QuietAbort = quietly
+			s.all.Go(func() {
+				if _, err := client.Run(load, cfg); !errors.Is(err, context.Canceled) {
+					t.Errorf("client: %v", err)
+				}
+			})
+			time.Sleep(20 * time.Millisecond) // virtual
+			cut()
+			s.all.Wait()
+			synctest.Wait()
+			if left := srv.Stats().Leaves; left != 0 == quietly {
+				t.Errorf("quietly %v: the server heard %d leave", quietly, left)
+			}
+			stop()
+			<-result
+		})
+	}
+}
+
 func TestSiteLoss(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -45,7 +45,9 @@ type SessionsConfig struct {
 	Pace             server.Pace
 	Linger           time.Duration // as in server.Config; 0: LingerDefault; to keep for ever, a long time
 	HeartbeatSeconds uint32
-	Mode2            bool // as in server.Config
+	Mode2            bool // as in server.Config, like the following
+	FirstParityPort  uint16
+	LastParityPort   uint16
 	SessionsMax      int
 
 	Store Store // nil: sessions end with the process
@@ -246,7 +248,8 @@ func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error)
 	return server.Open(server.Config{
 		Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
 		ShareHost: s.cfg.ShareHost, Pace: a.Pace, Linger: s.cfg.Linger, HeartbeatSeconds: s.cfg.HeartbeatSeconds,
-		Keepalive: keepaliveDefault, Mode2: s.cfg.Mode2, OnEvent: tell, Log: s.log,
+		Keepalive: keepaliveDefault, Mode2: s.cfg.Mode2, FirstParityPort: s.cfg.FirstParityPort, LastParityPort: s.cfg.LastParityPort,
+		OnEvent: tell, Log: s.log,
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/multicast/fec"
 	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/wire"
@@ -34,16 +36,32 @@ func (s *Server) openParity() (*Mode2, error) {
 	}
 	if s.parity = s.cfg.ParityConn; s.parity == nil {
 		var err error
-		s.parity, _, err = sock.Open(sock.Config{
-			Session: netip.AddrPortFrom(s.address.Addr(), 0), Iface: s.conn.Local().Addr(), Broadcast: s.cfg.Broadcast,
-			ShareHost: s.cfg.ShareHost, BufferBytes: s.cfg.SocketBufferBytes,
-		})
-		if err != nil {
+		if s.parity, err = s.openParityConn(); err != nil {
 			return nil, fmt.Errorf("opening the port of mode 2: %w", err)
 		}
 	}
 	m.ParityPort = s.parity.Local().Port()
 	return m, nil
+}
+
+// openParityConn takes the first free port of those that are configured, but
+// never the session's own.
+func (s *Server) openParityConn() (sock.Conn, error) {
+	for port := int(s.cfg.FirstParityPort); ; port++ {
+		if port != 0 && port == int(s.address.Port()) {
+			continue
+		}
+		if port > int(s.cfg.LastParityPort) {
+			return nil, fmt.Errorf("ports %d to %d: %w", s.cfg.FirstParityPort, s.cfg.LastParityPort, unix.EADDRINUSE)
+		}
+		conn, _, err := sock.Open(sock.Config{
+			Session: netip.AddrPortFrom(s.address.Addr(), uint16(port)), Iface: s.conn.Local().Addr(), Broadcast: s.cfg.Broadcast,
+			ShareHost: s.cfg.ShareHost, BufferBytes: s.cfg.SocketBufferBytes,
+		})
+		if err == nil || !errors.Is(err, unix.EADDRINUSE) {
+			return conn, err
+		}
+	}
 }
 
 // imageID names the version of a file; that of something else is never the

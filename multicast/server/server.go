@@ -43,8 +43,10 @@ type Config struct {
 	Log *slog.Logger
 
 	// Mode2 lets clients that offer it be served by parity blocks, beside those
-	// that do not. It takes a second port, of the kernel's choice.
-	Mode2 bool
+	// that do not. It takes a second port: a free one from FirstParityPort to
+	// LastParityPort, or of the kernel's choice if those are 0.
+	Mode2                           bool
+	FirstParityPort, LastParityPort uint16
 	// ImageID names the version of the image in mode 2; 0: by its Identity, or
 	// none that a later server could have.
 	ImageID uint64

@@ -32,7 +32,7 @@ type Config struct {
 	HTTP      Socket    `json:"http" yaml:"http"`
 	Bootinfo  Socket    `json:"bootinfo" yaml:"bootinfo"`
 	TMCD      TMCD      `json:"tmcd" yaml:"tmcd"`
-	Frisbee   Socket    `json:"frisbee" yaml:"frisbee"` // the master server, TCP
+	Frisbee   Frisbee   `json:"frisbee" yaml:"frisbee"`
 	Multicast Multicast `json:"multicast" yaml:"multicast"`
 	ScriptDir string    `json:"script_dir" yaml:"script_dir"` // for SCRIPT triggers
 }
@@ -46,6 +46,15 @@ type Log struct {
 // Socket is where a service listens, "address:port".
 type Socket struct {
 	Listen netip.AddrPort `json:"listen" yaml:"listen"`
+}
+
+// Frisbee is where the master server of images listens, TCP, and how sessions
+// speak.
+type Frisbee struct {
+	Socket `yaml:",inline"`
+	// Mode2 serves the clients that know it by parity blocks, beside the old
+	// ones; on unless it is turned off.
+	Mode2 bool `json:"mode2" yaml:"mode2"`
 }
 
 // DHCP says on which interfaces (with broadcasts) and addresses (relayed
@@ -75,6 +84,9 @@ type Multicast struct {
 	Groups    netip.Prefix `json:"groups" yaml:"groups"`
 	FirstPort uint16       `json:"first_port" yaml:"first_port"`
 	LastPort  uint16       `json:"last_port" yaml:"last_port"`
+	// FirstParityPort and LastParityPort are the ports of parity blocks; 0: any.
+	FirstParityPort uint16 `json:"first_parity_port" yaml:"first_parity_port"`
+	LastParityPort  uint16 `json:"last_parity_port" yaml:"last_parity_port"`
 	// RateMbps bounds what one session sends; 0: 400. Loss lowers it.
 	RateMbps int `json:"rate_mbps" yaml:"rate_mbps"`
 	// LoopbackLab lets clients run on this machine.
@@ -89,6 +101,7 @@ func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/hyzer",
 		Control: control.DefaultSocket,
+		Frisbee: Frisbee{Mode2: true},
 		Multicast: Multicast{
 			Groups: netip.MustParsePrefix("239.192.64.0/20"), FirstPort: 21000, LastPort: 22999,
 		},
@@ -166,6 +179,8 @@ func (m *Multicast) check(used bool) error {
 		return fmt.Errorf("multicast: groups %s: want a prefix of IPv4 multicast addresses", m.Groups)
 	case m.FirstPort == 0 || m.LastPort < m.FirstPort:
 		return fmt.Errorf("multicast: first_port %d, last_port %d: want a range of ports", m.FirstPort, m.LastPort)
+	case m.LastParityPort < m.FirstParityPort:
+		return fmt.Errorf("multicast: first_parity_port %d, last_parity_port %d: want a range of ports, or neither", m.FirstParityPort, m.LastParityPort)
 	case m.RateMbps < 0:
 		return fmt.Errorf("multicast: rate_mbps %d is negative", m.RateMbps)
 	}

@@ -171,7 +171,7 @@ func (l loader) receive(ctx context.Context, w *unzip.Writer, image Image) (clie
 	l.cfg.Log.Info("receiving", "image", image.ID, "session", at)
 	return client.Run(ctx, client.Config{
 		Address: at, Server: server, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
-		Sink: sink{w}, JoinTimeout: joinTimeout, Heartbeat: image.Heartbeat > 0,
+		Mode2: true, Sink: sink{w}, JoinTimeout: joinTimeout, Heartbeat: image.Heartbeat > 0,
 		ProgressEvery: progressEvery, Log: l.cfg.Log,
 		OnProgress: func(p client.Progress) {
 			l.cfg.Log.Info("progress", "image", image.ID, "chunks", p.ChunksWritten, "of", p.Chunks)

@@ -1,0 +1,210 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"hyzer/bench/netns"
+	"hyzer/multicast/client"
+	"hyzer/multicast/server"
+	"hyzer/multicast/wire"
+)
+
+// The tests of this file run on real ports, in namespaces of their own: a
+// server behind a bridge and a client behind each of its ports, which lose
+// packets in both directions.
+
+// oldProgramsEnv names a folder with the C programs. Where it is not set, our
+// client without mode 2 stands for theirs.
+const oldProgramsEnv = "HYZER_OLD_FRISBEE"
+
+var (
+	bridgeAddr = netip.MustParsePrefix("10.98.7.1/24")
+	bridged    = netip.MustParseAddrPort("239.192.1.77:7077")
+)
+
+// bridge is a site in namespaces.
+type bridge struct {
+	*netns.Network
+	t    *testing.T
+	path string
+	want []byte
+}
+
+func nodeAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 98, 7, byte(n) + 10}) }
+
+// newBridge makes a site of that many nodes with an image, or skips with what
+// is missing.
+func newBridge(t *testing.T, nodes, imageBytes int, loss float64) *bridge {
+	t.Helper()
+	o := netns.Options{Server: bridgeAddr}
+	for n := range nodes {
+		o.MACs = append(o.MACs, [6]byte{2, 0x48, 0x59, 0, 2, byte(n)})
+	}
+	network, err := netns.NewNetwork(o)
+	if errors.Is(err, netns.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := network.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bridge{Network: network, t: t}
+	b.path, b.want = imageFile(t, imageBytes)
+	for n, node := range b.Nodes {
+		b.run(node, "ip", fmt.Sprintf("address add %v/24 dev %s\n", nodeAddr(n), netns.Link), "-batch", "-")
+		b.lose(node, loss)
+	}
+	return b
+}
+
+// run runs a tool in a namespace, or skips if there is none.
+func (b *bridge) run(in *netns.Namespace, tool, input string, args ...string) {
+	b.t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		b.t.Skipf("no %s command", tool)
+	}
+	var out bytes.Buffer
+	cmd := exec.Command(path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
+	if err := in.Start(cmd); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		b.t.Fatalf("%s: %v: %s", tool, err, out.String())
+	}
+}
+
+// lose drops that share of the datagrams at a node's port, each by itself.
+func (b *bridge) lose(node *netns.Namespace, share float64) {
+	b.t.Helper()
+	if share == 0 {
+		return
+	}
+	const scale = 10000
+	drop := fmt.Sprintf("meta l4proto udp numgen random mod %d < %d drop", scale, int(share*scale))
+	b.run(node, "nft", fmt.Sprintf(`table inet loss {
+ chain in { type filter hook input priority 0; %s; }
+ chain out { type filter hook output priority 0; %s; }
+}`, drop, drop), "-f", "-")
+}
+
+// serve runs a server of mode 2 behind the bridge until stop is called.
+func (b *bridge) serve(change func(*server.Config)) (stop func() server.Stats) {
+	b.t.Helper()
+	image, err := server.OpenFile(b.path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	cfg := server.Config{
+		Image: image, Address: bridged, Iface: bridgeAddr.Addr(), Log: quiet, Mode2: true, Pace: server.Pace{BitsPerSec: 300_000_000},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var srv *server.Server
+	if err := b.Server.Do(func() (err error) { srv, err = server.Open(cfg); return err }); err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- srv.Run(ctx) }()
+	var once sync.Once
+	stop = func() server.Stats {
+		once.Do(func() { cancel(); <-result })
+		return srv.Stats()
+	}
+	b.t.Cleanup(func() { stop() })
+	return stop
+}
+
+// load runs our client on node n.
+func (b *bridge) load(ctx context.Context, n int, mode2 bool) error {
+	var m memory
+	err := b.Nodes[n].Do(func() error {
+		_, err := client.Run(ctx, client.Config{
+			Address: bridged, Server: bridgeAddr.Addr(), Iface: nodeAddr(n), Raw: true, Mode2: mode2,
+			Sink: client.RawSink{W: &m}, Log: quiet, JoinTimeout: testTimeout, IdleTimeout: testTimeout,
+		})
+		return err
+	})
+	if err == nil && !bytes.Equal(m.data, b.want) {
+		err = errors.New("content differs")
+	}
+	return err
+}
+
+// loadOld runs the C client on node n, or ours in its place.
+func (b *bridge) loadOld(ctx context.Context, n int) error {
+	programs := os.Getenv(oldProgramsEnv)
+	if programs == "" {
+		return b.load(ctx, n, false)
+	}
+	disk := filepath.Join(b.t.TempDir(), "disk")
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "frisbee"), "-N", "-i", nodeAddr(n).String(), "-S", bridgeAddr.Addr().String(),
+		"-m", bridged.Addr().String(), "-p", fmt.Sprint(bridged.Port()), disk)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := b.Nodes[n].Start(cmd); err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("C client: %w: %.2000s", err, out.String())
+	}
+	got, err := os.ReadFile(disk)
+	if err == nil && !bytes.Equal(got, b.want) {
+		err = errors.New("content differs")
+	}
+	const linesMax = 60 // those of an undisturbed load are about forty
+	if lines := bytes.Count(out.Bytes(), []byte("\n")); lines > linesMax {
+		err = errors.Join(err, fmt.Errorf("C client said %d lines: %.2000s", lines, out.String()))
+	}
+	return err
+}
+
+// TestNamespacesMixed: clients of both kinds load in one pass. With the C
+// programs (HYZER_OLD_FRISBEE) the old ones are theirs.
+func TestNamespacesMixed(t *testing.T) {
+	for _, c := range []struct{ loss, sentMax float64 }{{0, 1.01}, {0.01, 1.5}, {0.05, 1.5}} {
+		t.Run(fmt.Sprintf("loss %v", c.loss), func(t *testing.T) {
+			const old, mode2 = 2, 2
+			b := newBridge(t, old+mode2, 8*wire.ChunkBytes, c.loss)
+			stop := b.serve(nil)
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+			defer cancel()
+			var all sync.WaitGroup
+			for n := range old + mode2 {
+				all.Go(func() {
+					load := b.loadOld
+					if n >= old {
+						load = func(ctx context.Context, n int) error { return b.load(ctx, n, true) }
+					}
+					if err := load(ctx, n); err != nil {
+						t.Errorf("client %d: %v", n, err)
+					}
+				})
+			}
+			all.Wait()
+			st := stop()
+			sent := float64(st.BlocksSent+st.ParitySent) / float64(len(b.want)/wire.BlockBytes)
+			t.Logf("%.3f datagrams sent per block; %d parity", sent, st.ParitySent)
+			if sent > c.sentMax || c.loss > 0 && st.ParitySent == 0 {
+				t.Errorf("%.3f datagrams sent per block, want at most %v; %+v", sent, c.sentMax, st)
+			}
+		})
+	}
+}
