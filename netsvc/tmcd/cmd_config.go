@@ -50,18 +50,8 @@ func (c *call) fetchFrom() {
 	}
 }
 
-// runLocalization gives root's public key of the site.
-func runLocalization(c *call) {
-	if key := c.snap.Site().Vars["node/ssh_pubkey"]; key != "" {
-		c.str("ROOTPUBKEY='", key, "'\n")
-	}
-}
-
 // runSDParams is a constant of the C server.
 func runSDParams(c *call) { c.str("reg=300 agg=5 load=1 expt=5 ctl=1000\n") }
-
-// runFirewallInfo: the registry knows no firewalled experiments.
-func runFirewallInfo(c *call) { c.str("TYPE=none\n") }
 
 // runWatchdogInfo gives the intervals of the node's watchdog in seconds; the
 // site's variables are in minutes.

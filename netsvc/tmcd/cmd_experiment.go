@@ -85,25 +85,6 @@ func runDisks(c *call) {
 	}
 }
 
-// runStorageConfig lists slices of the node's own disks. Remote storage is
-// bound by a mapper that this appliance does not have.
-func runStorageConfig(c *call) {
-	index := 0
-	for i := range c.who.expt.Blockstores {
-		b := &c.who.expt.Blockstores[i]
-		if b.VNode != c.who.nickname() || b.Attributes["class"] != "local" {
-			continue
-		}
-		index++
-		c.str("CMD=SLICE IDX=", strconv.Itoa(index), " VOLNAME=", b.Name, " VOLSIZE=", strconv.Itoa(b.SizeMiB),
-			" CLASS=local BSID=", b.Attributes["placement"], " PROTO=local")
-		if point := b.Attributes["mountpoint"]; point != "" {
-			c.str(" MOUNTPOINT=", point)
-		}
-		c.str("\n")
-	}
-}
-
 // runTipTunnels lists the consoles that this node may reach.
 func runTipTunnels(c *call) {
 	for _, t := range c.who.expt.Tunnels {

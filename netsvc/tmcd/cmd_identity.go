@@ -70,7 +70,7 @@ func runVNodeList(c *call) {
 	}
 	for _, id := range c.snap.Guests(c.who.node.ID) {
 		guest := c.snap.Node(id)
-		if guest == nil || c.snap.Reservation(id) == nil {
+		if guest == nil || c.snap.Reservation(id) == nil || c.isSubnode(guest) {
 			continue
 		}
 		if !c.v(7) {

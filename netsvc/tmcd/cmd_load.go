@@ -2,8 +2,10 @@ package tmcd
 
 import (
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"hyzer/storage/registry"
 )
@@ -21,10 +23,14 @@ const (
 	attrDom0Mem     = "dom0mem"
 	attrDisableIf   = "disable_if"
 	siteVarLoadBeat = "images/frisbee/heartbeat"
+	siteVarTrim     = "general/disk_trim_interval" // seconds
 )
 
 const (
 	chunkBytes = 1 << 20 // of an image file, IMAGECHUNKS
+	// versionManyImages is the first version whose loader takes more than one
+	// line.
+	versionManyImages = 30
 	// versionAsksMaster is the first version whose loader asks the frisbee
 	// master for its address. Older ones want an address in ADDR=, which
 	// exists only while a server runs for them.
@@ -32,35 +38,47 @@ const (
 )
 
 // runLoadInfo says what the loader shall put on the disk, one line per image.
-// No load: nothing, and the loader gives up. Remote nodes load by HTTP with an
-// access key, which the registry does not hold: they get nothing either.
+// No load: nothing, and the loader gives up.
 func runLoadInfo(c *call) {
 	load := c.snap.Load(c.who.node.ID)
-	if load == nil || len(load.Images) == 0 || !c.who.local {
+	if load == nil || len(load.Images) == 0 {
 		return
 	}
-	if !c.v(versionAsksMaster) {
+	tooOld := c.who.local && !c.v(versionAsksMaster) || !c.v(versionManyImages) && len(load.Images) > 1
+	if tooOld {
 		c.str("ADDR=/NEWER-MFS-NEEDED PART=0 PARTOS=Bogus\n")
 		c.effect(StateReport{Node: c.who.node.ID, States: []string{"RELOADOLDMFS"}})
 		return
 	}
+	trim := c.trimDue()
 	for i := range load.Images {
 		image, version := c.snap.ImageVersion(load.Images[i].Image)
-		if version != nil { // else it was deleted under the load
-			c.loadLine(&load.Images[i], image, version)
+		if version == nil { // it was deleted under the load
+			continue
 		}
+		c.loadLine(&load.Images[i], image, version, trim)
+		trim = false // a second one would wipe what the first line wrote
 	}
 }
 
 // loadLine writes one image's line; the keys' order is part of the protocol
 // (shared specs, page load, section 6).
-func (c *call) loadLine(l *registry.LoadImage, image *registry.Image, v *registry.ImageVersion) {
+func (c *call) loadLine(l *registry.LoadImage, image *registry.Image, v *registry.ImageVersion, trim bool) {
 	var family, release string
 	if _, os := c.snap.OSVersion(v.BootOS); os != nil {
 		family, release = os.Family, os.Release
 	}
-	c.str("ADDR= PART=", strconv.Itoa(v.LoadPart), " PARTOS=", family)
-	c.str(" SERVER=", addr(c.frisbeeServer()), " OSVERSION=", release)
+	address := ""
+	if !c.who.local {
+		if address = c.webAddress(image, v); address == "" {
+			return // it cannot be had from there
+		}
+	}
+	c.str("ADDR=", address, " PART=", strconv.Itoa(v.LoadPart), " PARTOS=", family)
+	if c.who.local {
+		c.str(" SERVER=", addr(c.frisbeeServer()))
+	}
+	c.str(" OSVERSION=", release)
 	if c.v(36) && v.LoadPart == 0 && v.BootPart > 0 {
 		c.str(" BOOTPART=", strconv.Itoa(v.BootPart))
 	}
@@ -69,6 +87,16 @@ func (c *call) loadLine(l *registry.LoadImage, image *registry.Image, v *registr
 	c.str(" MBRVERS=", strconv.Itoa(max(v.MBRVersion, 1)), " ASF=", c.attribute(attrASF, "unknown"))
 	c.str(" PREPARE=", zeroOne(l.Prepare), " NOCLFLUSH=", c.attribute(attrNoCLFlush, "unknown"))
 	c.loadConsole()
+	c.loadTimes(trim)
+	if c.v(versionAsksMaster) {
+		c.loadImage(image, v)
+	}
+	c.str("\n")
+}
+
+// loadImage says which image it is, and what the loader can know of it before
+// it is there.
+func (c *call) loadImage(image *registry.Image, v *registry.ImageVersion) {
 	c.str(" IMAGEID=", image.Project, ",", image.GroupID(), ",", image.Name)
 	if c.v(39) && v != image.Version(registry.Head) {
 		c.str(":", strconv.Itoa(v.Version))
@@ -79,7 +107,31 @@ func (c *call) loadLine(l *registry.LoadImage, image *registry.Image, v *registr
 	if c.v(43) {
 		c.str(" PATH=", v.Path)
 	}
-	c.str("\n")
+}
+
+// webAddress is where a remote node has an image from. Its key is the proof
+// that the node was told to load it.
+func (c *call) webAddress(image *registry.Image, v *registry.ImageVersion) string {
+	base := c.snap.Site().WebBase
+	if base == "" || v.AccessKey == "" {
+		return ""
+	}
+	return base + "/spewimage.php?imageid=" + strconv.Itoa(image.LegacyID) + "&access_key=" + url.QueryEscape(v.AccessKey)
+}
+
+// trimDue says whether a node that is being reloaded shall tell its disk what
+// is free, and notes that it does.
+func (c *call) trimDue() bool {
+	secs, err := strconv.ParseInt(c.snap.Site().Vars[siteVarTrim], 10, 32)
+	if err != nil || secs <= 0 || c.who.res == nil || c.who.res.Experiment != registry.ReloadingExpt {
+		return false
+	}
+	now := c.h.Now()
+	if last := c.who.run.Trimmed; !last.IsZero() && now.Sub(last) < time.Duration(secs)*time.Second {
+		return false
+	}
+	c.effect(HostReport{Node: c.who.node.ID, Trimmed: now.UTC()})
+	return true
 }
 
 func (c *call) loadConsole() {
@@ -94,6 +146,12 @@ func (c *call) loadConsole() {
 	c.str(" DOM0MEM=", c.attribute(attrDom0Mem, "1024M"))
 	if s := c.attribute(attrDisableIf, ""); s != "" {
 		c.str(" DISABLEIF=", s)
+	}
+}
+
+func (c *call) loadTimes(trim bool) {
+	if trim {
+		c.str(" TRIM=1")
 	}
 	if beat := c.snap.Site().Vars[siteVarLoadBeat]; c.v(41) && beat != "" && beat != "0" {
 		c.str(" HEARTBEAT=", beat)

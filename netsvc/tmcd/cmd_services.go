@@ -75,6 +75,7 @@ func runDHCPDConf(c *call) {
 
 func (c *call) dhcpHost(node *registry.Node, p *registry.Interface) {
 	c.str("HOSTNAME=", node.ID, " MAC=", p.MAC.Hex(), " IP=", addr(p.IP))
+	c.dhcpExperiment(node)
 	for _, service := range []struct{ key, name string }{{"TFTP", "tftp"}, {"BOOTINFO", "bootinfo"}} {
 		if sub := c.snap.Node(node.Subbosses[service.name]); sub != nil {
 			c.str(" ", service.key, "=", addr(sub.ControlIP()))
@@ -86,6 +87,23 @@ func (c *call) dhcpHost(node *registry.Node, p *registry.Interface) {
 		}
 	}
 	c.str("\n")
+}
+
+// dhcpExperiment says what the node's experiment does with its boot.
+func (c *call) dhcpExperiment(node *registry.Node) {
+	res := c.snap.Reservation(node.ID)
+	if res == nil {
+		return
+	}
+	if res.InnerBoot {
+		c.str(" INNER_ELAB_BOOT=1 INNER_ELAB_ROLE=", res.InnerRole)
+	}
+	if e := c.snap.Experiment(res.Experiment); e != nil && e.SingleNet {
+		c.str(" SINGLENET=1")
+	}
+	if res.PlabBoot {
+		c.str(" PLAB_BOOT=1")
+	}
 }
 
 const serviceNameBytesMax = 64
@@ -125,6 +143,11 @@ func runJailConfig(c *call) {
 	if !c.who.vnode {
 		return
 	}
+	eventServer := "EVENTSERVER=\"event-server." + c.snap.Site().Domain + "\"\n"
+	if !c.who.node.Jailed && c.who.expt.GeniFlags != 0 {
+		c.str(eventServer)
+		return
+	}
 	for i := range c.who.node.Interfaces {
 		if p := &c.who.node.Interfaces[i]; p.Role == registry.InterfaceControl {
 			c.str(`JAILIP="`, addr(p.IP), ",", addr(p.Mask), "\"\nCTRLMAC=\"", p.MAC.Hex(), "\"\n")
@@ -137,7 +160,7 @@ func runJailConfig(c *call) {
 	for _, key := range []string{"SYSVIPC", "INETRAW", "BPFRO", "INADDRANY", "IPFW", "IPDIVERT", "ROUTING", "DEVMEM"} {
 		c.str(key, "=1\n")
 	}
-	c.str("ELABINELAB=0\nEVENTSERVER=\"event-server.", c.snap.Site().Domain, "\"\n")
+	c.str("ELABINELAB=", zeroOne(c.who.expt.ElabInElab), "\n", eventServer)
 	c.jailAddresses()
 	c.jailImage()
 }

@@ -19,15 +19,20 @@
 // for byte that of the C server for each protocol version from 2 to 44, as far
 // as the registry has the records.
 //
-// Commands of the table that answer nothing yet, because the registry has no
-// records for them: manifest bridges sfshostid nseconfigs tunnels subnodelist
-// plabconfig subconfig emulabconfig eplabconfig rootpswd topomap traceinfo ltmap
-// ltpmap elvindport plabeventkeys motelog tmcctest tpmblob tpmpubkey tpmdummy
-// securestate quoteprep imagekey arpinfo hwcollect tiplineinfo publicaddrinfo attenuatorlist attenuator. That is also what the C
-// server answers where nothing is configured for them. The federation's geni_
-// commands answer client_id, control_mac, version and commands.
+// Commands of the table that answer nothing, whatever the site is: plabconfig
+// eplabconfig elvindport plabeventkeys (PlanetLab is gone); emulabconfig
+// attenuatorlist attenuator (their bytes are not in the specs); tpmblob
+// tpmpubkey tpmdummy quoteprep imagekey (no TPM keys are enrolled here, and
+// securestate says FAILED). That is also what the C server answers where
+// nothing is configured for them. The federation's geni_ commands answer
+// client_id, control_mac, version and commands.
 //
-// Partly answered: loadinfo of remote nodes (nothing), TRIM of loadinfo (never),
-// firewallinfo (always none), storageconfig (local slices only), localization
-// (root's public key only), hwinfo (no disks), jailconfig (fixed rights).
+// Partly answered: storageconfig (no EXPORT, which is for storage hosts),
+// jailconfig (no VDSIZE, ROOTHASH and IMAGEPATH, and the rights of a machine of
+// one experiment), ifconfig (no tunnels as ports of a container), subconfig
+// (motes only).
+//
+// Written after the specs' list of keys, without a recording to compare with:
+// hwcollect, subconfig, arpinfo's hosts (the asker's experiment), IN_IF, OUT_IF
+// and OUT_VLAN of firewallinfo, and the files that ROOTKEY lines name.
 package tmcd

@@ -3,6 +3,9 @@ package tmcd
 import (
 	"context"
 	"io"
+	"time"
+
+	"hyzer/storage/registry"
 )
 
 // Effect is a change that a request asks for. The reply is held back until it
@@ -31,6 +34,10 @@ type Effects interface {
 	UsageReport(ctx context.Context, report UsageReport) error
 	BatteryReport(ctx context.Context, report BatteryReport) error
 	RegisterPort(ctx context.Context, port PortRegistration) error
+	// RootPassword keeps a new password. It fails if the node has another by
+	// now: the reply holds the hash of this one.
+	RootPassword(ctx context.Context, password RootPassword) error
+	ConsoleAt(ctx context.Context, console ConsoleReport) error
 }
 
 // sourceName is the source of states in the log.
@@ -61,11 +68,17 @@ type (
 		Node  string
 		Count int // before
 	}
-	HostReport struct { // hostinfo, hostkeys, ntpdrift, ipodinfo
+	HostReport struct { // hostinfo, hostkeys, ntpdrift, ipodinfo, sfshostid, loadinfo, hwcollect
 		Node string
 		// Empty ones are not changed.
-		CDVersion, NTPDrift, IPODHash string
-		SSHKeys                       map[string]string // by the command's names
+		CDVersion, NTPDrift, IPODHash, SFSHostID string
+		SSHKeys                                  map[string]string // by the command's names
+		Trimmed, Collected                       time.Time         // when the node was last told to
+	}
+	RootPassword  struct{ Node, Password string } // rootpswd
+	ConsoleReport struct {                        // tiplineinfo
+		Node    string
+		Console registry.Console
 	}
 	UsageReport struct { // rusage
 		Node     string
@@ -110,6 +123,9 @@ func (e AccountsFetched) apply(ctx context.Context, to Effects) error {
 func (e HostReport) apply(ctx context.Context, to Effects) error    { return to.HostReport(ctx, e) }
 func (e UsageReport) apply(ctx context.Context, to Effects) error   { return to.UsageReport(ctx, e) }
 func (e BatteryReport) apply(ctx context.Context, to Effects) error { return to.BatteryReport(ctx, e) }
+
+func (e RootPassword) apply(ctx context.Context, to Effects) error  { return to.RootPassword(ctx, e) }
+func (e ConsoleReport) apply(ctx context.Context, to Effects) error { return to.ConsoleAt(ctx, e) }
 
 func (e PortRegistration) apply(ctx context.Context, to Effects) error {
 	return to.RegisterPort(ctx, e)

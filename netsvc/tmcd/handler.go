@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"hyzer/storage/registry"
 )
@@ -65,12 +66,17 @@ type Result struct {
 	Effects []Effect
 }
 
-// Handler answers requests from a snapshot. It has no state.
+// Handler answers requests from a snapshot. It has no state. Replies of commands
+// with the flag live depend on more than the snapshot.
 type Handler struct {
 	// ClearControlNodes lets nodes of role ctrlnode use clear TCP (C: -X).
 	ClearControlNodes bool
 	// Random fills secrets that replies hand out.
 	Random func([]byte)
+	Now    func() time.Time
+	// ReadFile reads a file of at most max bytes, for the maps of
+	// experiments.
+	ReadFile func(path string, max int) ([]byte, error)
 
 	table commandTable
 }
@@ -78,7 +84,7 @@ type Handler struct {
 // NewHandler returns a handler with all commands.
 func NewHandler() *Handler {
 	random := func(b []byte) { _, _ = rand.Read(b) } // which never fails
-	return &Handler{Random: random, table: newCommands()}
+	return &Handler{Random: random, Now: time.Now, ReadFile: readFile, table: newCommands()}
 }
 
 // Admit makes the checks of the C server in its order (shared specs, page tmcd,

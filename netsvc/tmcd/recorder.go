@@ -128,10 +128,43 @@ func (r *Recorder) HostReport(ctx context.Context, h HostReport) error {
 		run.CDVersion = cmp.Or(h.CDVersion, run.CDVersion)
 		run.NTPDrift = cmp.Or(h.NTPDrift, run.NTPDrift)
 		run.IPODHash = cmp.Or(h.IPODHash, run.IPODHash)
+		run.SFSHostID = cmp.Or(h.SFSHostID, run.SFSHostID)
+		run.Trimmed, run.Collected = cmp.Or(h.Trimmed, run.Trimmed), cmp.Or(h.Collected, run.Collected)
 		if h.SSHKeys != nil {
 			run.SSHKeys = h.SSHKeys
 		}
 	})
+}
+
+// RootPassword implements Effects.
+func (r *Recorder) RootPassword(ctx context.Context, p RootPassword) error {
+	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
+		run, found, err := registry.Find[registry.Runtime](tx, p.Node)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			run = &registry.Runtime{Node: p.Node}
+		case run.RootPassword != "" && run.RootPassword != p.Password:
+			return fmt.Errorf("tmcd: node %s asked twice at once for its first root password; it is to ask again", p.Node)
+		}
+		run.RootPassword = p.Password
+		return registry.Put(tx, run)
+	})
+	return err
+}
+
+// ConsoleAt implements Effects.
+func (r *Recorder) ConsoleAt(ctx context.Context, c ConsoleReport) error {
+	_, err := r.Registry.Update(ctx, func(tx *registry.Tx) error {
+		node, err := registry.Get[registry.Node](tx, c.Node)
+		if err != nil || node.Console == c.Console {
+			return err
+		}
+		node.Console = c.Console
+		return registry.Put(tx, node)
+	})
+	return err
 }
 
 // RegisterPort implements Effects. A service is at one node of the experiment.

@@ -53,6 +53,12 @@ type Disk struct {
 	Command    string `json:"command,omitzero"`
 }
 
+// Classes of blockstores.
+const (
+	ClassLocal = "local"
+	ClassSAN   = "SAN"
+)
+
 // Blockstore is storage of a virtual node (virt_blockstores); attributes are
 // class, placement, mountpoint and so on. One of class SAN is on a storage
 // host, and given to the nodes that share a lan with it.

@@ -1,6 +1,7 @@
 package emulab
 
 import (
+	"maps"
 	"math"
 	"net/netip"
 	"strconv"
@@ -17,6 +18,12 @@ const rowsMax = 4 << 20
 // unique: a later row with the same key replaces the earlier one. A table
 // without key columns keeps every row.
 func primaryKeys() map[string][]string {
+	keys := siteKeys()
+	maps.Copy(keys, experimentKeys())
+	return keys
+}
+
+func siteKeys() map[string][]string {
 	return map[string][]string{
 		"sitevariables":          {"name"},
 		"projects":               {"pid"},
@@ -49,7 +56,26 @@ func primaryKeys() map[string][]string {
 		"reserved":               {"node_id"},
 		"partitions":             {"node_id", "partition"},
 		"current_reloads":        {"node_id", "idx"},
+		"node_hostkeys":          {"node_id"},
+		"tiplines":               {"tipname"},
+		"subboss_attributes":     {"subboss_id", "service", "attrkey"},
+		"ntpinfo":                {"node_id", "ip", "type"},
+		"delays":                 {"node_id", "pipe0", "pipe1"},
+		"linkdelays":             {"node_id", "vlan", "vnode"},
+		"bridges":                {"node_id", "bridx", "iface"},
+		"traces":                 {"node_id", "idx"},
+		"blockstores":            {"bsidx"},
+		"blockstore_attributes":  {"bsidx", "attrkey"},
+		"default_firewall_rules": {"type", "style", "ruleno"},
+		"default_firewall_vars":  {"name"},
+		"client_services":        {"idx", "env", "whence"},
+		"motelogfiles":           {"pid", "logfileid"},
+	}
+}
 
+// experimentKeys are of tables whose rows belong to experiments.
+func experimentKeys() map[string][]string {
+	return map[string][]string{
 		"virt_programs":              {"pid", "eid", "vnode", "vname"},
 		"virt_trafgens":              {"pid", "eid", "vnode", "vname"},
 		"virt_user_environment":      {"pid", "eid", "idx"},
@@ -61,34 +87,20 @@ func primaryKeys() map[string][]string {
 		"experiment_blobs":           {"idx"},
 		"ipport_ranges":              {"pid", "eid"},
 		"port_registration":          {"pid", "eid", "service"},
-		"node_hostkeys":              {"node_id"},
-		"tiplines":                   {"tipname"},
-		"subboss_attributes":         {"subboss_id", "service", "attrkey"},
 		"reserved_vlantags":          {"lanid", "tag"},
-		"ntpinfo":                    {"node_id", "ip", "type"},
-		"delays":                     {"node_id", "pipe0", "pipe1"},
-		"linkdelays":                 {"node_id", "vlan", "vnode"},
 
 		"virt_firewalls":            {"pid", "eid", "exptidx", "fwname"},
 		"firewalls":                 {"pid", "eid", "exptidx", "fwname"},
 		"firewall_rules":            {"pid", "eid", "exptidx", "fwname", "ruleno"},
-		"default_firewall_rules":    {"type", "style", "ruleno"},
-		"default_firewall_vars":     {"name"},
-		"client_services":           {"idx", "env", "whence"},
 		"virt_client_service_ctl":   {"pid", "eid", "exptidx", "vnode", "service_idx", "env", "whence"},
 		"virt_client_service_hooks": {"pid", "eid", "exptidx", "vnode", "service_idx", "env", "whence", "hook_blob_id"},
-		"bridges":                   {"node_id", "bridx", "iface"},
-		"traces":                    {"node_id", "idx"},
 		"lans":                      {"lanid"},
 		"lan_members":               {"lanid", "memberid"},
 		"lan_member_attributes":     {"lanid", "memberid", "attrkey"},
 		"nseconfigs":                {"pid", "eid", "exptidx", "vname"},
-		"motelogfiles":              {"pid", "logfileid"},
 		"virt_node_motelog":         {"pid", "eid", "exptidx", "vname", "logfileid"},
 		"virt_address_allocation":   {"pool_id", "address"},
 		"experiment_keys":           {"pid", "eid", "exptidx"},
-		"blockstores":               {"bsidx"},
-		"blockstore_attributes":     {"bsidx", "attrkey"},
 	}
 }
 

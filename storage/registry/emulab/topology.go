@@ -51,6 +51,18 @@ func (m *mapper) topologyRecords() {
 		e.Blockstores = append(e.Blockstores, registry.Blockstore{Name: row.get("vname"), VNode: row.get("fixed"), SizeMiB: row.int("size")})
 	})
 	each("virt_blockstore_attributes", m.blockstoreAttribute)
+	for _, e := range m.place {
+		nameSANs(e)
+	}
+}
+
+// nameSANs gives remote storage the iSCSI names that Emulab makes for it.
+func nameSANs(e *registry.Experiment) {
+	for i := range e.Blockstores {
+		if b := &e.Blockstores[i]; b.Attributes["class"] == registry.ClassSAN {
+			b.IQN = "iqn.2000-10.net.emulab:" + e.Project + ":" + e.ID + ":" + b.Name
+		}
+	}
 }
 
 func program(row *record) registry.Program {
