@@ -2,7 +2,6 @@ package vnode
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/freemap/ext"
-	"hyzer/imaging/partition"
-	"hyzer/imaging/partition/gpt"
-	"hyzer/imaging/partition/mbr"
+	"hyzer/netsvc/diskloader"
 )
 
 // SectorBytes is the unit of a node's disk.
@@ -23,10 +20,7 @@ const SectorBytes = 512
 
 const (
 	diskBytesMin = 4 << 20
-	// wipeBytes at both ends of the disk hold partition tables and the like.
-	wipeBytes = 1 << 20
-	// labelBytes at the start of a partition hold its super-blocks.
-	labelBytes = 64 << 10
+	zeroBytes    = 1 << 20 // written at once where there can be no hole
 )
 
 // Extent is a range of the disk, in bytes.
@@ -92,6 +86,12 @@ func (d *disk) WriteAt(p []byte, offset int64) (int, error) {
 	return d.f.WriteAt(p, offset)
 }
 
+func (d *disk) writtenBytes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.written
+}
+
 // admit lets a write through at the disk's pace.
 func (d *disk) admit(n int64) error {
 	d.mu.Lock()
@@ -129,7 +129,7 @@ func (d *disk) Zero(offset, size int64) error {
 	if err := unix.Fallocate(int(d.f.Fd()), punch, offset, size); err == nil {
 		return nil
 	}
-	zeros := make([]byte, min(size, wipeBytes))
+	zeros := make([]byte, min(size, zeroBytes))
 	for size > 0 {
 		n, err := d.f.WriteAt(zeros[:min(size, int64(len(zeros)))], offset)
 		if err != nil {
@@ -148,37 +148,17 @@ func (d *disk) Finish(int64) error {
 	return d.f.Sync()
 }
 
-func (d *disk) sectors() uint64 { return uint64(d.bytes / SectorBytes) }
-
-// table reads the partition table, GPT first as firmware does.
-func (d *disk) table() (*partition.Table, error) {
-	t, err := gpt.Read(d, d.sectors())
-	if errors.Is(err, gpt.ErrNone) {
-		t, err = mbr.Read(d, d.sectors())
-	}
-	return t, err
-}
-
 // slot is where a partition is; 0 is the active one of an MBR, or else the
 // first.
 func (d *disk) slot(number int) (Extent, error) {
-	t, err := d.table()
-	if err != nil {
-		return Extent{}, err
-	}
 	if number == 0 {
-		if number, err = d.activeSlot(t); err != nil {
+		var err error
+		if number, err = d.activeSlot(); err != nil {
 			return Extent{}, err
 		}
 	}
-	e, err := t.Entry(number)
-	if err != nil {
-		return Extent{}, err
-	}
-	if e.End() > d.sectors() {
-		return Extent{}, fmt.Errorf("partition %d ends at sector %d, beyond the disk's %d", number, e.End(), d.sectors())
-	}
-	return Extent{int64(e.Start) * SectorBytes, int64(e.Sectors) * SectorBytes}, nil
+	at, err := diskloader.Partition(d, number)
+	return Extent{int64(at.Start) * SectorBytes, int64(at.Size) * SectorBytes}, err
 }
 
 // Layout of a master boot record.
@@ -187,10 +167,13 @@ const (
 	mbrEntryBytes  = 16
 	mbrEntries     = 4
 	mbrActive      = 0x80
-	mbrTypeLinux   = 0x83
 )
 
-func (d *disk) activeSlot(t *partition.Table) (int, error) {
+func (d *disk) activeSlot() (int, error) {
+	t, err := diskloader.Table(d, d.bytes)
+	if err != nil {
+		return 0, err
+	}
 	var boot [SectorBytes]byte
 	if _, err := d.ReadAt(boot[:], 0); err != nil {
 		return 0, err
@@ -208,7 +191,7 @@ func (d *disk) activeSlot(t *partition.Table) (int, error) {
 
 // ofType finds the partition with a BIOS type, for bootinfo's SYSID.
 func (d *disk) ofType(kind int32) (int, error) {
-	t, err := d.table()
+	t, err := diskloader.Table(d, d.bytes)
 	if err != nil {
 		return 0, err
 	}
@@ -218,46 +201,6 @@ func (d *disk) ofType(kind int32) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no partition of type %d", kind)
-}
-
-// firstSlotSector is where the first partition of a standard table begins.
-const firstSlotSector = 2048
-
-// standardTable writes the table that loaders give a disk whose image is for
-// one partition: slot 1 half of the disk, 2 a quarter, 3 an eighth, 4 the rest.
-func (d *disk) standardTable() error {
-	var sector [SectorBytes]byte
-	start, end := uint64(firstSlotSector), d.sectors()
-	for i := range mbrEntries {
-		size := end - start
-		if i < mbrEntries-1 {
-			size = size / 2 / firstSlotSector * firstSlotSector
-		}
-		e := sector[mbrTableOffset+i*mbrEntryBytes:]
-		e[4] = mbrTypeLinux
-		binary.LittleEndian.PutUint32(e[8:], uint32(start))
-		binary.LittleEndian.PutUint32(e[12:], uint32(size))
-		start += size
-	}
-	sector[510], sector[511] = 0x55, 0xaa
-	_, err := d.WriteAt(sector[:], 0)
-	return err
-}
-
-// wipeLabels makes all file systems and tables of the disk unreadable
-// (PREPARE=1).
-func (d *disk) wipeLabels() error {
-	if t, err := d.table(); err == nil {
-		for _, e := range t.Entries {
-			if err := d.Zero(int64(e.Start)*SectorBytes, labelBytes); err != nil {
-				return err
-			}
-		}
-	}
-	if err := d.Zero(0, wipeBytes); err != nil {
-		return err
-	}
-	return d.Zero(d.bytes-wipeBytes, wipeBytes)
 }
 
 // bootable checks that a partition holds a system that can start.

@@ -1,8 +1,8 @@
 package vnode
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -64,71 +64,48 @@ func TestDiskEnds(t *testing.T) {
 	}
 }
 
-func TestStandardTable(t *testing.T) {
+// TestSlots finds partitions by number, by activity and by type.
+func TestSlots(t *testing.T) {
 	t.Parallel()
 	d := testDisk(t, context.Background())
 	if _, err := d.slot(1); err == nil {
 		t.Error("an empty disk has a partition")
 	}
-	if err := d.standardTable(); err != nil {
-		t.Fatal(err)
+	boot := make([]byte, SectorBytes)
+	const linux, freebsd = 0x83, 0xa5
+	for i, kind := range []byte{linux, freebsd} {
+		e := boot[mbrTableOffset+i*mbrEntryBytes:]
+		e[4] = kind
+		binary.LittleEndian.PutUint32(e[8:], uint32(2048*(i+1)))
+		binary.LittleEndian.PutUint32(e[12:], 2048)
 	}
-	end := int64(firstSlotSector * SectorBytes)
-	for slot := 1; slot <= 4; slot++ {
-		e, err := d.slot(slot)
-		if err != nil || e.Offset != end || e.Bytes <= 0 {
-			t.Fatalf("slot %d: %+v, %v; want it at %d", slot, e, err, end)
-		}
-		end += e.Bytes
-	}
-	if end != testDiskBytes {
-		t.Errorf("the last slot ends at %d of %d", end, testDiskBytes)
-	}
-	if e, err := d.slot(0); err != nil || e.Offset != firstSlotSector*SectorBytes {
-		t.Errorf("the default slot is at %d, %v", e.Offset, err)
-	}
-	if slot, err := d.ofType(mbrTypeLinux); err != nil || slot != 1 {
-		t.Errorf("first Linux partition is %d, %v", slot, err)
-	}
-	if _, err := d.ofType(165); err == nil {
-		t.Error("there is a FreeBSD partition")
-	}
-	if err := d.wipeLabels(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.slot(1); err == nil {
-		t.Error("the table is still there after it was wiped")
-	}
-}
-
-// TestWipeLabels checks what goes and what stays.
-func TestWipeLabels(t *testing.T) {
-	t.Parallel()
-	d := testDisk(t, context.Background())
-	fill := bytes.Repeat([]byte{0xa5}, 1<<20)
-	for at := int64(0); at < testDiskBytes; at += int64(len(fill)) {
-		if _, err := d.WriteAt(fill, at); err != nil {
+	boot[510], boot[511] = 0x55, 0xaa
+	write := func() {
+		if _, err := d.WriteAt(boot, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.standardTable(); err != nil {
-		t.Fatal(err)
-	}
-	second, err := d.slot(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.wipeLabels(); err != nil {
-		t.Fatal(err)
-	}
-	for at, want := range map[int64]byte{
-		0: 0, wipeBytes - 1: 0, second.Offset - 1: 0xa5, second.Offset: 0, second.Offset + labelBytes - 1: 0,
-		second.Offset + labelBytes: 0xa5, testDiskBytes - wipeBytes - 1: 0xa5, testDiskBytes - 1: 0,
-	} {
-		var b [1]byte
-		if _, err := d.ReadAt(b[:], at); err != nil || b[0] != want {
-			t.Errorf("byte %d is %#x, want %#x, %v", at, b[0], want, err)
+	write()
+	at := func(slot int) int64 {
+		e, err := d.slot(slot)
+		if err != nil || e.Bytes != 2048*SectorBytes {
+			t.Errorf("slot %d: %+v, %v", slot, e, err)
 		}
+		return e.Offset / SectorBytes
+	}
+	if one, two, def := at(1), at(2), at(0); one != 2048 || two != 4096 || def != one {
+		t.Errorf("slots at %d and %d, default %d", one, two, def)
+	}
+	boot[mbrTableOffset+mbrEntryBytes] = mbrActive
+	write()
+	if def := at(0); def != 4096 {
+		t.Errorf("active slot at %d", def)
+	}
+	if slot, err := d.ofType(freebsd); err != nil || slot != 2 {
+		t.Errorf("first FreeBSD partition is %d, %v", slot, err)
+	}
+	if _, err := d.ofType(7); err == nil {
+		t.Error("there is an NTFS partition")
 	}
 }
 

@@ -3,7 +3,6 @@ package vnode
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -82,46 +81,6 @@ func TestSlowDiskCounts(t *testing.T) {
 	h.set(f)
 	if a, b := h.slowdown(), h.slowdown(); a != 77 || b != 0 {
 		t.Errorf("rates %d and %d, want 77 once", a, b)
-	}
-}
-
-// specLine is the example of the shared specs, page tmcd, section 4.1.
-const specLine = "ADDR= PART=2 PARTOS=Linux SERVER=127.0.0.1 OSVERSION=20.04 DISK=sd0 ZFILL=0 ACPI=unknown MBRVERS=3 ASF=unknown PREPARE=1 NOCLFLUSH=unknown DOM0MEM=1024M IMAGEID=emulab-ops,emulab-ops,UBUNTU20-64-STD IMAGEMTIME=1620284889 IMAGECHUNKS=1025 IMAGELOW=63 IMAGEHIGH=33554432 IMAGESSIZE=512 IMAGERELOC=1 PATH=/usr/testbed/images/UBUNTU20-64-STD.ndz\n"
-
-func TestParseLoadInfo(t *testing.T) {
-	t.Parallel()
-	first := LoadInfo{
-		Part: 2, Server: netip.MustParseAddr("127.0.0.1"), Prepare: true, Chunks: 1025,
-		ImageID: "emulab-ops,emulab-ops,UBUNTU20-64-STD", Path: "/usr/testbed/images/UBUNTU20-64-STD.ndz",
-	}
-	second := LoadInfo{Addr: "239.1.2.3:4567", ZeroFill: 2, Heartbeat: 5}
-	for _, test := range []struct {
-		name, text string
-		want       []LoadInfo
-		err        string
-	}{
-		{"nothing", "", nil, ""},
-		{"one", specLine, []LoadInfo{first}, ""},
-		{"two", specLine + "ADDR=239.1.2.3:4567 PART=0 ZFILL=2 HEARTBEAT=5\n", []LoadInfo{first, second}, ""},
-		{"no line end", "ADDR=239.1.2.3:4567 PART=0 ZFILL=2 HEARTBEAT=5", []LoadInfo{second}, ""},
-		{"newer loader", "ADDR=/NEWER-MFS-NEEDED PART=0 PARTOS=Bogus\n", nil, "newer disk loader"},
-		{"no part", "ADDR= SERVER=127.0.0.1\n", nil, "no PART="},
-		{"no key", "ADDR= PART=0 hello\n", nil, `word "hello"`},
-		{"bad number", "PART=-1\n", nil, "PART=-1"},
-		{"huge number", "PART=0 IMAGECHUNKS=99999999\n", nil, "IMAGECHUNKS=99999999"},
-		{"bad server", "PART=0 SERVER=boss\n", nil, "SERVER=boss"},
-		{"too many", strings.Repeat("PART=0\n", loadLinesMax+1), nil, "more than 16"},
-	} {
-		got, err := ParseLoadInfo(test.text)
-		for i := range got {
-			got[i].Keys = nil
-		}
-		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%s: error %v, want %q", test.name, err, test.err)
-		}
-		if !reflect.DeepEqual(got, test.want) {
-			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
-		}
 	}
 }
 

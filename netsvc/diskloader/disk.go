@@ -49,7 +49,7 @@ func Table(d io.ReaderAt, sizeBytes int64) (*partition.Table, error) {
 
 // place is where a partition is; a disk without it gets a standard table.
 func place(d Disk, number int) (ndz.Placement, error) {
-	at, err := find(d, number)
+	at, err := Partition(d, number)
 	if err == nil || number > mbrEntries {
 		return at, err
 	}
@@ -57,10 +57,11 @@ func place(d Disk, number int) (ndz.Placement, error) {
 	if _, err := d.WriteAt(sector[:], 0); err != nil {
 		return at, fmt.Errorf("writing a partition table: %w", err)
 	}
-	return find(d, number)
+	return Partition(d, number)
 }
 
-func find(d Disk, number int) (ndz.Placement, error) {
+// Partition is where a disk's partition is, in sectors.
+func Partition(d Disk, number int) (ndz.Placement, error) {
 	t, err := Table(d, d.SizeBytes())
 	if err != nil {
 		return ndz.Placement{}, err

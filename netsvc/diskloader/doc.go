@@ -9,6 +9,6 @@
 // on the disk and durable; what the server says is bounded before it is
 // believed.
 //
-// The caller is netsvc/mfs. The virtual nodes of bench have a loader of their
-// own, with faults to inject, over the same parts.
+// The callers are netsvc/mfs and the virtual nodes of bench, which inject their
+// faults through what they give it.
 package diskloader

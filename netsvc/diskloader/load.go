@@ -4,24 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
 	"hyzer/multicast/client"
 	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
-)
-
-// Times and tries of real loaders (page load, section 6).
-const (
-	loadInfoTries = 30
-	loadInfoPause = time.Second
-	masterPause   = time.Second // while the image is busy
-	joinTimeout   = time.Minute
-	progressEvery = 5 * time.Second
 )
 
 // States that are reported.
@@ -31,7 +25,8 @@ const (
 	stateDone    = "RELOADDONEV2"
 )
 
-// Config is what a loader works with.
+// Config is what a loader works with. Ask, OpenDisk, Server, Local and Log are
+// required.
 type Config struct {
 	// Ask makes one exchange with tmcd, by TCP.
 	Ask func(ctx context.Context, command string) (reply string, err error)
@@ -39,16 +34,63 @@ type Config struct {
 	// machine's first. The caller of Run closes it.
 	OpenDisk func(name string) (Disk, error)
 	// Server is the master's address where loadinfo names none.
-	Server netip.Addr
+	Server     netip.Addr
+	MasterPort uint16 // 0: wire.MasterPort
 	// Local is this node's address on the control network.
 	Local netip.Addr
-	Log   *slog.Logger
+	// Done is the state that ends a load; empty: RELOADDONEV2, after which the
+	// server reboots the node.
+	Done    string
+	Workers int // that write an image; 0: as unzip.Options has it
+	// Legacy does without mode 2 of multicast, as old loaders do. QuietAbort
+	// says nothing to the session when ctx ends, as in a power cut.
+	Legacy, QuietAbort bool
+	Timing  Timing
+	// OnImage hears of each image before anything of it is written, OnProgress
+	// of how it comes in. Both are called on Run's goroutines.
+	OnImage    func(image Image, number, of int)
+	OnProgress func(client.Progress)
+	Log        *slog.Logger
+}
+
+// Timing is how patient a loader is. Zero fields are as real loaders have them
+// (page load, section 6).
+type Timing struct {
+	LoadInfoTries int           // 30
+	LoadInfoPause time.Duration // between them; 1 s
+	MasterPause   time.Duration // while the image is busy or the master away; 1 s
+	JoinTimeout   time.Duration // for the session's answer; 60 s
+	Progress      time.Duration // between reports of a load; 5 s
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MasterPort, wire.MasterPort)
+	setDefault(&c.Done, stateDone)
+	setDefault(&c.Timing.LoadInfoTries, 30)
+	setDefault(&c.Timing.LoadInfoPause, time.Second)
+	setDefault(&c.Timing.MasterPause, time.Second)
+	setDefault(&c.Timing.JoinTimeout, time.Minute)
+	setDefault(&c.Timing.Progress, 5*time.Second)
+	if c.OnImage == nil {
+		c.OnImage = func(Image, int, int) {}
+	}
+	if c.OnProgress == nil {
+		c.OnProgress = func(client.Progress) {}
+	}
+	return c
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
 }
 
 // Run does all of a load up to its last report. What then reboots the machine
 // is the server, or the caller if it does not.
 func Run(ctx context.Context, cfg Config) error {
-	l := loader{cfg}
+	l := loader{cfg.withDefaults()}
 	if err := l.report(ctx, stateSetup); err != nil {
 		return err
 	}
@@ -69,11 +111,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	for i, image := range images {
+		l.cfg.OnImage(image, i+1, len(images))
 		if err := l.load(ctx, disks[i], image); err != nil {
 			return fmt.Errorf("image %s on partition %d of disk %s: %w", image.ID, image.Part, image.Disk, err)
 		}
 	}
-	return l.report(ctx, stateDone)
+	return l.report(ctx, l.cfg.Done)
 }
 
 type loader struct{ cfg Config }
@@ -88,7 +131,7 @@ func (l loader) report(ctx context.Context, state string) error {
 
 // images asks as often as real loaders do.
 func (l loader) images(ctx context.Context) (images []Image, err error) {
-	for range loadInfoTries {
+	for range l.cfg.Timing.LoadInfoTries {
 		var reply string
 		if reply, err = l.cfg.Ask(ctx, "loadinfo"); err == nil {
 			images, err = ParseLoadInfo(reply)
@@ -96,7 +139,7 @@ func (l loader) images(ctx context.Context) (images []Image, err error) {
 		if err == nil && len(images) > 0 {
 			return images, nil
 		}
-		if err := pause(ctx, loadInfoPause); err != nil {
+		if err := pause(ctx, l.cfg.Timing.LoadInfoPause); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +186,7 @@ func (l loader) load(ctx context.Context, d Disk, image Image) error {
 		}
 	}
 	w, err := unzip.NewWriter(d, unzip.Options{
-		Decode: ndz.DecodeOptions{Placement: at}, ZeroFill: image.ZeroFill == ZeroFree, Chunks: image.Chunks,
+		Decode: ndz.DecodeOptions{Placement: at}, ZeroFill: image.ZeroFill == ZeroFree, Chunks: image.Chunks, Workers: l.cfg.Workers,
 		Warn: func(text string) { l.cfg.Log.Warn(text, "image", image.ID) },
 	})
 	if err != nil {
@@ -169,17 +212,23 @@ func (l loader) receive(ctx context.Context, w *unzip.Writer, image Image) (clie
 		return client.Result{}, err
 	}
 	l.cfg.Log.Info("receiving", "image", image.ID, "session", at)
-	return client.Run(ctx, client.Config{
+	result, err := client.Run(ctx, client.Config{
 		Address: at, Server: server, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
-		Mode2: true, Sink: sink{w}, JoinTimeout: joinTimeout, Heartbeat: image.Heartbeat > 0,
-		ProgressEvery: progressEvery, Log: l.cfg.Log,
+		Mode2: !l.cfg.Legacy, QuietAbort: l.cfg.QuietAbort, Sink: sink{w}, JoinTimeout: l.cfg.Timing.JoinTimeout, Heartbeat: image.Heartbeat > 0,
+		ProgressEvery: l.cfg.Timing.Progress, Log: l.cfg.Log,
 		OnProgress: func(p client.Progress) {
-			l.cfg.Log.Info("progress", "image", image.ID, "chunks", p.ChunksWritten, "of", p.Chunks)
+			l.cfg.Log.Debug("progress", "image", image.ID, "chunks", p.ChunksWritten, "of", p.Chunks)
+			l.cfg.OnProgress(p)
 		},
 	})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return result, err
 }
 
-// session is the address that loadinfo gives, or else the master's answer.
+// session is the address that loadinfo gives, or else the master's answer. A
+// master that is being started again is waited for.
 func (l loader) session(ctx context.Context, image Image) (at netip.AddrPort, server netip.Addr, err error) {
 	if image.Addr != "" {
 		if at, err = netip.ParseAddrPort(image.Addr); err != nil {
@@ -192,7 +241,7 @@ func (l loader) session(ctx context.Context, image Image) (at netip.AddrPort, se
 		server = l.cfg.Server
 	}
 	query := master.Query{
-		Server: netip.AddrPortFrom(server, wire.MasterPort), From: l.cfg.Local,
+		Server: netip.AddrPortFrom(server, l.cfg.MasterPort), From: l.cfg.Local,
 		Request: wire.GetRequest{Host: netip.IPv4Unspecified(), Methods: wire.Unicast | wire.Multicast, ImageID: image.ID},
 	}
 	for {
@@ -200,13 +249,24 @@ func (l loader) session(ctx context.Context, image Image) (at netip.AddrPort, se
 		if err == nil {
 			return netip.AddrPortFrom(answer.Addr, answer.Port), answer.Server, nil
 		}
-		if !errors.Is(err, wire.MasterTryAgain) {
+		if !errors.Is(err, wire.MasterTryAgain) && !masterAway(err) {
 			return at, server, err
 		}
-		if err := pause(ctx, masterPause); err != nil {
+		l.cfg.Log.Debug("master asked again", "image", image.ID, "server", server, "error", err)
+		if err := pause(ctx, l.cfg.Timing.MasterPause); err != nil {
 			return at, server, err
 		}
 	}
+}
+
+// masterAway tells the errors of a master that is being started again.
+func masterAway(err error) bool {
+	for _, e := range []error{unix.ECONNREFUSED, unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // sink tells the multicast client which failures another copy of a chunk can

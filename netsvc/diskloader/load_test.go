@@ -71,7 +71,7 @@ func TestPlace(t *testing.T) {
 		t.Error("a table that was there was changed")
 	}
 	d.data = d.data[:32<<20] // a smaller disk with the table of a larger one
-	if _, err := find(d, 4); err == nil || !strings.Contains(err.Error(), "beyond the disk") {
+	if _, err := Partition(d, 4); err == nil || !strings.Contains(err.Error(), "beyond the disk") {
 		t.Errorf("error %v for a partition beyond the disk", err)
 	}
 }

@@ -95,7 +95,7 @@ func TestRun(t *testing.T) {
 			disk := newDisk(testDiskBytes+4<<20, 0xa5)
 			table := standardTable(uint64(len(disk.data) / sectorBytes))
 			copy(disk.data, table[:])
-			at, err := find(disk, 2)
+			at, err := Partition(disk, 2)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"hyzer/multicast/client"
 	"hyzer/netsvc/bootinfo"
 	"hyzer/netsvc/diskloader"
 )
@@ -49,6 +50,7 @@ func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
 	defer disks.close()
 	err := diskloader.Run(ctx, diskloader.Config{
 		Ask: m.ask, OpenDisk: disks.open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
+		OnProgress: func(p client.Progress) { m.log.Info("progress", "chunks", p.ChunksWritten, "of", p.Chunks) },
 	})
 	if err != nil {
 		return m.giveUp(ctx, err)
