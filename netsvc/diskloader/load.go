@@ -45,7 +45,7 @@ type Config struct {
 	// Legacy does without mode 2 of multicast, as old loaders do. QuietAbort
 	// says nothing to the session when ctx ends, as in a power cut.
 	Legacy, QuietAbort bool
-	Timing  Timing
+	Timing             Timing
 	// OnImage hears of each image before anything of it is written, OnProgress
 	// of how it comes in. Both are called on Run's goroutines.
 	OnImage    func(image Image, number, of int)
