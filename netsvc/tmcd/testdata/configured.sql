@@ -3,6 +3,8 @@
 CREATE TABLE `projects` (`pid` varchar(48) NOT NULL default '', `pid_idx` mediumint(8), `head_uid` varchar(8), `unix_gid` int(5), PRIMARY KEY (`pid`)) ENGINE=MyISAM DEFAULT CHARSET=latin1;
 INSERT INTO `projects` VALUES ('p',1,'alice',100),('emulab-ops',2,'elabman',101);
 INSERT INTO users (uid,uid_idx,status,unix_uid,usr_modified,admin) VALUES ('alice',1,'active',5,'2020-01-02 03:04:05',0);
+INSERT INTO `groups` (pid,gid,unix_gid,unix_name) VALUES ('p','p',100,'p'),('p','sub',102,'p-sub');
+INSERT INTO group_membership (pid,gid,uid,trust) VALUES ('p','p','alice','project_root'),('p','sub','alice','group_root');
 INSERT INTO sitevariables (name,value,defaultvalue) VALUES ('node/ssh_pubkey','ssh-rsa SITE','') ,('general/arplockdown','static','none'),
  ('general/disk_trim_interval',NULL,'3600'),('nodecheck/collect',NULL,'1'),('nodecheck/check','2','0');
 INSERT INTO node_types (type,class,isvirtnode,isremotenode,issubnode) VALUES ('pc','pc',0,0,0),('vm','pcvm',1,0,0),('far','pc',0,1,0),('mica2','mote',0,0,1),('srv','misc',0,0,0);

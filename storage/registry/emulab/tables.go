@@ -7,12 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"hyzer/storage/registry"
 )
 
-// rowsMax bounds what is kept of a dump. Emulab's largest site has a tenth.
-const rowsMax = 4 << 20
+// Bounds on what is kept of a dump. Emulab's largest site has a tenth.
+const (
+	rowsMax      = 4 << 20
+	textBytesMax = 1 << 30
+)
 
 // primaryKeys names the tables that are read, with the columns that make a row
 // unique: a later row with the same key replaces the earlier one. A table
@@ -181,7 +185,8 @@ type tables struct {
 	rows  map[string][]*record
 	byKey map[string]int // "table\x00key" -> place in rows
 	left  map[string]int // rows of tables that are not read
-	total int
+	total int // rows
+	bytes int // of text, also of rows that were replaced
 
 	lastColumns []string // of the last row, with its index
 	lastIndex   map[string]int
@@ -202,7 +207,17 @@ func (t *tables) skip(table string) {
 	}
 }
 
+// add keeps a row. Texts that are not UTF-8 come from a dump in latin1, which
+// is what Emulab's tables are in.
 func (t *tables) add(row Row) error {
+	for i := range row.Values {
+		if t.bytes += len(row.Values[i].Text); t.bytes > textBytesMax {
+			return syntax("more than %d bytes to keep", textBytesMax)
+		}
+		if text := row.Values[i].Text; !utf8.ValidString(text) {
+			row.Values[i].Text = fromLatin1(text)
+		}
+	}
 	rec := &record{index: t.indexOf(row.Columns), values: row.Values, line: row.Line}
 	key := row.Table + "\x00"
 	for _, column := range t.keys[row.Table] {
@@ -218,6 +233,14 @@ func (t *tables) add(row Row) error {
 	t.byKey[key] = len(t.rows[row.Table])
 	t.rows[row.Table] = append(t.rows[row.Table], rec)
 	return nil
+}
+
+func fromLatin1(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		b.WriteRune(rune(text[i]))
+	}
+	return b.String()
 }
 
 // indexOf maps column names to places. Rows of one statement share the slice
