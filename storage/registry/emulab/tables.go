@@ -185,8 +185,8 @@ type tables struct {
 	rows  map[string][]*record
 	byKey map[string]int // "table\x00key" -> place in rows
 	left  map[string]int // rows of tables that are not read
-	total int // rows
-	bytes int // of text, also of rows that were replaced
+	total int            // rows
+	bytes int            // of text, also of rows that were replaced
 
 	lastColumns []string // of the last row, with its index
 	lastIndex   map[string]int

@@ -1,0 +1,5 @@
+//go:build race
+
+package tmcd
+
+const raceDetector = true
