@@ -54,6 +54,17 @@ func (n *network) setUp(mbit int) error {
 	if err := address(n.server, serverAddr()); err != nil {
 		return err
 	}
+	for i, ns := range n.Nodes {
+		err := errors.Join(
+			ns.Do(func() error { return asOnWire(netns.Link) }),
+			n.Server.Do(func() error { return asOnWire(n.Port(i)) }))
+		if err != nil {
+			return err
+		}
+	}
+	if err := n.Server.Do(func() error { return errors.Join(noFilters(), ownThread(n.Port(0))) }); err != nil {
+		return err
+	}
 	for i, c := range n.clients {
 		if err := address(c, clientAddr(i)); err != nil {
 			return err
@@ -72,6 +83,16 @@ func (n *network) setUp(mbit int) error {
 		return fmt.Errorf("limiting the link to %d Mbit/s, -mbit 0 is without: %w", mbit, err)
 	}
 	return nil
+}
+
+// noFilters keeps what the bridge forwards away from the filters for routed
+// packets, where the kernel has that.
+func noFilters() error {
+	err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func address(ns *netns.Namespace, addr netip.Addr) error {

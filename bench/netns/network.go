@@ -57,6 +57,9 @@ func NewNetwork(o Options) (*Network, error) {
 	return n, nil
 }
 
+// Port is the name of the bridge's port to a node, in Server.
+func (n *Network) Port(node int) string { return linkName(strconv.Itoa(node)) }
+
 // linkName is unique to the process.
 func linkName(what string) string { return "hyz-" + strconv.Itoa(os.Getpid()) + "-" + what }
 
@@ -90,7 +93,7 @@ func (n *Network) connect(ip string, o Options) error {
 	fmt.Fprintf(&script, "address add %v dev %s\nlink set dev %s up\n", o.Server, n.Bridge, n.Bridge)
 	cmd := exec.Command(ip, "-batch", "-")
 	for i, mac := range o.MACs {
-		port := linkName(strconv.Itoa(i))
+		port := n.Port(i)
 		fmt.Fprintf(&script, "link add name %s type veth peer name %s address %v netns /proc/self/fd/%d\n", port, Link, net.HardwareAddr(mac[:]), 3+i)
 		fmt.Fprintf(&script, "link set dev %s master %s up\n", port, n.Bridge)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, n.Nodes[i].f)

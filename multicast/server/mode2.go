@@ -50,6 +50,7 @@ type mode2 struct {
 	seq     uint32
 	repairs map[uint32]*repair
 	rounds  []*repair // those queued, oldest first
+	held    bool      // rounds do not begin
 	yield   bool      // the last range was parity: blocks are next
 	trip    time.Duration
 	loss    [2]wire.Loss // worst reported, in this period and the one before
@@ -69,8 +70,8 @@ func (s *Session) offered(datagram []byte) bool {
 	return true
 }
 
-// Mode2 says whether a client speaks mode 2.
-func (s *Session) Mode2() bool { return s.m2.on }
+// HoldRepairs lets rounds of parity blocks wait, or begin.
+func (s *Session) HoldRepairs(hold bool) { s.m2.held = hold }
 
 func (s *Session) grant() wire.Grant {
 	return wire.Grant{
@@ -182,6 +183,9 @@ func (s *Session) clockUS(now time.Time) uint32 {
 // round returns the first round that is not held back, or the time when there
 // will be one.
 func (s *Session) round(now time.Time) (r *repair, soonest time.Time) {
+	if s.m2.held {
+		return nil, time.Time{}
+	}
 	for _, r := range s.m2.rounds {
 		if !r.notBefore.After(now) {
 			return r, time.Time{}

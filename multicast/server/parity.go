@@ -125,9 +125,19 @@ func (s *Server) takeParity(batch []sock.Datagram) {
 		}
 	}
 	s.lock.Unlock()
-	if wake {
+	if wake { // for the first time the sender must not stop for the code's tables
+		s.warm.Do(func() { s.all.Go(s.readyRepairs) })
 		s.signal()
 	}
+}
+
+// readyRepairs builds the code's tables, and lets rounds begin.
+func (s *Server) readyRepairs() {
+	s.frames.repairs.code.Warm()
+	s.lock.Lock()
+	s.session.HoldRepairs(false)
+	s.lock.Unlock()
+	s.signal()
 }
 
 // parityCache holds the parity blocks of the chunks that were repaired last.

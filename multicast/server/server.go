@@ -109,6 +109,7 @@ func Open(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Image.Name(), err)
 	}
 	s.session = session
+	session.HoldRepairs(true) // until the first NAK has made the code ready
 	s.frames = newFramer(cfg.Image, session.Geometry(), self.As4())
 	s.log = s.log.With("service", "frisbee", "image", cfg.Image.Name(), "address", s.address.String())
 	return s, nil
@@ -222,11 +223,7 @@ func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
 		}
 	}
 	events = s.session.TakeEvents(events)
-	mode2 := s.session.Mode2()
 	s.lock.Unlock()
-	if mode2 { // the sender must not stop for it
-		s.warm.Do(func() { s.all.Go(s.frames.repairs.code.Warm) })
-	}
 	if wake {
 		s.signal()
 	}
