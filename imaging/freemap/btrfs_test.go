@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"hyzer/bench/tools"
 )
 
 // btrfsMkfs are the layouts that are made.
@@ -36,7 +38,7 @@ func btrfsFree(t *testing.T, path string, bytes uint64) uint64 {
 	if bytes > 64<<20 {
 		free -= 64 << 10 // the second superblock
 	}
-	groups := btrfsGroup.FindAllStringSubmatch(run(t, tool(t, "btrfs", "btrfs-progs"), "inspect-internal", "dump-tree", path), -1)
+	groups := btrfsGroup.FindAllStringSubmatch(tools.Run(t, tools.Find(t, "btrfs", "btrfs-progs"), "inspect-internal", "dump-tree", path), -1)
 	if len(groups) == 0 {
 		t.Fatal("no block groups")
 	}
@@ -56,13 +58,13 @@ func btrfsFree(t *testing.T, path string, bytes uint64) uint64 {
 // checkBtrfs restores the file system and has btrfs check and read it.
 func checkBtrfs(t *testing.T, path, files string, filesMin int) *restored {
 	t.Helper()
-	btrfs := tool(t, "btrfs", "btrfs-progs")
+	btrfs := tools.Find(t, "btrfs", "btrfs-progs")
 	r := restore(t, path)
 	r.wantFree(t, btrfsFree(t, path, uint64(len(r.img))))
 	back := r.file(t)
-	run(t, btrfs, "check", "--check-data-csum", back)
+	tools.Run(t, btrfs, "check", "--check-data-csum", back)
 	got := t.TempDir()
-	run(t, btrfs, "restore", back, got)
+	tools.Run(t, btrfs, "restore", back, got)
 	sameTree(t, files, got, filesMin)
 	return r
 }
@@ -70,11 +72,11 @@ func checkBtrfs(t *testing.T, path, files string, filesMin int) *restored {
 // TestBtrfs images file systems of every layout, made with files in them.
 func TestBtrfs(t *testing.T) {
 	t.Parallel()
-	mkfs, files := tool(t, "mkfs.btrfs", "btrfs-progs"), tree(t)
+	mkfs, files := tools.Find(t, "mkfs.btrfs", "btrfs-progs"), tree(t)
 	for _, c := range btrfsMkfs() {
 		t.Run(c.feature, func(t *testing.T) {
 			path := newFile(t, c.mib)
-			out, err := try(mkfs, append(append([]string{"-q", "-f", "-K", "--rootdir", files}, strings.Fields(c.args)...), path)...)
+			out, err := tools.Try(mkfs, append(append([]string{"-q", "-f", "-K", "--rootdir", files}, strings.Fields(c.args)...), path)...)
 			if strings.Contains(out, "unrecognized filesystem feature") {
 				t.Skip("the mkfs.btrfs that is installed is too old; a newer one is in later btrfs-progs")
 			}
@@ -90,20 +92,20 @@ func TestBtrfs(t *testing.T) {
 // compression and free space in pieces; and one with a log to replay.
 func TestBtrfsUsed(t *testing.T) {
 	t.Parallel()
-	mkfs, btrfs := tool(t, "mkfs.btrfs", "btrfs-progs"), tool(t, "btrfs", "btrfs-progs")
+	mkfs, btrfs := tools.Find(t, "mkfs.btrfs", "btrfs-progs"), tools.Find(t, "btrfs", "btrfs-progs")
 	for _, args := range []string{"-m dup", "--mixed -m single -d single -n 4096"} {
 		t.Run(args, func(t *testing.T) {
 			path, live, want, kept := newFile(t, 160), []byte(nil), t.TempDir(), 0
-			run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
+			tools.Run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
 			whileMounted(t, path, ",compress=zstd", func(root string) {
 				writeFiles(t, root, treeFiles, 17)
-				run(t, btrfs, "subvolume", "snapshot", root, filepath.Join(root, "snapshot"))
+				tools.Run(t, btrfs, "subvolume", "snapshot", root, filepath.Join(root, "snapshot"))
 				kept = fragment(t, root, 800, 15)
 				fsyncFile(t, filepath.Join(root, "synced"))
 				live = readFile(t, path)
 			})
 			analyze(t, live).wantWhole(t, "log to replay")
-			whileMounted(t, path, ",ro", func(root string) { run(t, tool(t, "cp", "coreutils"), "-a", root+"/.", want) })
+			whileMounted(t, path, ",ro", func(root string) { tools.Run(t, tools.Find(t, "cp", "coreutils"), "-a", root+"/.", want) })
 			if err := os.RemoveAll(filepath.Join(want, "snapshot")); err != nil {
 				t.Fatal(err) // btrfs restore leaves snapshots out
 			}
@@ -140,7 +142,7 @@ func resum(block []byte) {
 func TestBtrfsDamaged(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, 112)
-	run(t, tool(t, "mkfs.btrfs", "btrfs-progs"), "-q", "-f", "-K", "-m", "single", "--rootdir", tree(t), path)
+	tools.Run(t, tools.Find(t, "mkfs.btrfs", "btrfs-progs"), "-q", "-f", "-K", "-m", "single", "--rootdir", tree(t), path)
 	img := readFile(t, path)
 	const super = 64 << 10
 	for _, c := range []struct {
@@ -188,7 +190,7 @@ func TestBtrfsDamaged(t *testing.T) {
 // TestBtrfsKept keeps other checksums and several devices whole.
 func TestBtrfsKept(t *testing.T) {
 	t.Parallel()
-	mkfs := tool(t, "mkfs.btrfs", "btrfs-progs")
+	mkfs := tools.Find(t, "mkfs.btrfs", "btrfs-progs")
 	for args, text := range map[string]string{
 		"--csum blake2":              "checksums of type 3",
 		"--csum xxhash":              "checksums of type 1",
@@ -199,7 +201,7 @@ func TestBtrfsKept(t *testing.T) {
 		if strings.Contains(args, "%s") {
 			args = fmt.Sprintf(args, newFile(t, 128))
 		}
-		run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
+		tools.Run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
 		analyze(t, readFile(t, path)).wantWhole(t, text)
 	}
 }

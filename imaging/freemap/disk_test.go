@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"hyzer/bench/tools"
 	"hyzer/imaging/freemap"
 )
 
@@ -46,8 +47,8 @@ func head(at int, mark string) []byte {
 func TestContent(t *testing.T) {
 	t.Parallel()
 	xfs, exfat := newFile(t, 32), newFile(t, 8)
-	run(t, tool(t, "mkfs.xfs", "xfsprogs"), "-q", "-f", "-K", xfs)
-	run(t, tool(t, "mkfs.exfat", "exfatprogs"), exfat)
+	tools.Run(t, tools.Find(t, "mkfs.xfs", "xfsprogs"), "-q", "-f", "-K", xfs)
+	tools.Run(t, tools.Find(t, "mkfs.exfat", "exfatprogs"), exfat)
 	for _, types := range [][4]byte{{0x83, 7, 0x83, 0x83}, {7, 0x83, 0x8e, 0xda}, {0xc, 0x82, 7, 7}} {
 		img := mbrDisk(t, []mbrPart{
 			{types[0], readFile(t, xfs)}, {types[1], readFile(t, exfat)},
@@ -72,7 +73,7 @@ func TestContent(t *testing.T) {
 func TestTwoContents(t *testing.T) {
 	t.Parallel()
 	xfs := newFile(t, 32)
-	run(t, tool(t, "mkfs.xfs", "xfsprogs"), "-q", "-f", "-K", xfs)
+	tools.Run(t, tools.Find(t, "mkfs.xfs", "xfsprogs"), "-q", "-f", "-K", xfs)
 	for mark, at := range map[string]int{"_BHRfS_M": 64<<10 + 64, "SWAPSPACE2": 65536 - 10} {
 		content := readFile(t, xfs)
 		copy(content[at:], mark)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"hyzer/bench/tools"
 )
 
 // exfatMkfs are the layouts that are made.
@@ -23,7 +25,7 @@ func exfatMkfs() []row {
 func exfatFree(t *testing.T, path string, clusterBytes int) uint64 {
 	t.Helper()
 	var free uint64
-	for _, line := range strings.Split(run(t, tool(t, "dump.exfat", "exfatprogs"), path), "\n") {
+	for _, line := range strings.Split(tools.Run(t, tools.Find(t, "dump.exfat", "exfatprogs"), path), "\n") {
 		if _, text, ok := strings.Cut(line, "Free Clusters:"); ok {
 			fmt.Sscan(text, &free)
 		}
@@ -35,20 +37,20 @@ func exfatFree(t *testing.T, path string, clusterBytes int) uint64 {
 // at what is restored.
 func TestExFAT(t *testing.T) {
 	t.Parallel()
-	mkfs, fsck := tool(t, "mkfs.exfat", "exfatprogs"), tool(t, "fsck.exfat", "exfatprogs")
+	mkfs, fsck := tools.Find(t, "mkfs.exfat", "exfatprogs"), tools.Find(t, "fsck.exfat", "exfatprogs")
 	for _, c := range exfatMkfs() {
 		t.Run(c.feature, func(t *testing.T) {
 			path := newFile(t, c.mib)
-			run(t, mkfs, append(strings.Fields(c.args), path)...)
+			tools.Run(t, mkfs, append(strings.Fields(c.args), path)...)
 			v := openExFAT(t, readFile(t, path))
 			content := v.fill()
 			if err := os.WriteFile(path, v.img, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			run(t, fsck, "-n", path)
+			tools.Run(t, fsck, "-n", path)
 			r := restore(t, path)
 			r.wantFree(t, exfatFree(t, path, v.clusterBytes))
-			run(t, fsck, "-n", r.file(t))
+			tools.Run(t, fsck, "-n", r.file(t))
 			for at, data := range content {
 				if !bytes.Equal(r.back[at:][:len(data)], data) {
 					t.Errorf("content at byte %d differs", at)
@@ -62,7 +64,7 @@ func TestExFAT(t *testing.T) {
 func TestExFATDamaged(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, 8)
-	run(t, tool(t, "mkfs.exfat", "exfatprogs"), "-c", "512", path)
+	tools.Run(t, tools.Find(t, "mkfs.exfat", "exfatprogs"), "-c", "512", path)
 	v := openExFAT(t, readFile(t, path))
 	root := v.place(v.root[0])
 	for _, c := range []struct {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hyzer/bench/tools"
 	"hyzer/imaging/freemap"
 )
 
@@ -23,8 +24,8 @@ func attach(t *testing.T, path string) (device string, detach func()) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make loop devices")
 	}
-	losetup := tool(t, "losetup", "mount")
-	out, err := try(losetup, "-f", "--show", path)
+	losetup := tools.Find(t, "losetup", "mount")
+	out, err := tools.Try(losetup, "-f", "--show", path)
 	if err != nil {
 		t.Skipf("this kernel has no loop devices: %s", out)
 	}
@@ -33,7 +34,7 @@ func attach(t *testing.T, path string) (device string, detach func()) {
 	detach = func() {
 		if attached {
 			attached = false
-			run(t, losetup, "-d", device)
+			tools.Run(t, losetup, "-d", device)
 		}
 	}
 	t.Cleanup(detach)
@@ -46,7 +47,7 @@ func (g *lvmGroup) lvm(name string, args ...string) string {
 	config := fmt.Sprintf(`devices { filter=["a|^%s$|","r|.*|"] use_devicesfile=0 obtain_device_list_from_udev=0 hints="none" }
 		global { use_lvmpolld=0 event_activation=0 locking_dir=%q } activation { udev_sync=0 udev_rules=0 monitoring=0 }
 		backup { backup=0 archive=0 }`, g.device, filepath.Dir(g.path))
-	return run(g.t, tool(g.t, name, "lvm2"), append([]string{"--driverloaded", "n", "--config", config}, args...)...)
+	return tools.Run(g.t, tools.Find(g.t, name, "lvm2"), append([]string{"--driverloaded", "n", "--config", config}, args...)...)
 }
 
 // volume makes a logical volume of so many extents of 1 MiB.
@@ -95,9 +96,9 @@ func copyVolume(disk, volume []byte, list []freemap.Range, out bool) {
 func TestLVM(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"pvcreate", "vgck", "lvs"} {
-		tool(t, name, "lvm2")
+		tools.Find(t, name, "lvm2")
 	}
-	mkfsXFS, mke2fs, mkswap := tool(t, "mkfs.xfs", "xfsprogs"), tool(t, "mke2fs", "e2fsprogs"), tool(t, "mkswap", "util-linux")
+	mkfsXFS, mke2fs, mkswap := tools.Find(t, "mkfs.xfs", "xfsprogs"), tools.Find(t, "mke2fs", "e2fsprogs"), tools.Find(t, "mkswap", "util-linux")
 	files := tree(t)
 	path := newFile(t, 160)
 	device, detach := attach(t, path)
@@ -123,7 +124,7 @@ func TestLVM(t *testing.T) {
 	img := readFile(t, path)
 	fill := func(name string, mib int, program string, args ...string) string {
 		fs := newFile(t, mib)
-		run(t, program, append(args, fs)...)
+		tools.Run(t, program, append(args, fs)...)
 		copyVolume(img, readFile(t, fs), volumes[name], false)
 		return fs
 	}
@@ -152,10 +153,10 @@ func TestLVM(t *testing.T) {
 		}
 		back[name] = fs
 	}
-	run(t, tool(t, "e2fsck", "e2fsprogs"), "-f", "-n", back["root"])
-	run(t, tool(t, "xfs_repair", "xfsprogs"), "-n", "-f", back["data"])
+	tools.Run(t, tools.Find(t, "e2fsck", "e2fsprogs"), "-f", "-n", back["root"])
+	tools.Run(t, tools.Find(t, "xfs_repair", "xfsprogs"), "-n", "-f", back["data"])
 	dump := t.TempDir()
-	run(t, tool(t, "debugfs", "e2fsprogs"), "-R", "rdump / "+dump, back["root"])
+	tools.Run(t, tools.Find(t, "debugfs", "e2fsprogs"), "-R", "rdump / "+dump, back["root"])
 	sameTree(t, files, dump, treeFiles)
 
 	g.path = r.file(t)

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"hyzer/bench/tools"
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
@@ -27,38 +27,6 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) { return copy(d.data[of
 func (d *disk) Zero(off, size int64) error               { clear(d.data[off:][:size]); return nil }
 func (d *disk) SizeBytes() int64                         { return int64(len(d.data)) }
 func (d *disk) Finish(int64) error                       { return nil }
-
-// tool finds a program, also where only root looks.
-func tool(t *testing.T, name, pkg string) string {
-	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/sbin", "/usr/sbin") {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		}
-	}
-	t.Skipf("%s is not installed; it is in the package %s", name, pkg)
-	return ""
-}
-
-// run runs a program, which must succeed.
-func run(t *testing.T, path string, args ...string) string {
-	t.Helper()
-	out, err := try(path, args...)
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", path, strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-// try runs a program. Small XFS file systems are only made for tests, which
-// the environment tells; and lvm complains of open files.
-func try(path string, args ...string) (string, error) {
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "TEST_DIR=/", "TEST_DEV=/", "QA_CHECK_FS=1", "LVM_SUPPRESS_FD_WARNINGS=1", "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
 
 // newFile makes a file of so many MiB of old data, as a used disk has.
 func newFile(t *testing.T, mib int) string {
@@ -173,14 +141,14 @@ func whileMounted(t *testing.T, path, options string, fn func(root string)) {
 		t.Skip("only root can mount")
 	}
 	root := t.TempDir()
-	if out, err := try(tool(t, "mount", "mount"), "-o", "loop"+options, path, root); err != nil {
+	if out, err := tools.Try(tools.Find(t, "mount", "mount"), "-o", "loop"+options, path, root); err != nil {
 		t.Skipf("this kernel does not mount it: %s", strings.TrimSpace(out))
 	}
 	mounted := true
 	umount := func() {
 		if mounted {
 			mounted = false
-			run(t, tool(t, "umount", "mount"), root)
+			tools.Run(t, tools.Find(t, "umount", "mount"), root)
 		}
 	}
 	defer umount()

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"hyzer/bench/tools"
 )
 
 const treeFiles = 150
@@ -42,7 +44,7 @@ func writeFiles(t *testing.T, dir string, n, logBytesMax int) {
 func fragment(t *testing.T, root string, files, logBytesMax int) int {
 	t.Helper()
 	writeFiles(t, root, files, logBytesMax)
-	run(t, tool(t, "sync", "coreutils"), "-f", root) // so that all have their place
+	tools.Run(t, tools.Find(t, "sync", "coreutils"), "-f", root) // so that all have their place
 	for i := 0; i < files; i += 2 {
 		if err := os.Remove(filepath.Join(root, fmt.Sprintf("d%d/f%d", i%7, i))); err != nil {
 			t.Fatal(err)

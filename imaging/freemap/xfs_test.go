@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"hyzer/bench/tools"
 	"hyzer/imaging/freemap"
 )
 
@@ -34,9 +35,9 @@ func xfsPrototype(t *testing.T, dir string) string {
 // xfsFree lists what xfs_db finds free, without the blocks of the free lists.
 func xfsFree(t *testing.T, path string) []freemap.Range {
 	t.Helper()
-	db := tool(t, "xfs_db", "xfsprogs")
+	db := tools.Find(t, "xfs_db", "xfsprogs")
 	number := func(args ...string) (n uint64) {
-		out := run(t, db, append([]string{"-r", "-f"}, append(args, path)...)...)
+		out := tools.Run(t, db, append([]string{"-r", "-f"}, append(args, path)...)...)
 		if _, err := fmt.Sscan(strings.TrimSpace(out[strings.Index(out, "=")+1:]), &n); err != nil {
 			t.Fatalf("%v: %s", args, out)
 		}
@@ -45,7 +46,7 @@ func xfsFree(t *testing.T, path string) []freemap.Range {
 	agBlocks, blockBytes := number("-c", "sb 0", "-c", "p agblocks"), number("-c", "sb 0", "-c", "p blocksize")
 	per := blockBytes / sectorBytes
 	var all, lists []freemap.Range
-	for _, line := range strings.Split(run(t, db, "-r", "-f", "-c", "freesp -d", path), "\n") {
+	for _, line := range strings.Split(tools.Run(t, db, "-r", "-f", "-c", "freesp -d", path), "\n") {
 		var ag, block, blocks uint64
 		if n, _ := fmt.Sscan(line, &ag, &block, &blocks); n == 3 && len(strings.Fields(line)) == 3 {
 			start := (ag*agBlocks + block) * per
@@ -53,7 +54,7 @@ func xfsFree(t *testing.T, path string) []freemap.Range {
 		}
 	}
 	for ag := range number("-c", "sb 0", "-c", "p agcount") {
-		out := run(t, db, "-r", "-f", "-c", fmt.Sprintf("agf %d", ag), "-c", "p flfirst", "-c", "p fllast",
+		out := tools.Run(t, db, "-r", "-f", "-c", fmt.Sprintf("agf %d", ag), "-c", "p flfirst", "-c", "p fllast",
 			"-c", fmt.Sprintf("agfl %d", ag), "-c", "p bno", path)
 		for _, block := range xfsList(t, out) {
 			start := (ag*agBlocks + block) * per
@@ -102,7 +103,7 @@ func checkXFS(t *testing.T, path string) (pieces int, back string) {
 		t.Errorf("free are %v, xfs_db says %v", got, want)
 	}
 	back = r.file(t)
-	run(t, tool(t, "xfs_repair", "xfsprogs"), "-n", "-f", back)
+	tools.Run(t, tools.Find(t, "xfs_repair", "xfsprogs"), "-n", "-f", back)
 	return len(want), back
 }
 
@@ -133,12 +134,12 @@ type row struct {
 // TestXFS images file systems of every layout, made with files in them.
 func TestXFS(t *testing.T) {
 	t.Parallel()
-	mkfs, files := tool(t, "mkfs.xfs", "xfsprogs"), tree(t)
+	mkfs, files := tools.Find(t, "mkfs.xfs", "xfsprogs"), tree(t)
 	proto := xfsPrototype(t, files)
 	for _, c := range xfsMkfs() {
 		t.Run(c.feature, func(t *testing.T) {
 			path := newFile(t, c.mib)
-			run(t, mkfs, append(append([]string{"-q", "-f", "-K", "-p", proto}, strings.Fields(c.args)...), path)...)
+			tools.Run(t, mkfs, append(append([]string{"-q", "-f", "-K", "-p", proto}, strings.Fields(c.args)...), path)...)
 			checkXFS(t, path)
 		})
 	}
@@ -148,15 +149,15 @@ func TestXFS(t *testing.T) {
 // pieces, clean and not.
 func TestXFSUsed(t *testing.T) {
 	t.Parallel()
-	mkfs := tool(t, "mkfs.xfs", "xfsprogs")
+	mkfs := tools.Find(t, "mkfs.xfs", "xfsprogs")
 	for _, args := range []string{"-b size=1024 -d agcount=2", "-m crc=0 -b size=512 -d agcount=2", "-m rmapbt=1 -l su=32768"} {
 		t.Run(args, func(t *testing.T) {
 			path := newFile(t, 96)
-			run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
+			tools.Run(t, mkfs, append(append([]string{"-q", "-f", "-K"}, strings.Fields(args)...), path)...)
 			kept, live := 0, []byte(nil)
 			whileMounted(t, path, "", func(root string) {
 				kept = fragment(t, root, 2000, 13)
-				run(t, tool(t, "sync", "coreutils"), "-f", root)
+				tools.Run(t, tools.Find(t, "sync", "coreutils"), "-f", root)
 				live = readFile(t, path)
 			})
 			analyze(t, live).wantWhole(t, "unmount")
@@ -183,10 +184,10 @@ func readFile(t *testing.T, path string) []byte {
 // TestXFSDamaged keeps what cannot be trusted.
 func TestXFSDamaged(t *testing.T) {
 	t.Parallel()
-	mkfs := tool(t, "mkfs.xfs", "xfsprogs")
+	mkfs := tools.Find(t, "mkfs.xfs", "xfsprogs")
 	for _, version := range []string{"crc=0", "crc=1"} {
 		path := newFile(t, 32)
-		run(t, mkfs, "-q", "-f", "-K", "-m", version, "-d", "agcount=2", "-l", "agnum=0", path)
+		tools.Run(t, mkfs, "-q", "-f", "-K", "-m", version, "-d", "agcount=2", "-l", "agnum=0", path)
 		img := readFile(t, path)
 		be := binary.BigEndian
 		agBytes := int(be.Uint32(img[84:])) * 4096
