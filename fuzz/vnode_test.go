@@ -7,31 +7,6 @@ import (
 	"hyzer/bench/vnode"
 )
 
-// FuzzLoadInfo reads what tmcd may say to a disk loader. Whatever is accepted
-// is within bounds.
-func FuzzLoadInfo(f *testing.F) {
-	f.Add("ADDR= PART=2 PARTOS=Linux SERVER=127.0.0.1 OSVERSION=20.04 DISK=sd0 ZFILL=0 ACPI=unknown MBRVERS=3 ASF=unknown PREPARE=1 NOCLFLUSH=unknown DOM0MEM=1024M IMAGEID=emulab-ops,emulab-ops,UBUNTU20-64-STD IMAGEMTIME=1620284889 IMAGECHUNKS=1025 PATH=/usr/testbed/images/UBUNTU20-64-STD.ndz\n")
-	f.Add("ADDR=/NEWER-MFS-NEEDED PART=0 PARTOS=Bogus\n")
-	f.Add("ADDR=239.1.2.3:4567 PART=0 ZFILL=2 HEARTBEAT=5\nPART=1\n")
-	f.Fuzz(func(t *testing.T, reply string) {
-		images, err := vnode.ParseLoadInfo(reply)
-		if err != nil {
-			return
-		}
-		if len(images) > 16 {
-			t.Errorf("%d images", len(images))
-		}
-		for _, i := range images {
-			if i.Part < 0 || i.Part > 128 || i.ZeroFill < 0 || i.ZeroFill > 2 || i.Chunks < 0 || i.Chunks > 1<<21 || i.Heartbeat < 0 || i.Heartbeat > 3600 {
-				t.Errorf("out of bounds: %+v", i)
-			}
-			if i.ImageID != i.Keys["IMAGEID"] {
-				t.Errorf("image %q, key %q", i.ImageID, i.Keys["IMAGEID"])
-			}
-		}
-	})
-}
-
 // FuzzFullConfig splits replies, and puts what was accepted together again.
 func FuzzFullConfig(f *testing.F) {
 	f.Add("*** nodeid\npc1\n*** nodeid\n*** rpms\n*** rpms\n")
