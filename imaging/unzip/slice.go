@@ -1,13 +1,11 @@
 package unzip
 
 import (
-	"errors"
 	"fmt"
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
-	"hyzer/imaging/partition/gpt"
-	"hyzer/imaging/partition/mbr"
+	"hyzer/imaging/partition/scheme"
 )
 
 const (
@@ -34,10 +32,7 @@ func FindPartition(t *FileTarget, n int) (partition.Entry, string, error) {
 		size = info.Size()
 	}
 	sectors := uint64(size) / ndz.SectorBytes
-	table, err := gpt.Read(t, sectors)
-	if errors.Is(err, gpt.ErrNone) {
-		table, err = mbr.Read(t, sectors)
-	}
+	table, err := scheme.Read(t, sectors)
 	if err != nil {
 		return partition.Entry{}, "", err
 	}

@@ -9,8 +9,7 @@ import (
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
-	"hyzer/imaging/partition/gpt"
-	"hyzer/imaging/partition/mbr"
+	"hyzer/imaging/partition/scheme"
 )
 
 // Layout is what of a source goes into an image. Ranges are relative to Base.
@@ -104,23 +103,21 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 	if opts.Bare {
 		return l.bare(src, opts)
 	}
-	table, err := readTable(src, l.Sectors)
+	table, err := scheme.Read(src, l.Sectors)
 	boot := bootSector(src)
 	switch {
+	case errors.Is(err, scheme.ErrNone) && opts.Slice > 0:
+		return nil, errors.New("no GPT or MBR partition table found to take a partition from")
+	case errors.Is(err, scheme.ErrNone):
+		return l.bare(src, opts)
 	case err != nil && boot && opts.Slice == 0:
 		return l.bare(src, opts) // what looked like a table is boot code
 	case err != nil:
 		return nil, err
-	case table != nil && table.Scheme == "MBR" && boot && opts.Slice == 0:
+	case table.Scheme == "MBR" && boot && opts.Slice == 0:
 		l.Scheme = "raw"
 		l.Warnings = append(l.Warnings, "source begins with both a file system and a partition table, all of it is kept")
 		return nil, nil
-	}
-	if table == nil && opts.Slice > 0 {
-		return nil, errors.New("no GPT or MBR partition table found to take a partition from")
-	}
-	if table == nil {
-		return l.bare(src, opts)
 	}
 	l.Scheme = table.Scheme
 	l.Warnings = append(l.Warnings, table.Warnings...)
@@ -135,19 +132,6 @@ func bootSector(src io.ReaderAt) bool {
 	return slices.ContainsFunc(probes(), func(p probe) bool {
 		return (p.family == "fat" || p.family == "ntfs" || p.family == "exfat") && p.is(src)
 	})
-}
-
-// readTable returns nil if there is no partition table.
-func readTable(src Source, sectors uint64) (*partition.Table, error) {
-	t, err := gpt.Read(src, sectors)
-	if !errors.Is(err, gpt.ErrNone) {
-		return t, err
-	}
-	t, err = mbr.Read(src, sectors)
-	if errors.Is(err, mbr.ErrNone) {
-		return nil, nil
-	}
-	return t, err
 }
 
 func (l *Layout) bare(src Source, opts Options) ([]freemap.Range, error) {
