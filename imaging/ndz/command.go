@@ -49,7 +49,7 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		case 'h':
 			err = errors.New("help")
 		case 'v':
-			fmt.Fprintf(stderr, "imagedump: reads image versions %s to %s\n", V1, V4)
+			fmt.Fprintf(stderr, "imagedump: reads image versions %s to %s\n", V1, V5)
 			return 0
 		}
 	}

@@ -3,6 +3,8 @@ package ndz
 import (
 	"fmt"
 	"sort"
+
+	"hyzer/imaging/v5"
 )
 
 // DataBufferBytesMax is the most inflated data a Decoder holds. A chunk with
@@ -32,6 +34,9 @@ type Decoder struct {
 	inflate inflater
 	buf     []byte // inflated data from streamAt on
 	whole   bool   // buf holds all data of the chunk
+
+	five  v5.Decoder
+	moved []byte // a run of a V5 chunk, relocated
 }
 
 // fixup is a relocation with its place in the inflated stream.
@@ -58,6 +63,9 @@ func NewDecoder(opts DecodeOptions) (*Decoder, error) {
 // once Emit has returned or Decode is called again.
 func (d *Decoder) Decode(chunk []byte) (*Header, error) {
 	d.header = nil
+	if v5.Is(chunk) {
+		return d.decodeV5(chunk)
+	}
 	h, err := ParseHeader(chunk)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"hyzer/imaging/v5"
 )
 
 // dumper prints what imagedump does about one image.
@@ -78,8 +80,11 @@ func (d *dumper) head(h *Header, size int64) {
 		fmt.Fprintf(d.w, ", encrypted (%d)", h.Cipher)
 	}
 	fmt.Fprintln(d.w)
-	if h.Version == V4 && d.detail > 0 {
+	if h.Version >= V4 && d.detail > 0 {
 		fmt.Fprintf(d.w, "  uuid: %s\n", h.ImageID)
+	}
+	if h.V5 != nil && d.detail > 0 {
+		fmt.Fprintf(d.w, "  version of the image: %d, sectors of %d bytes\n", h.V5.ImageVersion, h.V5.SectorBytes)
 	}
 	if d.detail > 0 && h.Mark.Delta {
 		fmt.Fprintf(d.w, "  delta on state: %s\n", h.Mark.Base)
@@ -129,6 +134,10 @@ func (d *dumper) chunkLines(i int, h *Header) {
 	if h.Cipher != CipherNone {
 		fmt.Fprintf(d.w, "    CipherIV: %#x\n", h.IV[:])
 	}
+	if h.V5 != nil {
+		fmt.Fprintf(d.w, "    Payload: %s, %d bytes inflated\n", h.V5.Codec, h.V5.StreamBytes)
+		d.recordLines(h.V5)
+	}
 	if d.detail < 2 {
 		return
 	}
@@ -137,6 +146,21 @@ func (d *dumper) chunkLines(i int, h *Header) {
 	}
 	for k, r := range h.Relocs {
 		fmt.Fprintf(d.w, "    Reloc %d: %s sector %d, offset %d-%d\n", k, r.Type, r.Sector, r.Offset, r.Offset+r.Size)
+	}
+}
+
+// recordLines says what the records of a V5 chunk leave out of its payload.
+func (d *dumper) recordLines(h *v5.Header) {
+	var n [4]int
+	var bytes [4]uint64
+	for _, r := range h.Records {
+		n[r.Kind]++
+		bytes[r.Kind] += r.Sectors * uint64(h.SectorBytes)
+	}
+	for _, k := range []v5.Kind{v5.Zeros, v5.Repeat} {
+		if n[k] > 0 {
+			fmt.Fprintf(d.w, "    %d records of %s, %d bytes\n", n[k], k, bytes[k])
+		}
 	}
 }
 

@@ -12,6 +12,9 @@ func (d *Decoder) Emit(fn func(offset int64, data []byte) error) error {
 	if d.header == nil {
 		return fmt.Errorf("no chunk was decoded")
 	}
+	if d.header.Version == V5 {
+		return d.emitV5(fn)
+	}
 	if d.whole {
 		return d.emit(0, d.buf, fn)
 	}

@@ -23,16 +23,18 @@ const (
 // most 258 bytes. Regions that claim more than that are lying.
 const inflateRatioMax = 1032
 
-// Version is the generation of the chunk header, 1 to 4.
+// Version is the generation of the chunk header, 1 to 5.
 type Version int
 
 // The versions in use. V3 is what old loaders are given by default; V4 adds
-// checksum, encryption and the image id.
+// checksum, encryption and the image id. V5 is ours (imaging/v5); this package
+// reads it as it does the others, and imaging/zip writes it.
 const (
 	V1 Version = 1 + iota
 	V2
 	V3
 	V4
+	V5
 )
 
 const (

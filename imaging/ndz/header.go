@@ -3,6 +3,8 @@ package ndz
 import (
 	"encoding/binary"
 	"fmt"
+
+	"hyzer/imaging/v5"
 )
 
 // Header is the decoded head of one chunk (spec ndz, 1.1).
@@ -26,7 +28,9 @@ type Header struct {
 	Checksum ChecksumType
 	IV       [32]byte
 	Sum      [256]byte
-	ImageID  ImageID
+	ImageID  ImageID // V5 too
+
+	V5 *v5.Header // V5 only: the head as it is
 }
 
 // Field offsets of the header.
@@ -57,6 +61,9 @@ func ParseHeader(chunk []byte) (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v == V5 {
+		return parseV5(chunk)
+	}
 	h := &Header{
 		Version:         v,
 		Index:           int(int32(u32(chunk, offIndex))),
@@ -81,7 +88,7 @@ func ParseHeader(chunk []byte) (*Header, error) {
 func parseMagic(chunk []byte) (Version, error) {
 	m := u32(chunk, offMagic)
 	v := Version(int64(m) - magicV1 + 1)
-	if v >= V1 && v <= V4 {
+	if v >= V1 && v <= V5 {
 		return v, nil
 	}
 	f := faultf(offMagic, "bad magic %#08x, not a chunk of a disk image", m)
@@ -89,7 +96,7 @@ func parseMagic(chunk []byte) (Version, error) {
 	case m&0x00ffffff == magicV1&0x00ffffff:
 		f.Reason = fmt.Sprintf("bad magic %#08x: byte-swapped, image of a big-endian machine", m)
 	case m>>8 == magicV1>>8:
-		f.Reason = fmt.Sprintf("bad magic %#08x: version newer than %s", m, V4)
+		f.Reason = fmt.Sprintf("bad magic %#08x: version newer than %s", m, V5)
 	}
 	return 0, f
 }

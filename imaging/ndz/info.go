@@ -8,14 +8,15 @@ import (
 // Summary is what the chunk headers of an image say about it.
 type Summary struct {
 	Version Version
-	ImageID ImageID // V4
+	ImageID ImageID // V4, V5
 	Mark    Mark
 	Chunks  int
 
 	// First and Last are the sectors covered, [First, Last). DataLast is the
 	// first sector after all data.
 	First, Last, DataLast uint64
-	SectorBytes           int
+	SectorBytes           int    // of the disk that it was made of; sectors here have 512
+	ImageVersion          uint32 // V5
 
 	Regions      int
 	Relocs       int
@@ -64,6 +65,7 @@ func Info(r io.ReaderAt, size int64) (Summary, error) {
 // make one image.
 type Collector struct {
 	sum   Summary
+	first *Header
 	total int // V1
 }
 
@@ -74,6 +76,10 @@ func (c *Collector) Add(h *Header) error {
 		s.Version, s.ImageID, s.SectorBytes = h.Version, h.ImageID, SectorBytes
 		s.Checksum, s.Mark, c.total = h.Checksum, h.Mark, h.Total
 		s.First, s.Last = h.First, h.First
+		c.first = h
+		if h.V5 != nil {
+			s.SectorBytes, s.ImageVersion = h.V5.SectorBytes, h.V5.ImageVersion
+		}
 	}
 	if err := c.follows(h); err != nil {
 		return err
@@ -99,13 +105,10 @@ func (c *Collector) follows(h *Header) error {
 	fault := func(offset int, format string, args ...any) error {
 		return InChunk(faultf(offset, format, args...), s.Chunks)
 	}
+	if err := h.SameImage(c.first, s.Chunks); err != nil {
+		return InChunk(err, s.Chunks)
+	}
 	switch {
-	case h.Version != s.Version:
-		return fault(offMagic, "%s chunk in a %s image", h.Version, s.Version)
-	case h.ImageID != s.ImageID:
-		return fault(offImageID, "chunk of another image: id %s, want %s", h.ImageID, s.ImageID)
-	case h.Mark != s.Mark:
-		return fault(offMark, "chunk of another image: its mark differs")
 	case h.First < s.Last:
 		return fault(offFirst, "covers sectors from %d that chunks before it cover up to %d", h.First, s.Last)
 	case h.Version >= V2 && h.First != s.Last:

@@ -59,7 +59,7 @@ const (
 
 // markRoom tells whether a chunk can have a mark: V1 cannot, and nor can one
 // whose tables, which end at byte table, reach into its place.
-func markRoom(v Version, table int) bool { return v >= V2 && table <= offMark }
+func markRoom(v Version, table int) bool { return v >= V2 && v <= V4 && table <= offMark }
 
 // parseMark reads the mark of a chunk, if it has one.
 func (h *Header) parseMark(chunk []byte) error {

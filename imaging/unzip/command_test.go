@@ -137,7 +137,7 @@ func TestCommand(t *testing.T) {
 		{"bad option", "-q " + in, nil, 1, false, "invalid option -- 'q'"},
 		{"bad slice", "-s 999 " + in + " " + out, nil, 1, false, "not a number from 1 to 128"},
 		{"id of V3", "-u 00112233445566778899aabbccddeeff " + in + " " + out, nil, 1, false, "V3 has none"},
-		{"version", "-v", nil, 0, false, "V4"},
+		{"version", "-v", nil, 0, false, "V5"},
 	} {
 		os.Remove(out)
 		code, stdout, text := run(c.stdin, strings.Fields(c.args)...)

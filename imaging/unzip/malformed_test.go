@@ -24,7 +24,7 @@ var malformed = map[string]string{
 	"empty":                 "chunk 0, offset 0: image is empty",
 	"trailing-junk":         "chunk 1, offset 1000: image of 1049576 bytes ends inside a chunk",
 	"bad-magic":             "chunk 0, offset 0: bad magic",
-	"magic-v5":              "chunk 0, offset 0: bad magic 0x6969696d: version newer than V4",
+	"magic-v5":              "chunk 0, offset 40: head is damaged",
 	"big-endian-magic":      "chunk 0, offset 0: bad magic 0x6b696969: byte-swapped",
 	"size-beyond-chunk":     "chunk 0, offset 4: payload of 2147483647 bytes",
 	"size-zero":             "chunk 0, offset 4: payload of 0 bytes",

@@ -27,11 +27,14 @@ func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
 		p.stats.KeptChunks, p.stats.KeptBytes = 1, p.h.DataBytes()
 		return nil
 	}
-	err := d.Emit(func(offset int64, data []byte) error {
+	err := d.Runs(func(r ndz.Run) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return p.data(offset, data)
+		if r.Data == nil {
+			return p.zeros(r.Offset, r.Zeros)
+		}
+		return p.data(r.Offset, r.Data)
 	})
 	if f, ok := p.w.target.(flusher); ok && err == nil {
 		f.startFlush(p.base()+int64(p.h.First)*ndz.SectorBytes, int64(p.h.Last-p.h.First)*ndz.SectorBytes)
@@ -58,12 +61,29 @@ func (p *place) base() int64 {
 	return int64(p.w.opts.Decode.Placement.Start) * ndz.SectorBytes
 }
 
-func (p *place) data(offset int64, data []byte) error {
-	if limit := p.limit(); limit >= 0 {
-		keep := max(0, min(int64(len(data)), limit-offset))
-		p.stats.ClippedBytes += int64(len(data)) - keep
-		data = data[:keep]
+// clip is how much of size bytes at offset lies in the partition.
+func (p *place) clip(offset, size int64) int64 {
+	limit := p.limit()
+	if limit < 0 {
+		return size
 	}
+	keep := max(0, min(size, limit-offset))
+	p.stats.ClippedBytes += size - keep
+	return keep
+}
+
+// zeros writes data that is zero, and that the target need not have room for.
+func (p *place) zeros(offset, size int64) error {
+	if size = p.clip(offset, size); size == 0 {
+		return nil
+	}
+	p.stats.WrittenBytes += size
+	p.stats.WriteRequests++
+	return p.w.target.Zero(p.base()+offset, size)
+}
+
+func (p *place) data(offset int64, data []byte) error {
+	data = data[:p.clip(offset, int64(len(data)))]
 	if len(data) == 0 {
 		return nil
 	}

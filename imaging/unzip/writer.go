@@ -140,11 +140,12 @@ func (w *Writer) duplicate(s span, h *ndz.Header) error {
 // fits holds h against its neighbours, its image and the target. at is the
 // place among w.spans where it would go.
 func (w *Writer) fits(at, index int, h *ndz.Header) error {
-	if f := w.first; f != nil && (f.Version != h.Version || f.ImageID != h.ImageID) {
-		return fmt.Errorf("chunk %d is of another image: %s id %s, want %s id %s",
-			index, h.Version, h.ImageID, f.Version, f.ImageID)
-	} else if f != nil && f.Mark != h.Mark {
-		return fmt.Errorf("chunk %d is of another image: its mark differs", index)
+	f := w.first
+	if f == nil {
+		f = h
+	}
+	if err := h.SameImage(f, index); err != nil {
+		return ndz.InChunk(err, index)
 	}
 	if at > 0 && w.spans[at-1].last > h.First {
 		return fmt.Errorf("chunk %d covers sectors from %d that chunk %d covers too", index, h.First, w.spans[at-1].index)

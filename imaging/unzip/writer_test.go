@@ -104,7 +104,7 @@ func TestWriterRefuses(t *testing.T) {
 		{3, chunk(image, 3)[:5000], "chunk 3, offset 5000: partial chunk"},
 		{99, chunk(image, 3), "chunk 99 of an image of"},
 		{-1, chunk(image, 3), "chunk -1"},
-		{2, golden(t, "v4-uuid.ndz.gz"), "chunk 2 is of another image"},
+		{2, golden(t, "v4-uuid.ndz.gz"), "chunk 2, offset 0: V4 chunk in a V3 image"},
 	} {
 		err := w.Chunk(context.Background(), c.index, c.data)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

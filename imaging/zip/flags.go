@@ -17,7 +17,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 	}
 	for _, o := range options {
 		if o.Letter == 'v' {
-			fmt.Fprintf(c.stderr, "imagezip: writes image versions %s to %s\n", ndz.V1, ndz.V4)
+			fmt.Fprintf(c.stderr, "imagezip: writes image versions %s to %s\n", ndz.V1, ndz.V5)
 			return true, nil
 		}
 		if err := c.option(o); err != nil {
