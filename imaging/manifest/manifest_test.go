@@ -152,7 +152,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s changed, and it still verifies", name)
 		}
 	}
-	if got, err := ParsePublicKey("3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"); err != nil || !bytes.Equal(got, public) {
+	if got, err := ParsePublicKey([]byte("3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29\n")); err != nil || !bytes.Equal(got, public) {
 		t.Errorf("public key of RFC 8032 seed 0: %x, %v", got, err)
 	}
 }

@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 )
@@ -60,12 +63,40 @@ func (m *Manifest) Verify(key ed25519.PublicKey) error {
 	return nil
 }
 
-// ParsePublicKey reads a public key as 64 hex digits, as String of a Signer
-// would be written.
-func ParsePublicKey(s string) (ed25519.PublicKey, error) {
-	b, err := hex.DecodeString(s)
+// ParsePublicKey reads a public key: 64 hex digits, or PEM as "openssl pkey
+// -pubout" writes it (RFC 8410).
+func ParsePublicKey(text []byte) (ed25519.PublicKey, error) {
+	if block, _ := pem.Decode(text); block != nil {
+		k, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if key, ok := k.(ed25519.PublicKey); ok {
+			return key, nil
+		}
+		return nil, notEd25519("public", err)
+	}
+	b, err := hex.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(b) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("public key %q: want %d hex digits", s, 2*ed25519.PublicKeySize)
+		return nil, fmt.Errorf("public key: want %d hex digits or a PEM file", 2*ed25519.PublicKeySize)
 	}
 	return b, nil
+}
+
+// ParsePrivateKey reads a private key as PEM, as "openssl genpkey -algorithm
+// ed25519" writes it (RFC 8410).
+func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("private key: want a PEM file, of openssl genpkey -algorithm ed25519")
+	}
+	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if key, ok := k.(ed25519.PrivateKey); ok {
+		return key, nil
+	}
+	return nil, notEd25519("private", err)
+}
+
+func notEd25519(kind string, err error) error {
+	if err == nil {
+		err = errors.New("key of another algorithm")
+	}
+	return fmt.Errorf("%s key is not one of Ed25519: %w", kind, err)
 }

@@ -78,6 +78,16 @@ func (c Codec) String() string {
 	return fmt.Sprintf("codec %d", uint8(c))
 }
 
+// ParseCodec is the reverse of String.
+func ParseCodec(name string) (Codec, error) {
+	for c := None; c <= Zlib; c++ {
+		if c.String() == name {
+			return c, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown codec %q, want none, zstd or zlib", name)
+}
+
 // Kind is what a run of sectors holds.
 type Kind uint8
 

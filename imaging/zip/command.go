@@ -48,11 +48,18 @@ const (
  -i           only say what is in use
  -o           print progress dots
  -X           store sectors that cannot be read as zeros
+ --v5                 write version 5, which only this program's imageunzip reads
+ --codec NAME         compress it with zstd (the default), zlib or none
+ --sector-size BYTES  of the disk, 512 to 65536 (512)
+ --image-version N    count of the image's versions, stored in it
+ --manifest           write <image>.manifest, the sums of the image's chunks
+ --manifest-key FILE  the same, signed with this Ed25519 private key (PEM)
  -d, -D, -L, -M are accepted for compatibility, without effect
 `
 	optionLetters   = "s:S:lbnrfz:I:R:c:F:ZYxMH:U:P:a:e:k:u:13NLXDidovh"
 	dotsPerLine     = 61
 	slicesMax       = 128
+	keyFileBytesMax = 64 << 10
 	sigFileBytesMax = 32 + 32*sig.RecordsMax
 )
 

@@ -41,7 +41,8 @@ func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats
 // Write makes an image of what layout says is in use. A delta of nothing makes
 // an image of no chunk.
 func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts Options) (Stats, error) {
-	p, err := newPacker(layout, out, opts)
+	o := newOutput(layout, out, opts)
+	p, err := newFormat(o)
 	if err != nil {
 		return Stats{}, err
 	}
@@ -53,64 +54,71 @@ func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts 
 		}
 		align = sign.BlockSectors
 		if opts.Base != nil {
-			p.pending, sign = sign.Records, nil // made, but for the chunks
+			o.pending, sign = sign.Records, nil // made, but for the chunks
 		}
 		opts.Signature.Records = nil
 	}
-	line := newPipeline(ctx, src, layout, sign, opts)
+	line, err := newPipeline(ctx, src, layout, sign, opts, p)
+	if err != nil {
+		return Stats{}, err
+	}
 	defer line.stop()
 	go line.plan(&planner{data: append(layout.Data[:0:0], layout.Data...), align: align})
 	for u := range line.order {
 		<-u.done
 		err := u.err
 		if err == nil {
-			p.pending = append(p.pending, u.records...)
+			o.pending = append(o.pending, u.records...)
 			err = p.unit(u)
 		}
 		if err != nil {
-			return p.stats, err
+			return o.stats, err
 		}
 		line.free <- u
 	}
 	if err := ctx.Err(); err != nil {
-		return p.stats, err
+		return o.stats, err
 	}
-	return p.finish()
+	if err := p.finish(); err != nil {
+		return o.stats, err
+	}
+	return o.stats, o.finish()
 }
 
-func newPacker(layout *Layout, out io.Writer, opts Options) (*packer, error) {
+func newOutput(layout *Layout, out io.Writer, opts Options) *output {
+	o := &output{out: out, opts: opts, layout: layout}
+	o.stats.FreeBytes = int64(layout.Sectors) * sectorBytes
+	for _, r := range layout.Data {
+		o.stats.FreeBytes -= int64(r.Sectors()) * sectorBytes
+	}
+	return o
+}
+
+func newPacker(o *output) (*packer, error) {
+	opts := o.opts
 	z, err := newDeflater(opts.level())
 	if err != nil {
 		return nil, err
 	}
 	v := opts.version()
-	if v == ndz.V1 && len(layout.Relocs) > 0 {
+	if v == ndz.V1 && len(o.layout.Relocs) > 0 {
 		return nil, fmt.Errorf("the source needs relocations, which V1 images cannot have")
 	}
 	s, err := ndz.NewSealer(ndz.SealOptions{Version: v, ImageID: opts.ImageID, Key: opts.Key, Checksum: opts.Checksum, Sign: opts.Sign})
 	if err != nil {
 		return nil, err
 	}
-	p := &packer{out: out, opts: opts, layout: layout, sealer: s, z: z}
+	p := &packer{output: o, sealer: s, z: z}
 	p.open()
-	p.stats.FreeBytes = int64(layout.Sectors) * sectorBytes
-	for _, r := range layout.Data {
-		p.stats.FreeBytes -= int64(r.Sectors()) * sectorBytes
-	}
 	return p, nil
 }
 
 // finish writes the last chunk, which covers the rest of the disk.
-func (p *packer) finish() (Stats, error) {
-	if p.input > 0 {
-		if err := p.close(p.layout.Sectors); err != nil {
-			return p.stats, err
-		}
+func (p *packer) finish() error {
+	if p.input == 0 {
+		return nil
 	}
-	if s := p.opts.Signature; s != nil { // of a delta without changes
-		s.Records = append(s.Records, p.pending...)
-	}
-	return p.stats, nil
+	return p.close(p.layout.Sectors)
 }
 
 // deflateLevels are the compressor's levels for those of zlib: the one that
@@ -133,7 +141,7 @@ type pipeline struct {
 	order  chan *unit
 }
 
-func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File, opts Options) *pipeline {
+func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File, opts Options, f format) (*pipeline, error) {
 	n := opts.workers()
 	l := &pipeline{free: make(chan *unit, n+unitsAhead), work: make(chan *unit, n+unitsAhead), order: make(chan *unit, n+unitsAhead)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
@@ -141,8 +149,13 @@ func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File
 		l.free <- &unit{}
 	}
 	for range n {
-		z, _ := newDeflater(opts.level()) // newPacker has checked the level
-		w := &worker{src: src, layout: layout, sign: sign, z: z}
+		press, err := f.press()
+		if err != nil {
+			close(l.work)
+			l.stop()
+			return nil, err
+		}
+		w := &worker{src: src, layout: layout, sign: sign, press: press}
 		l.wg.Go(func() {
 			for u := range l.work {
 				w.run(u)
@@ -150,7 +163,7 @@ func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File
 		})
 	}
 	l.wg.Add(1) // plan
-	return l
+	return l, nil
 }
 
 // plan hands out units until the data or the context ends.

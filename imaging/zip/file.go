@@ -2,6 +2,7 @@ package zip
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -36,11 +38,16 @@ func OpenSource(path string) (Source, io.Closer, error) {
 // made durable and then renamed: after an error or a crash there is no half
 // image under the final name.
 func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Options) (stats Stats, err error) {
-	err = writeFile(path, sigPath, time.Time{}, func(f *os.File) (*sig.File, error) {
+	w := fileWriter{path: path, sigPath: sigPath}
+	if opts.Manifest != nil {
+		w.manifest, w.key = opts.Manifest, opts.ManifestKey
+	}
+	err = w.write(func(f *os.File) (*sig.File, error) {
 		if stats, err = Create(ctx, src, f, opts); err != nil {
 			return nil, err
 		}
 		if opts.version() == ndz.V1 {
+			w.patched = true
 			err = patchTotal(f, stats.Chunks)
 		}
 		return opts.Signature, err
@@ -52,43 +59,109 @@ func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Opti
 // CreateFile does. fill writes the image and returns the signature; mtime is
 // the time of both, or zero for now.
 func WriteFile(path string, mtime time.Time, fill func(io.Writer) (*sig.File, error)) error {
-	return writeFile(path, path+".sig", mtime, func(f *os.File) (*sig.File, error) { return fill(f) })
+	w := fileWriter{path: path, sigPath: path + ".sig", mtime: mtime}
+	return w.write(func(f *os.File) (*sig.File, error) { return fill(f) })
 }
 
-func writeFile(path, sigPath string, mtime time.Time, fill func(*os.File) (*sig.File, error)) error {
-	tmp, err := newTemp(path)
+// fileWriter makes an image file, and what lies beside it.
+type fileWriter struct {
+	path, sigPath string             // no sigPath: no signature is written
+	manifest      *manifest.Manifest // nil: none
+	key           ed25519.PrivateKey // to sign it with, or nil
+	mtime         time.Time
+	patched       bool // the chunks are not as the manifest has them any more
+
+	temps []*temp
+}
+
+func (w *fileWriter) write(fill func(*os.File) (*sig.File, error)) error {
+	defer func() {
+		for _, t := range w.temps {
+			t.discard()
+		}
+	}()
+	image, err := w.temp(w.path)
 	if err != nil {
 		return err
 	}
-	defer tmp.discard()
-	sign, err := fill(tmp.f)
+	sign, err := fill(image)
 	if err == nil && sign != nil {
-		err = markFile(tmp.f, ndz.Mark{State: sign.ID()})
+		err = w.mark(image, ndz.Mark{State: sign.ID()})
 	}
 	if err != nil {
 		return err
 	}
-	if mtime.IsZero() {
-		// Old tools take a signature only if it has the image's time.
-		mtime = time.Now().Truncate(time.Second)
+	if sign != nil && w.sigPath != "" {
+		if err := w.add(w.sigPath, sign.AppendTo(nil)); err != nil {
+			return err
+		}
 	}
-	if sigPath == "" || sign == nil {
-		return tmp.commit(mtime)
+	if w.manifest != nil {
+		if err := w.addManifest(image); err != nil {
+			return err
+		}
 	}
-	sigTmp, err := newTemp(sigPath)
-	if err != nil {
-		return err
-	}
-	defer sigTmp.discard()
-	if _, err := sigTmp.f.Write(sign.AppendTo(nil)); err != nil {
-		return err
-	}
-	return errors.Join(tmp.commit(mtime), sigTmp.commit(mtime))
+	return w.commit()
 }
 
-// markFile gives the chunks of an image their mark, now that its signature is
-// known. Deltas have theirs.
-func markFile(f *os.File, m ndz.Mark) error {
+func (w *fileWriter) temp(path string) (*os.File, error) {
+	t, err := newTemp(path)
+	if err != nil {
+		return nil, err
+	}
+	w.temps = append(w.temps, t)
+	return t.f, nil
+}
+
+// add writes a file beside the image.
+func (w *fileWriter) add(path string, text []byte) error {
+	f, err := w.temp(path)
+	if err == nil {
+		_, err = f.Write(text)
+	}
+	return err
+}
+
+// addManifest writes the manifest, made anew if the chunks have changed since.
+func (w *fileWriter) addManifest(image *os.File) error {
+	m := w.manifest
+	if len(m.Chunks) == 0 {
+		return nil // a delta of nothing
+	}
+	if w.patched {
+		fresh, err := manifest.Build(io.NewSectionReader(image, 0, m.FileBytes), m.Identity)
+		if err != nil {
+			return err
+		}
+		*m = *fresh
+	}
+	if w.key != nil {
+		if err := m.Sign(w.key); err != nil {
+			return err
+		}
+	}
+	text, err := m.Encode()
+	if err != nil {
+		return err
+	}
+	return w.add(w.path+manifest.Suffix, text)
+}
+
+// commit gives all files their names, the image first.
+func (w *fileWriter) commit() (err error) {
+	if w.mtime.IsZero() {
+		// Old tools take a signature only if it has the image's time.
+		w.mtime = time.Now().Truncate(time.Second)
+	}
+	for _, t := range w.temps {
+		err = errors.Join(err, t.commit(w.mtime))
+	}
+	return err
+}
+
+// mark gives the chunks of an image their mark, now that its signature is
+// known. Deltas have theirs, and V5 images have it in the manifest.
+func (w *fileWriter) mark(f *os.File, m ndz.Mark) error {
 	head := make([]byte, ndz.HeaderAreaBytes)
 	for at := int64(0); ; at += ndz.ChunkBytes {
 		if _, err := f.ReadAt(head, at); err == io.EOF {
@@ -100,6 +173,7 @@ func markFile(f *os.File, m ndz.Mark) error {
 		if err != nil || !marked {
 			return err // the next chunk is no other
 		}
+		w.patched = true
 		if _, err := f.WriteAt(head[ndz.HeaderAreaBytes-ndz.MarkBytes:], at+ndz.HeaderAreaBytes-ndz.MarkBytes); err != nil {
 			return err
 		}

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/v5"
 )
 
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, optionLetters)
+	options, operands, err := getopt.Parse(args, optionLetters, longOptions()...)
 	if err != nil {
 		return false, err
 	}
@@ -21,7 +23,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 			return true, nil
 		}
 		if err := c.option(o); err != nil {
-			return false, fmt.Errorf("option -%c: %w", o.Letter, err)
+			return false, fmt.Errorf("option %s: %w", o, err)
 		}
 	}
 	switch {
@@ -44,7 +46,53 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.opts.FullPercent > 0 && c.base == "" {
 		return false, errors.New("option -P needs -H")
 	}
-	return false, nil
+	return false, c.checkV5()
+}
+
+func longOptions() []string {
+	return []string{"v5", "codec:", "sector-size:", "image-version:", "manifest", "manifest-key:"}
+}
+
+// long takes the options that the old program does not have.
+func (c *command) long(o getopt.Option) (err error) {
+	p := &c.opts
+	n := 0
+	switch o.Name {
+	case "v5":
+		p.Version = ndz.V5
+	case "codec":
+		var codec v5.Codec
+		codec, err = v5.ParseCodec(o.Value)
+		p.Codec = &codec
+	case "sector-size":
+		p.SectorBytes, err = number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax)
+	case "image-version":
+		n, err = number(o.Value, 0, 1<<32-1)
+		p.ImageVersion = uint32(n)
+	case "manifest":
+		p.Manifest = &manifest.Manifest{}
+	case "manifest-key":
+		p.Manifest = &manifest.Manifest{}
+		var text []byte
+		if text, err = readFile(o.Value, keyFileBytesMax); err == nil {
+			p.ManifestKey, err = manifest.ParsePrivateKey(text)
+		}
+	}
+	return err
+}
+
+// checkV5 refuses what the versions do not have.
+func (c *command) checkV5() error {
+	p := &c.opts
+	switch {
+	case p.Manifest != nil && c.out == "-":
+		return errors.New("option --manifest is for an image that is a file")
+	case p.version() != ndz.V5 && (p.Codec != nil || p.SectorBytes != 0 || p.ImageVersion != 0):
+		return errors.New("options --codec, --sector-size and --image-version need --v5")
+	case p.version() == ndz.V5 && (p.Checksum || c.encrypt):
+		return errors.New("options -a and -e are not for V5 images; sign the manifest, with --manifest-key")
+	}
+	return nil
 }
 
 // option takes the options that say what is imaged.
@@ -52,6 +100,8 @@ func (c *command) option(o getopt.Option) (err error) {
 	p := &c.opts
 	var n int
 	switch o.Letter {
+	case 0:
+		return c.long(o)
 	case 's':
 		p.Slice, err = number(o.Value, 1, slicesMax)
 	case 'S':

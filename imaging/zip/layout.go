@@ -59,8 +59,8 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.Sectors > ndz.SectorsMax-1 {
-		return nil, fmt.Errorf("source of %d sectors: images of %s end below %d (2 TiB)", l.Sectors, opts.version(), uint64(ndz.SectorsMax))
+	if l.Sectors > ndz.SectorsMax-1 && (opts.version() < ndz.V5 || opts.Signature != nil || opts.Base != nil) {
+		return nil, fmt.Errorf("source of %d sectors: images of %s and signatures end below %d (2 TiB); make a V5 image without", l.Sectors, min(opts.version(), ndz.V4), uint64(ndz.SectorsMax))
 	}
 	l.divide(freemap.Normalize(free), opts)
 	if len(l.Data) == 0 {

@@ -1,11 +1,14 @@
 package zip
 
 import (
+	"crypto/ed25519"
 	"io"
 	"runtime"
 
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
+	"hyzer/imaging/v5"
 )
 
 const (
@@ -39,11 +42,21 @@ type Options struct {
 	SkipTail       bool // leave out what is after a file system in its partition
 
 	Version  ndz.Version     // 0: V3
-	Level    *int            // zlib level 0 to 9; nil: LevelDefault
+	Level    *int            // 0 to 9, zlib's or for V5 what compares; nil: LevelDefault
 	Checksum bool            // SHA-1 in every chunk (V4)
 	Sign     *ndz.SigningKey // sign the checksums; a new key (V4)
 	ImageID  *ndz.ImageID
 	Key      []byte // encrypt (V4)
+
+	// Of V5.
+	Codec        *v5.Codec // nil: zstd
+	SectorBytes  int       // of the disk; 0: 512
+	ImageVersion uint32    // counted by who publishes the image
+
+	// Manifest, if set, gets the sums of the image's chunks. CreateFile writes
+	// it beside the image, signed if ManifestKey is set.
+	Manifest    *manifest.Manifest
+	ManifestKey ed25519.PrivateKey
 
 	// Signature, if set, gets the hashes of everything in the image.
 	Signature *sig.File
@@ -84,6 +97,20 @@ func (o Options) level() int {
 		return LevelDefault
 	}
 	return *o.Level
+}
+
+func (o Options) codec() v5.Codec {
+	if o.Codec == nil {
+		return v5.Zstd
+	}
+	return *o.Codec
+}
+
+func (o Options) sectorBytes() int {
+	if o.SectorBytes == 0 {
+		return sectorBytes
+	}
+	return o.SectorBytes
 }
 
 func (o Options) version() ndz.Version {

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"hash/adler32"
-	"io"
 
 	"github.com/klauspost/compress/flate"
 
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
-	"hyzer/imaging/sig"
 )
 
 const (
@@ -22,22 +20,17 @@ const (
 	cipherBytes   = 8     // of padding
 )
 
-// packer joins pieces to chunks and writes them. It runs on one goroutine.
+// packer joins pieces to chunks of V1 to V4. It runs on one goroutine.
 type packer struct {
-	out    io.Writer
-	opts   Options
-	layout *Layout
+	*output
 	sealer *ndz.Sealer
 	z      *flate.Writer
 	again  bytes.Buffer // a piece compressed once more
 
-	chunk   []byte // payload of the open chunk
-	head    ndz.Header
-	input   int // bytes in the open chunk
-	adler   uint32
-	first   uint64 // where the coverage of the open chunk begins
-	stats   Stats
-	pending []sig.Record // of the open chunk
+	chunk []byte // payload of the open chunk
+	head  ndz.Header
+	input int // bytes in the open chunk
+	adler uint32
 }
 
 // unitPart is the bytes [from, to) of a unit, and where they lie.
@@ -202,48 +195,22 @@ func (p *packer) close(next uint64) error {
 	}
 	p.chunk = append(p.chunk, 3, 0) // last block, fixed codes, no data
 	p.chunk = append(p.chunk, byte(p.adler>>24), byte(p.adler>>16), byte(p.adler>>8), byte(p.adler))
-	p.stats.PayloadBytes += int64(len(p.chunk))
 	h := p.head
 	h.Index, h.First, h.Last = p.stats.Chunks, p.first, next
 	h.Relocs = relocsIn(p.layout.Relocs, h.Regions)
 	if p.opts.version() != ndz.V1 {
 		h.Mark = p.layout.Mark
 	}
-	chunk, err := p.sealer.Seal(h, p.chunk)
+	data, err := p.sealer.Seal(h, p.chunk)
 	if err != nil {
 		return err
 	}
-	if _, err := p.out.Write(chunk); err != nil {
-		return fmt.Errorf("writing chunk %d: %w", h.Index, err)
+	c := chunk{data: data, last: next, dataEnd: p.dataEnd(), payload: len(p.chunk), input: p.input}
+	if err := p.write(c); err != nil {
+		return err
 	}
-	p.stats.Chunks++
-	p.stats.ImageBytes += int64(len(chunk))
-	p.stats.DataBytes += int64(p.input)
-	p.stats.InputBytes = int64(p.dataEnd()) * sectorBytes
-	p.number(h)
-	p.first = next
 	p.open()
-	if p.opts.Progress != nil {
-		p.opts.Progress(p.stats)
-	}
 	return nil
-}
-
-// number gives the signature's records that a written chunk covers their
-// chunk.
-func (p *packer) number(h ndz.Header) {
-	if p.opts.Signature == nil {
-		return
-	}
-	end := h.Last
-	i := 0
-	for ; i < len(p.pending) && p.pending[i].Start < end; i++ {
-		r := p.pending[i]
-		r.Chunk = h.Index
-		r.Spans = r.End() > end
-		p.opts.Signature.Records = append(p.opts.Signature.Records, r)
-	}
-	p.pending = append(p.pending[:0], p.pending[i:]...)
 }
 
 func relocsIn(relocs []ndz.Reloc, regions []ndz.Region) []ndz.Reloc {

@@ -32,6 +32,7 @@ type unit struct {
 	data    []byte // of ranges, one after the other
 	packed  bytes.Buffer
 	pieces  []piece
+	blocks  []block      // V5
 	records []sig.Record // without chunk numbers
 	err     error
 	done    chan struct{}
@@ -80,13 +81,13 @@ type worker struct {
 	src    Source
 	layout *Layout
 	sign   *sig.File // nil: do not hash
-	z      *flate.Writer
+	press  func(*unit) error
 }
 
 func (w *worker) run(u *unit) {
 	if u.err = w.read(u); u.err == nil {
 		w.hash(u)
-		u.err = w.compress(u)
+		u.err = w.press(u)
 	}
 	close(u.done)
 }
@@ -133,17 +134,23 @@ func (w *worker) hash(u *unit) {
 	}
 }
 
-func (w *worker) compress(u *unit) error {
+// press returns what compresses units to pieces.
+func (p *packer) press() (func(*unit) error, error) {
+	z, err := newDeflater(p.opts.level())
+	return func(u *unit) error { return u.compress(z) }, err
+}
+
+func (u *unit) compress(z *flate.Writer) error {
 	u.packed.Reset()
 	u.pieces = u.pieces[:0]
-	w.z.Reset(&u.packed)
+	z.Reset(&u.packed)
 	for from := 0; from < u.size; {
 		p := piece{from: from, to: min(from+pieceBytes, u.size), start: u.packed.Len()}
 		data := u.data[p.from:p.to]
-		if _, err := w.z.Write(data); err != nil {
+		if _, err := z.Write(data); err != nil {
 			return err
 		}
-		if err := w.z.Flush(); err != nil {
+		if err := z.Flush(); err != nil {
 			return err
 		}
 		p.end, p.adler = u.packed.Len(), adler32.Checksum(data)
