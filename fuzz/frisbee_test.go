@@ -276,7 +276,7 @@ func frisbeeFrame(parity bool, chunk, n uint32, t wire.Trailer, src [4]byte) []b
 	} else {
 		wire.PutBlockHeader(b, chunk, n, src)
 	}
-	wire.PutTrailer(b, t)
+	wire.PutTrailer(b, t, nil)
 	return b
 }
 
@@ -301,9 +301,9 @@ func FuzzFrisbeeMode2Packet(f *testing.F) {
 				t.Fatalf("grant %+v became %+v", g, again)
 			}
 		}
-		if tr, ok := wire.ParseTrailer(b); ok {
+		if tr, ok := wire.ParseTrailer(b, nil); ok {
 			again := bytes.Clone(b)
-			if wire.PutTrailer(again, tr); !bytes.Equal(again, b) {
+			if wire.PutTrailer(again, tr, nil); !bytes.Equal(again, b) {
 				t.Fatalf("trailer %x became %x", b, again)
 			}
 		}
@@ -419,7 +419,7 @@ func FuzzFrisbeeMode2Client(f *testing.F) {
 				data = append(bytes.Clone(want[min(int(n)*wire.BlockBytes, len(want)):]), make([]byte, wire.BlockBytes)...)
 			}
 			copy(frame[wire.BlockDataOffset:wire.BlockDataOffset+wire.BlockBytes], data)
-			wire.PutTrailer(frame, wire.Trailer{Version: v, Seq: uint32(i)})
+			wire.PutTrailer(frame, wire.Trailer{Version: v, Seq: uint32(i)}, nil)
 			if o >= 0x80 {
 				r.ReceiveParity(now, parityFrom, frame)
 			} else {

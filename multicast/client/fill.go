@@ -23,6 +23,7 @@ type fill struct {
 	parities wire.BlockMap // which are held
 	base     uint32        // parity blocks of the chunk that have passed
 	naks     int           // in a row that were not answered
+	hushes   int           // in a row that others' NAKs put ours off
 
 	// What is outstanding. A pass is the run of blocks that a request causes.
 	seq    uint64    // order of requests on the wire, as far as we heard them

@@ -9,15 +9,17 @@ import (
 // Bounds of what a server may ask for in reports (spec frisbee A5, A7).
 const (
 	reportEveryMax = 3600 * time.Second
+	reportEveryMin = time.Second
 	reportDelayMax = 5 * time.Second // spreads the first reports of all nodes
 )
 
 // heartbeat is the state of the periodic reports.
 type heartbeat struct {
-	every time.Duration // 0: not asked for
-	dueAt time.Time
-	seq   uint16
-	what  uint16
+	every  time.Duration // 0: not asked for
+	dueAt  time.Time
+	lastAt time.Time
+	seq    uint16
+	what   uint16
 }
 
 // beatRequest takes the server's wish for reports.
@@ -31,7 +33,7 @@ func (r *Reception) beatRequest(now time.Time, body []byte) {
 	}
 	r.beat.what = m.What
 	if m.When == 0 { // once, now
-		r.beat.every, r.beat.dueAt = 0, now
+		r.beat.every, r.beat.dueAt = 0, later(now, r.beat.lastAt.Add(reportEveryMin))
 		return
 	}
 	every := min(time.Duration(m.When)*time.Second, reportEveryMax)
@@ -47,7 +49,7 @@ func (r *Reception) beatTick(now time.Time) {
 	if r.beat.dueAt.IsZero() || now.Before(r.beat.dueAt) {
 		return
 	}
-	r.beat.dueAt = time.Time{}
+	r.beat.dueAt, r.beat.lastAt = time.Time{}, now
 	if r.beat.every > 0 {
 		r.beat.dueAt = now.Add(r.beat.every)
 	}

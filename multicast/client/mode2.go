@@ -28,6 +28,11 @@ const (
 	// refusedRejoin is how often blocks of another version make us ask the
 	// server what it sends now.
 	refusedRejoin = 200 * time.Millisecond
+	// refusedDoublings bounds how often that doubles while the answer is that
+	// nothing changed.
+	refusedDoublings = 3
+	// hushesMax is how often in a row another client's NAK puts ours off.
+	hushesMax = 3
 	// lossWindow is the datagrams over which loss is measured.
 	lossWindow = 512
 )
@@ -40,7 +45,15 @@ type mode2 struct {
 	open       bool // the shell hears the port
 	entered    bool // another run of the server, which we have not joined
 	rejoinedAt time.Time
+	refusals   int // rejoins in a row that changed nothing
 	meter      lossMeter
+
+	control *wire.ControlKey // nil: no key
+	blocks  *wire.BlockKey   // of the version, nil: no key
+	nonce   uint32           // of the next JOIN2
+	clockUS uint32           // the server's, 0: not known
+	clockAt time.Time        // when it was that
+	book    book
 }
 
 // lossMeter measures loss, and the time between datagrams, by the trailers.
@@ -76,37 +89,78 @@ func (m *lossMeter) take(now time.Time, t wire.Trailer) {
 }
 
 // join2 is the JOIN2 request, with the offer if mode 2 is wanted.
-func (r *Reception) join2() []byte {
+func (r *Reception) join2(now time.Time) []byte {
 	b := wire.NewJoin2Request(r.cfg.ID).Append(nil, wire.Request, r.src)
 	if r.cfg.Mode2 {
-		b = wire.AppendOffer(b, wire.NewOffer())
+		b = r.withOffer(now, b)
 	}
 	return b
 }
 
 // offering adds the offer to a request of a load in mode 2: a server that was
 // started anew has to know.
-func (r *Reception) offering(b []byte) []byte {
+func (r *Reception) offering(now time.Time, b []byte) []byte {
 	if r.m2.on {
-		b = wire.AppendOffer(b, wire.NewOffer())
+		b = r.withOffer(now, b)
 	}
 	return b
+}
+
+func (r *Reception) withOffer(now time.Time, b []byte) []byte {
+	o := wire.NewOffer()
+	o.Nonce, o.ClockUS = r.m2.nonce, r.serverClock(now)
+	return r.m2.control.Sign(wire.AppendOffer(b, o))
+}
+
+// serverClock is the server's clock now, as far as that is known.
+func (r *Reception) serverClock(now time.Time) uint32 {
+	if r.m2.clockUS == 0 {
+		return 0
+	}
+	return max(1, r.m2.clockUS+uint32(now.Sub(r.m2.clockAt).Microseconds()))
+}
+
+func (r *Reception) setClock(now time.Time, us uint32) { r.m2.clockUS, r.m2.clockAt = us, now }
+
+// answersUs says whether a JOIN reply may count: with a key it must have a tag,
+// and be the answer to the JOIN2 that we sent last.
+func (r *Reception) answersUs(sub wire.Subtype, datagram []byte) bool {
+	if r.cfg.Key == nil {
+		return true
+	}
+	g, ok := wire.ParseGrant(datagram)
+	if sub != wire.SubJoin2 || !ok || g.Nonce != r.m2.nonce || !r.m2.control.Genuine(datagram) {
+		return false
+	}
+	r.m2.nonce = r.cfg.Rand.Uint32()
+	return true
 }
 
 // granted takes what a JOIN2 reply says of mode 2. The first one decides
 // whether this load uses it; no later one may be of another version.
 func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 	g, ok := wire.ParseGrant(datagram)
-	ok = ok && g.Code == wire.CodeLeopard && g.ParityBlocks == fec.ParityBlocks
+	ok = ok && g.Code == wire.CodeLeopard && g.ParityBlocks == fec.ParityBlocks && g.Keyed == (r.cfg.Key != nil)
+	if ok {
+		r.setClock(now, g.ClockUS)
+	}
 	switch {
 	case !r.m2.on && !r.begun && mine && ok && r.cfg.Mode2:
 		r.m2.on, r.m2.version, r.m2.port = true, g.Version, g.ParityPort
+		r.m2.blocks = r.cfg.Key.Blocks(r.cfg.Address.Port(), g.ImageID)
+		r.openBook(now, int(g.ManifestBytes))
 	case !r.m2.on:
+		if r.cfg.Key != nil {
+			r.fail(fmt.Errorf("%w: %v at %v grants no mode 2 that this client knows", ErrWrongPeer, r.server, r.cfg.Address))
+		}
 	case ok && g.ImageID == r.m2.version.ImageID:
 		r.m2.port = g.ParityPort
 		if r.enter(g.Epoch); !mine && r.m2.entered {
 			r.rejoinSoon(now) // this one does not know us yet
 			break
+		}
+		if r.m2.entered {
+			r.m2.refusals = 0
 		}
 		r.m2.entered = false
 		r.rejoinAt = now.Add(rejoinAfter)
@@ -133,23 +187,35 @@ func (r *Reception) enter(epoch uint32) {
 // genuine says whether a BLOCK or PARITY is of the version that is being
 // loaded. If not, the server is asked soon what it sends now.
 func (r *Reception) genuine(now time.Time, datagram []byte) (wire.Trailer, bool) {
-	t, ok := wire.ParseTrailer(datagram)
-	if ok && t.ImageID == r.m2.version.ImageID {
+	t, ok := wire.ParseTrailer(datagram, r.m2.blocks)
+	if ok && t.ImageID == r.m2.version.ImageID && r.current(t.Epoch) {
 		if r.enter(t.Epoch); r.m2.entered {
 			r.rejoinSoon(now) // for its port
 		}
 		r.m2.meter.take(now, t)
+		r.setClock(now, t.SentUS)
 		return t, true
 	}
 	r.rejoinSoon(now)
 	return t, false
 }
 
+// current says whether a block may be of the run of the server that is on. With
+// a key, one of a run before it was kept and sent again by somebody else; an
+// answer to a JOIN2 of ours may be of any run, for clocks are set back.
+func (r *Reception) current(epoch uint32) bool {
+	return r.m2.blocks == nil || int32(epoch-r.m2.version.Epoch) >= 0
+}
+
 func (r *Reception) rejoinSoon(now time.Time) {
-	if now.Sub(r.m2.rejoinedAt) < refusedRejoin {
+	if now.Sub(r.m2.rejoinedAt) > crowdMemory {
+		r.m2.refusals = 0
+	}
+	if now.Sub(r.m2.rejoinedAt) < refusedRejoin<<min(r.m2.refusals, refusedDoublings) {
 		return
 	}
 	r.m2.rejoinedAt = now
+	r.m2.refusals++
 	r.rejoinAt = now.Add(r.jitter(now))
 }
 
@@ -166,15 +232,24 @@ func (r *Reception) SetParityOpen(open bool) { r.m2.open = open }
 // ReceiveParity takes a datagram that came to the parity address.
 func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram []byte) {
 	h, body, err := wire.SplitMode2(datagram)
-	if err != nil || !r.m2.on || from.Port() != r.m2.port || from.Addr() != h.Source() {
+	if err != nil || !r.m2.on || from.Port() != r.m2.port || !h.Tells(from.Addr()) {
 		return
 	}
 	switch {
-	case h.Subtype == wire.SubNak && h.SrcIP != r.src:
-		if m, err := wire.ParseNak(body); err == nil && m.Version == r.m2.version {
+	case h.Subtype == wire.SubNak || h.Subtype == wire.SubWant:
+		if r.own(from.Addr(), h) || r.cfg.Key != nil && !r.m2.control.Genuine(datagram) {
+			return
+		}
+		if m, err := wire.ParseNak(body); err == nil && h.Subtype == wire.SubNak && m.Version == r.m2.version {
 			r.overhearNak(now, &m)
 		}
-	case h.Subtype == wire.SubParity && from.Addr() == r.server:
+		if m, err := wire.ParseWant(body); err == nil && h.Subtype == wire.SubWant && m.Version == r.m2.version {
+			r.overhearWant(now, &m)
+		}
+	case from.Addr() != r.server:
+	case h.Subtype == wire.SubManifest:
+		r.bookBlock(now, body, datagram)
+	case h.Subtype == wire.SubParity:
 		p, err := wire.ParseParity(body)
 		if err != nil || !r.geo.HasChunk(p.Chunk) {
 			return
@@ -192,7 +267,7 @@ func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
 	if f == nil {
 		return
 	}
-	f.base, f.naks = max(f.base, p.Count+1+uint32(t.Left)), 0
+	f.base, f.naks, f.hushes = max(f.base, p.Count+1+uint32(t.Left)), 0, 0
 	which := uint16(p.Count % fec.ParityBlocks)
 	if !f.holds(which) {
 		slot := f.freeSlot()
@@ -231,17 +306,27 @@ func (r *Reception) nak(now time.Time, f *fill) {
 	r.seq++
 	f.expect(r.seq)
 	f.naks++
+	f.hushes = 0
 	f.dueAt = r.answerBy(now, f)
 	r.stats.Requests++
 	r.stats.LostBlocks += uint32(f.need())
-	meter := &r.m2.meter
 	m := wire.Nak{
-		Version: r.m2.version, Chunk: uint32(f.chunk), Need: uint16(f.need()), Loss: meter.loss, Base: f.base, ClientID: r.cfg.ID,
+		Version: r.m2.version, Chunk: uint32(f.chunk), Need: uint16(f.need()), Loss: r.m2.meter.loss, Base: f.base, ClientID: r.cfg.ID,
 	}
-	if meter.started {
-		m.EchoUS, m.HeldUS = meter.sentUS, uint32(now.Sub(meter.at).Microseconds())
+	m.EchoUS, m.HeldUS = r.echo(now)
+	r.sendParity(m.Append(nil, r.src))
+}
+
+// echo is the time of the server's that we heard last, and how long ago.
+func (r *Reception) echo(now time.Time) (us, heldUS uint32) {
+	if r.m2.clockUS == 0 {
+		return 0, 0
 	}
-	r.sends = append(r.sends, Outgoing{Datagram: m.Append(nil, r.src), ToParity: true})
+	return r.m2.clockUS, uint32(now.Sub(r.m2.clockAt).Microseconds())
+}
+
+func (r *Reception) sendParity(b []byte) {
+	r.sends = append(r.sends, Outgoing{Datagram: r.m2.control.Sign(b), ToParity: true})
 }
 
 // answerBy is when to ask again if nothing comes.
@@ -254,8 +339,9 @@ func (r *Reception) answerBy(now time.Time, f *fill) time.Time {
 func (r *Reception) overhearNak(now time.Time, m *wire.Nak) {
 	r.crowdAt = now
 	f := r.fills[int(m.Chunk)]
-	if f == nil || f.dueAt.IsZero() || m.Base+uint32(m.Need) < f.base+uint32(f.need()) {
-		return
+	if f == nil || f.dueAt.IsZero() || m.Base+uint32(m.Need) < f.base+uint32(f.need()) || f.hushes >= hushesMax {
+		return // it has other losses, or only wants us to be silent
 	}
+	f.hushes++
 	f.dueAt = later(f.dueAt, r.answerBy(now, f))
 }

@@ -40,12 +40,12 @@ func BenchmarkReceiveMode2Chunk(b *testing.B) {
 				continue
 			}
 			wire.PutBlockHeader(frame, chunk, n, src)
-			wire.PutTrailer(frame, wire.Trailer{})
+			wire.PutTrailer(frame, wire.Trailer{}, nil)
 			r.Receive(now, simServerAt, frame)
 		}
 		for n := range lost {
 			wire.PutParityHeader(frame, chunk, n, src)
-			wire.PutTrailer(frame, wire.Trailer{})
+			wire.PutTrailer(frame, wire.Trailer{}, nil)
 			r.ReceiveParity(now, netip.AddrPortFrom(simServerAt.Addr(), simParity), frame)
 		}
 		r.Tick(now)

@@ -14,7 +14,7 @@ func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte)
 	if err != nil || from.Port() != r.cfg.Address.Port() {
 		return
 	}
-	told := from.Addr() == h.Source()
+	told := h.Tells(from.Addr())
 	switch {
 	case h.Subtype == wire.SubBlock:
 		if told && r.joined && h.Type == wire.Request && from.Addr() == r.server {
@@ -29,13 +29,21 @@ func (r *Reception) Receive(now time.Time, from netip.AddrPort, datagram []byte)
 			r.silentFrom = now
 			r.beatRequest(now, body)
 		}
-	case h.Type == wire.Request && (told || from.Addr() == r.cfg.Address.Addr()) && h.SrcIP != r.src:
-		r.overhear(now, h.Subtype, body)
+	case h.Type == wire.Request && (told || from.Addr() == r.cfg.Address.Addr()) && !r.own(from.Addr(), h):
+		r.overhear(now, h.Subtype, body, datagram)
 	}
+}
+
+// own says whether a packet is ours, looped back.
+func (r *Reception) own(from netip.Addr, h wire.Header) bool {
+	return from == r.cfg.Self || from.Is4() && h.SrcIP == r.src
 }
 
 // joinReply takes the size of the file, or checks that it is still the same.
 func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, body, datagram []byte) {
+	if !r.answersUs(sub, datagram) {
+		return
+	}
 	var size int64
 	mine := false
 	if sub == wire.SubJoin2 {
@@ -246,7 +254,10 @@ func (r *Reception) buffer(n int) []byte {
 }
 
 // overhear uses what other clients ask for: it is on its way to us too.
-func (r *Reception) overhear(now time.Time, sub wire.Subtype, body []byte) {
+func (r *Reception) overhear(now time.Time, sub wire.Subtype, body, datagram []byte) {
+	if r.cfg.Key != nil && !r.m2.control.Genuine(datagram) {
+		return // the server may not heed it either
+	}
 	p := &r.partial
 	switch sub {
 	case wire.SubRequest:

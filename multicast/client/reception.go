@@ -73,8 +73,13 @@ type ReceptionConfig struct {
 	IdleTimeout time.Duration // of the server; < 0: never
 	Heartbeat   bool          // report when asked
 	Mode2       bool          // offer mode 2 to the server
-	ReportFor   netip.Addr    // whom reports are about; not valid: Self
-	Rand        *rand.Rand
+	// Key makes the load one of mode 2 with a server that has the key too, and
+	// nobody else's packets count; nil: no key.
+	Key *wire.Key
+	// Manifest asks the server for the manifest in mode 2.
+	Manifest  bool
+	ReportFor netip.Addr // whom reports are about; not valid: Self
+	Rand      *rand.Rand
 
 	// blank, if set, takes the place of every buffer: nothing is stored.
 	blank []byte
@@ -96,6 +101,7 @@ func (c *ReceptionConfig) fillIn() {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = IdleTimeoutDefault
 	}
+	c.Mode2 = c.Mode2 || c.Key != nil
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
@@ -179,9 +185,10 @@ type Reception struct {
 func NewReception(cfg ReceptionConfig, now time.Time) *Reception {
 	cfg.fillIn()
 	r := &Reception{
-		cfg: cfg, src: cfg.Self.As4(), server: cfg.Server, joinAt: now, startedAt: now,
+		cfg: cfg, src: wire.SourceOf(cfg.Self), server: cfg.Server, joinAt: now, startedAt: now,
 		fills: make(map[int]*fill), curIdx: -1, stats: wire.NewStats(),
 	}
+	r.m2.control, r.m2.nonce = cfg.Key.Control(cfg.Address.Port()), cfg.Rand.Uint32()
 	r.stats.ChunkBufs, r.stats.MaxReadAhead = uint32(cfg.Buffers), uint32(cfg.Window)
 	r.stats.MaxInProgress, r.stats.PktTimeoutUS = uint32(cfg.Window), uint32(stallFirst.Microseconds())
 	r.stats.IdleTimer = uint32(stallNext / stallFirst)

@@ -216,7 +216,7 @@ func simFrames(a server.Action) [][]byte {
 			t := a.Trailer
 			t.Seq += uint32(i)
 			t.Left -= uint16(i)
-			wire.PutTrailer(frames[i], t)
+			wire.PutTrailer(frames[i], t, nil)
 		}
 	}
 	return frames

@@ -19,7 +19,8 @@ func (r *Reception) Tick(now time.Time) {
 	case !r.Received():
 		r.receiving(now)
 	}
-	if r.joined {
+	if r.joined && r.err == nil {
+		r.bookTick(now)
 		r.beatTick(now)
 	}
 }
@@ -36,6 +37,7 @@ func (r *Reception) Due(now time.Time) time.Time {
 		}
 	}
 	sooner(r.beat.dueAt)
+	sooner(r.m2.book.dueAt)
 	if r.Received() {
 		return due
 	}
@@ -60,11 +62,11 @@ func (r *Reception) join(now time.Time) {
 			ErrNoServer, r.cfg.Address, r.joins, now.Sub(r.startedAt).Round(time.Second), r.cfg.Self))
 		return
 	}
-	if !r.cfg.Raw && r.joins >= joinsBeforeV1 && r.joins%2 == 1 {
+	if !r.cfg.Raw && r.cfg.Key == nil && r.joins >= joinsBeforeV1 && r.joins%2 == 1 {
 		r.sentV1 = true
 		r.send(wire.Join{Value: r.cfg.ID}.Append(nil, wire.Request, r.src))
 	} else {
-		r.send(r.join2())
+		r.send(r.join2(now))
 	}
 	r.joinAt = now.Add(min(joinRetryFirst<<min(r.joins, 8), joinRetryMax))
 	r.joins++
@@ -121,7 +123,7 @@ func (r *Reception) ask(now time.Time, f *fill) {
 	all := r.geo.ChunkBlocks(f.chunk)
 	if !f.asked && f.left == all {
 		f.asked = true
-		r.send(r.offering(wire.BlockRequest{Chunk: uint32(f.chunk), Count: uint32(all)}.Append(nil, r.src)))
+		r.send(r.offering(now, wire.BlockRequest{Chunk: uint32(f.chunk), Count: uint32(all)}.Append(nil, r.src)))
 		return
 	}
 	p := wire.PartialRequest{Chunk: uint32(f.chunk), Wanted: f.missing}
@@ -135,7 +137,7 @@ func (r *Reception) ask(now time.Time, f *fill) {
 	f.asked = true
 	r.stats.PRequests++
 	r.stats.LostBlocks += uint32(f.left)
-	r.send(r.offering(p.Append(nil, r.src)))
+	r.send(r.offering(now, p.Append(nil, r.src)))
 }
 
 // stallAt returns when the present silence becomes a stall. The first comes
@@ -225,5 +227,5 @@ func (r *Reception) rejoin(now time.Time) {
 		return
 	}
 	r.stats.JoinAttempts++
-	r.send(r.join2())
+	r.send(r.join2(now))
 }

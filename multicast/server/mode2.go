@@ -23,6 +23,10 @@ const (
 	flightMin      = 20 * time.Millisecond
 	flightMax      = 200 * time.Millisecond
 	roundTripMax   = 10 * time.Second // what is longer is a forgery
+	// ticketMax is how old a packet with a tag may be, and aheadMax how far
+	// its clock may run ahead of ours: later it is one that was sent again.
+	ticketMax = 2 * time.Second
+	aheadMax  = 100 * time.Millisecond
 )
 
 // Mode2 is what a session needs to speak mode 2.
@@ -30,6 +34,10 @@ type Mode2 struct {
 	wire.Version
 	// ParityPort is where PARITY goes and NAK comes from.
 	ParityPort uint16
+	// Key tells clients from strangers; nil: it is not told.
+	Key *wire.Key
+	// ManifestBytes is the length of the manifest; 0: there is none.
+	ManifestBytes int
 }
 
 // repair is what is known of the parity blocks of a chunk. Blocks are counted
@@ -47,6 +55,8 @@ type repair struct {
 // sent, until a client offers to speak it.
 type mode2 struct {
 	on      bool
+	control *wire.ControlKey // nil: no key
+	wants   wants
 	seq     uint32
 	repairs map[uint32]*repair
 	rounds  []*repair // those queued, oldest first
@@ -57,26 +67,43 @@ type mode2 struct {
 	periods time.Time    // when this one ends
 }
 
-// offered notes that a client speaks mode 2 and returns whether to grant it.
-func (s *Session) offered(datagram []byte) bool {
+// offered returns what a client offers, the zero Offer if it does not speak
+// mode 2, and whether it has the key and said so just now. In a session with a
+// key only those who have it turn mode 2 on.
+func (s *Session) offered(now time.Time, datagram []byte) (o wire.Offer, trusted bool) {
 	if s.cfg.Mode2 == nil {
-		return false
+		return o, false
 	}
 	o, ok := wire.ParseOffer(datagram)
 	if !ok || !o.Has(wire.CodeLeopard) {
-		return false
+		return wire.Offer{}, false
+	}
+	if s.m2.control != nil && !s.m2.control.Genuine(datagram) {
+		return wire.Offer{}, false
 	}
 	s.m2.on = true
-	return true
+	return o, s.m2.control != nil && (o.ClockUS == 0 || s.fresh(now, o.ClockUS))
+}
+
+// fresh says whether a packet that names our clock so was sent just now.
+func (s *Session) fresh(now time.Time, clockUS uint32) bool {
+	age := time.Duration(int32(s.clockUS(now)-clockUS)) * time.Microsecond
+	return age <= ticketMax && age >= -aheadMax
+}
+
+// genuine says whether a packet to the port of mode 2 may count.
+func (s *Session) genuine(now time.Time, datagram []byte, clockUS uint32) bool {
+	return s.m2.control == nil || s.m2.control.Genuine(datagram) && s.fresh(now, clockUS)
 }
 
 // HoldRepairs lets rounds of parity blocks wait, or begin.
 func (s *Session) HoldRepairs(hold bool) { s.m2.held = hold }
 
-func (s *Session) grant() wire.Grant {
+func (s *Session) grant(now time.Time, nonce uint32) wire.Grant {
+	m := s.cfg.Mode2
 	return wire.Grant{
-		Version: s.cfg.Mode2.Version, ParityPort: s.cfg.Mode2.ParityPort,
-		Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks,
+		Version: m.Version, ParityPort: m.ParityPort, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks,
+		Nonce: nonce, ClockUS: s.clockUS(now), ManifestBytes: uint32(m.ManifestBytes), Keyed: s.m2.control != nil,
 	}
 }
 
@@ -85,19 +112,29 @@ func (s *Session) grant() wire.Grant {
 func (s *Session) ReceiveParity(now time.Time, from netip.AddrPort, datagram []byte) bool {
 	s.stats.DatagramsIn++
 	h, body, err := wire.SplitMode2(datagram)
-	if !s.m2.on || err != nil || from.Port() != s.cfg.Mode2.ParityPort || from.Addr() != h.Source() {
+	if !s.m2.on || err != nil || from.Port() != s.cfg.Mode2.ParityPort || !h.Tells(from.Addr()) {
 		s.stats.DatagramsRefused++
 		return false
 	}
-	if h.Subtype != wire.SubNak {
-		return false // our own, looped back by a broadcast
+	// What is longer than it says has its tag elsewhere.
+	datagram = datagram[:wire.HeaderBytes+len(body)]
+	switch h.Subtype {
+	case wire.SubNak:
+		return s.nak(now, body, datagram)
+	case wire.SubWant:
+		return s.want(now, body, datagram)
 	}
+	return false // our own, looped back by a broadcast
+}
+
+func (s *Session) nak(now time.Time, body, datagram []byte) bool {
 	m, err := wire.ParseNak(body)
-	if err != nil || m.Version != s.cfg.Mode2.Version || !s.geo.HasChunk(m.Chunk) || m.Need > fec.ParityBlocks {
+	if err != nil || m.Version != s.cfg.Mode2.Version || !s.geo.HasChunk(m.Chunk) || m.Need > fec.ParityBlocks ||
+		!s.genuine(now, datagram, m.EchoUS+m.HeldUS) {
 		s.stats.DatagramsRefused++
 		return false
 	}
-	s.activeAt = now
+	s.heard(now)
 	s.stats.Naks++
 	s.heardLoss(now, &m)
 	return s.wanted(now, &m)
@@ -204,7 +241,7 @@ func (s *Session) advanceParity(now time.Time, r *repair, n int) Action {
 	s.pace.spend(n)
 	r.sent += uint32(n)
 	r.lastAt = now
-	s.m2.yield = true
+	s.m2.yield, s.m2.wants.latest = true, false
 	s.inRow, s.activeAt = 0, now
 	s.stats.DatagramsOut += uint64(n)
 	s.stats.ParitySent += uint64(n)

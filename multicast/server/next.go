@@ -10,35 +10,38 @@ import (
 func (s *Session) Next(now time.Time) Action {
 	s.pace.adjust(now)
 	if s.inRow < repliesInRowMax || !s.working(now) {
-		if reply := s.reply(); reply != nil {
+		if reply := s.reply(now); reply != nil {
 			s.inRow++
 			s.stats.DatagramsOut++
 			return Action{Kind: ActSend, Datagram: reply}
 		}
 	}
 	round, _ := s.round(now)
-	working := s.working(now)
-	if !working && round == nil {
+	working, wanted := s.working(now), s.m2.wants.ready(now)
+	if !working && round == nil && !wanted {
 		return s.rest(now)
 	}
 	n, until := s.pace.budget(now)
 	if n == 0 {
 		return Action{Kind: ActSleep, Until: until}
 	}
-	if round != nil && !(working && s.m2.yield) {
-		return s.advanceParity(now, round, n)
+	if round == nil && !wanted || working && s.m2.yield {
+		return s.advance(now, n)
 	}
-	return s.advance(now, n)
+	if wanted && (round == nil || !s.m2.wants.latest) {
+		return s.advanceManifest(now, n)
+	}
+	return s.advanceParity(now, round, n)
 }
 
 // Busy says whether somebody waits for something.
 func (s *Session) Busy() bool {
-	return s.cur.active || s.queue.len > 0 || len(s.replies) > 0 || len(s.m2.rounds) > 0
+	return s.cur.active || s.queue.len > 0 || len(s.replies) > 0 || len(s.m2.rounds) > 0 || s.m2.wants.left > 0
 }
 
 // reply encodes the next waiting answer: a JOIN reply, and after it the
 // request for reports.
-func (s *Session) reply() []byte {
+func (s *Session) reply(now time.Time) []byte {
 	if s.heartbeat {
 		s.heartbeat = false
 		m := wire.Progress{ClientID: s.beatID, When: s.cfg.HeartbeatSeconds, What: wire.WhatSummary, Seq: 1}
@@ -53,7 +56,7 @@ func (s *Session) reply() []byte {
 	if r.v2 {
 		b := wire.NewJoin2Reply(r.id, s.geo.FileBytes()).Append(s.out[:0], wire.Reply, s.src)
 		if r.grant {
-			b = wire.AppendGrant(b, s.grant())
+			b = s.m2.control.Sign(wire.AppendGrant(b, s.grant(now, r.nonce)))
 		}
 		return b
 	}
@@ -65,7 +68,7 @@ func (s *Session) working(now time.Time) bool {
 	if s.cur.active {
 		return true
 	}
-	e, _ := s.queue.ready(now)
+	e, _ := s.queue.ready(now, s.m2.control != nil)
 	if e == nil {
 		return false
 	}
@@ -128,9 +131,12 @@ func (s *Session) countRepeated(a Action) int {
 
 // rest is what to do when nothing is wanted, or nothing yet.
 func (s *Session) rest(now time.Time) Action {
-	_, held := s.queue.ready(now)
-	if _, round := s.round(now); held.IsZero() || !round.IsZero() && round.Before(held) {
-		held = round
+	_, held := s.queue.ready(now, s.m2.control != nil)
+	_, round := s.round(now)
+	for _, t := range []time.Time{round, s.m2.wants.notBefore} {
+		if held.IsZero() || !t.IsZero() && t.Before(held) {
+			held = t
+		}
 	}
 	if !held.IsZero() {
 		return Action{Kind: ActSleep, Until: held}

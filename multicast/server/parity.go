@@ -30,7 +30,10 @@ func (s *Server) openParity() (*Mode2, error) {
 	if !s.cfg.Mode2 {
 		return nil, nil
 	}
-	m := &Mode2{Version: wire.Version{ImageID: s.cfg.ImageID, Epoch: rand.Uint32()}}
+	m := &Mode2{
+		Version: wire.Version{ImageID: s.cfg.ImageID, Epoch: uint32(time.Now().UnixMilli())},
+		Key:     s.cfg.Key, ManifestBytes: len(s.cfg.Manifest),
+	}
 	if m.ImageID == 0 {
 		m.ImageID = imageID(s.cfg.Image)
 	}
@@ -165,9 +168,22 @@ func (f *framer) parity(ctx context.Context, a Action) ([]byte, error) {
 		which := (a.First + i) % fec.ParityBlocks
 		wire.PutParityHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
 		copy(frame[wire.BlockDataOffset:], blocks[which*wire.BlockBytes:(which+1)*wire.BlockBytes])
-		trail(frame, a, i)
+		f.trail(frame, a, i)
 	}
 	return f.frames[:a.Count*n], nil
+}
+
+// manifestBlocks returns the datagrams of a's blocks of the manifest.
+func (f *framer) manifestBlocks(a Action) []byte {
+	const n = wire.DatagramBytesMax
+	for i := range a.Count {
+		frame := f.frames[i*n : (i+1)*n]
+		wire.PutManifestHeader(frame, uint32(a.First+i), f.src)
+		data := frame[wire.BlockDataOffset:wire.BlockDatagramBytes]
+		clear(data[copy(data, f.manifest[(a.First+i)*wire.BlockBytes:]):])
+		f.trail(frame, a, i)
+	}
+	return f.frames[:a.Count*n]
 }
 
 // parityBlocks returns all parity blocks of the chunk, from the cache or anew.

@@ -17,6 +17,7 @@ type element struct {
 	count     int       // of blocks
 	whole     bool      // blocks is the complete chunk
 	notBefore time.Time // held back so that other clients' repairs can merge in
+	trusted   bool      // asked for by a client that has the key
 	prev      *element
 	next      *element
 }
@@ -32,6 +33,9 @@ type queue struct {
 	free       *element
 	elementMax int // high-water mark
 	blocksMax  int
+	// ahead is how many blocks more went to those who have the key than to
+	// others, while both wanted some.
+	ahead int
 }
 
 func newQueue() queue { return queue{latest: make(map[uint32]*element)} }
@@ -48,11 +52,21 @@ func (q *queue) merge(e *element, m *wire.BlockMap, whole int) {
 	q.grow(e.count - before)
 }
 
-// push appends an element; false means that the queue is full.
-func (q *queue) push(chunk uint32, m *wire.BlockMap, whole int, notBefore time.Time) bool {
-	if q.len >= queueElementsMax {
-		return false
+// evict makes room for a client that has the key: the newest element of others
+// goes, but not the one in service.
+func (q *queue) evict(inService *element) bool {
+	for e := q.tail; e != nil; e = e.prev {
+		if !e.trusted && e != inService {
+			q.blocks -= e.count
+			q.remove(e)
+			return true
+		}
 	}
+	return false
+}
+
+// push appends an element. The caller sees to it that there is room.
+func (q *queue) push(chunk uint32, m *wire.BlockMap, whole int, notBefore time.Time) *element {
 	e := q.free
 	if e != nil {
 		q.free = e.next
@@ -71,7 +85,7 @@ func (q *queue) push(chunk uint32, m *wire.BlockMap, whole int, notBefore time.T
 	q.len++
 	q.elementMax = max(q.elementMax, q.len)
 	q.grow(e.count)
-	return true
+	return e
 }
 
 func (q *queue) grow(blocks int) {
@@ -80,18 +94,43 @@ func (q *queue) grow(blocks int) {
 }
 
 // ready returns the first element that is not held back, or the time when
-// there will be one. Both are zero if the queue is empty.
-func (q *queue) ready(now time.Time) (*element, time.Time) {
+// there will be one. Both are zero if the queue is empty. In a session with a
+// key those who have it get as many blocks as all others together, so that what
+// strangers ask for costs half of the rate at most.
+func (q *queue) ready(now time.Time, keyed bool) (*element, time.Time) {
 	var soonest time.Time
+	var first [2]*element // of others, of those who have the key
 	for e := q.head; e != nil; e = e.next {
-		if !e.notBefore.After(now) {
-			return e, time.Time{}
+		which := 0
+		if e.trusted {
+			which = 1
 		}
-		if soonest.IsZero() || e.notBefore.Before(soonest) {
-			soonest = e.notBefore
+		switch {
+		case e.notBefore.After(now):
+			if soonest.IsZero() || e.notBefore.Before(soonest) {
+				soonest = e.notBefore
+			}
+		case !keyed:
+			return e, time.Time{}
+		case first[which] == nil:
+			first[which] = e
+		}
+		if first[0] != nil && first[1] != nil {
+			break
 		}
 	}
-	return nil, soonest
+	switch {
+	case first[0] == nil && first[1] == nil:
+		return nil, soonest
+	case first[0] == nil || first[1] == nil:
+		q.ahead = 0
+	case q.ahead > 0:
+		return first[0], time.Time{}
+	}
+	if first[1] != nil {
+		return first[1], time.Time{}
+	}
+	return first[0], time.Time{}
 }
 
 // takeRun removes the first contiguous run of blocks from e, and e from the
@@ -102,6 +141,11 @@ func (q *queue) takeRun(e *element) (first, count int) {
 	e.count -= count
 	e.whole = false
 	q.blocks -= count
+	if e.trusted {
+		q.ahead += count
+	} else {
+		q.ahead -= count
+	}
 	if e.count == 0 {
 		q.remove(e)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"hyzer/multicast/wire"
@@ -33,8 +34,8 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 	case wire.SubJoin, wire.SubJoin2:
 		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
-		s.offered(datagram)
-		return s.request(now, h.Subtype, body)
+		_, trusted := s.offered(now, datagram)
+		return s.request(now, h.Subtype, body, trusted)
 	case wire.SubLeave, wire.SubLeave2:
 		return s.leave(now, sender, h.Subtype, body)
 	}
@@ -47,57 +48,72 @@ func (s *Session) sender(h wire.Header, from netip.AddrPort) (netip.Addr, bool) 
 	if from.Port() != s.cfg.Address.Port() {
 		return netip.Addr{}, false
 	}
-	claimed := h.Source()
-	if from.Addr() == claimed || (from.Addr() == s.cfg.Address.Addr() && from.Addr().IsMulticast()) {
-		return claimed, true
+	if h.Tells(from.Addr()) {
+		return from.Addr(), true
 	}
-	return netip.Addr{}, false
+	return h.Source(), from.Addr() == s.cfg.Address.Addr() && from.Addr().Is4() && from.Addr().IsMulticast()
 }
 
 // join answers at the head: the reply leaves before the next range.
 func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body, datagram []byte) bool {
-	var id uint32
-	grant := false
+	r := joinReply{v2: sub == wire.SubJoin2}
 	if sub == wire.SubJoin2 {
 		m, err := wire.ParseJoin2(body)
 		if err != nil {
 			s.stats.DatagramsRefused++
 			return false
 		}
-		id, grant = m.ClientID, s.offered(datagram)
+		var o wire.Offer
+		o, r.trusted = s.offered(now, datagram)
+		r.id, r.nonce, r.grant = m.ClientID, o.Nonce, o.Has(wire.CodeLeopard)
 	} else {
 		m, err := wire.ParseJoin(body)
 		if err != nil {
 			s.stats.DatagramsRefused++
 			return false
 		}
-		id = m.Value
+		r.id = m.Value
 	}
-	if !s.queueReply(joinReply{id: id, v2: sub == wire.SubJoin2, grant: grant}) {
+	if !s.queueReply(r) {
 		return false
 	}
 	s.activeAt, s.lastLeftAt = now, time.Time{}
-	if s.clients.join(sender, id, now) {
+	if s.clients.join(sender, r.id, now) {
 		s.stats.Joins++
-		s.event(Event{Kind: ClientJoined, Client: sender, ID: id})
+		s.event(Event{Kind: ClientJoined, Client: sender, ID: r.id})
 	}
 	return true
 }
 
 // queueReply keeps one answer per client. One answer serves all V1 clients,
-// unless each is to be asked for reports after it.
+// unless each is to be asked for reports after it. Those who have the key are
+// answered first, and never for want of room not.
 func (s *Session) queueReply(r joinReply) bool {
 	shared := !r.v2 && s.cfg.HeartbeatSeconds == 0
-	for _, q := range s.replies {
-		if q == r || (shared && !q.v2) {
+	trusted := 0
+	for i, q := range s.replies {
+		if q.id == r.id && q.v2 == r.v2 && (r.trusted || !q.trusted) {
+			s.replies[i] = r
 			return true
+		}
+		if shared && !q.v2 {
+			return true
+		}
+		if q.trusted {
+			trusted = i + 1
 		}
 	}
 	if len(s.replies) >= joinRepliesMax {
 		s.stats.RequestsDropped++
-		return false
+		if !r.trusted || trusted == len(s.replies) {
+			return false
+		}
+		s.replies = s.replies[:len(s.replies)-1]
 	}
-	s.replies = append(s.replies, r)
+	if !r.trusted {
+		trusted = len(s.replies)
+	}
+	s.replies = slices.Insert(s.replies, trusted, r)
 	return true
 }
 
@@ -138,7 +154,7 @@ func (s *Session) report(now time.Time, sender netip.Addr, body []byte) {
 	if c == nil {
 		return
 	}
-	s.activeAt = now
+	s.heard(now)
 	s.stats.Reports++
 	if gap := m.Seq - c.seq; c.reported && gap > 1 && gap < 1<<15 {
 		s.stats.ReportsMissed += uint64(gap - 1)
@@ -152,7 +168,7 @@ func (s *Session) report(now time.Time, sender netip.Addr, body []byte) {
 }
 
 // request reads a REQUEST or PREQUEST into s.partial and queues it.
-func (s *Session) request(now time.Time, sub wire.Subtype, body []byte) bool {
+func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, trusted bool) bool {
 	p := &s.partial
 	if sub == wire.SubPRequest {
 		if wire.ParsePartialRequest(p, body) != nil {
@@ -177,18 +193,18 @@ func (s *Session) request(now time.Time, sub wire.Subtype, body []byte) bool {
 	if asked == 0 {
 		return false
 	}
-	s.activeAt = now
+	s.heard(now)
 	s.stats.Requests++
 	if sub == wire.SubPRequest {
 		s.stats.PartialRequests++
 		s.stats.PartialBlocks += uint64(asked)
 	}
-	return s.enqueue(now, asked)
+	return s.enqueue(now, asked, trusted)
 }
 
 // enqueue applies the merge rules (A5) to s.partial, which asks for that many
 // blocks.
-func (s *Session) enqueue(now time.Time, asked int) bool {
+func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 	p := &s.partial
 	all := s.geo.ChunkBlocks(int(p.Chunk))
 	if p.Retries != 0 {
@@ -207,6 +223,7 @@ func (s *Session) enqueue(now time.Time, asked int) bool {
 	}
 	if e := s.queue.find(p.Chunk); e != nil && !s.inService(e) {
 		s.queue.merge(e, &p.Wanted, all)
+		e.trusted = e.trusted || trusted
 		s.stats.RequestsMerged++
 		return false
 	}
@@ -217,10 +234,13 @@ func (s *Session) enqueue(now time.Time, asked int) bool {
 	if asked < all && s.clients.len() > 1 && s.cfg.RepairHold > 0 {
 		hold = now.Add(s.cfg.RepairHold)
 	}
-	if !s.queue.push(p.Chunk, &p.Wanted, all, hold) {
+	if s.queue.len >= queueElementsMax {
 		s.stats.RequestsDropped++
-		return false
+		if !trusted || !s.queue.evict(s.cur.element) {
+			return false
+		}
 	}
+	s.queue.push(p.Chunk, &p.Wanted, all, hold).trusted = trusted
 	return true
 }
 

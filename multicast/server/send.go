@@ -42,7 +42,7 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			if err := s.write(ctx, a.Datagram); err != nil {
 				return ReasonNone, err
 			}
-		case ActBlocks, ActParity:
+		case ActBlocks, ActParity, ActManifest:
 			if err := s.sendBlocks(ctx, a); err != nil {
 				return ReasonNone, err
 			}
@@ -96,6 +96,9 @@ func (s *Server) sendBlocks(ctx context.Context, a Action) error {
 			return err
 		}
 		return s.writeTo(ctx, s.parity, s.parityAddress(), frames, wire.DatagramBytesMax)
+	}
+	if a.Kind == ActManifest {
+		return s.writeTo(ctx, s.parity, s.parityAddress(), s.frames.manifestBlocks(a), wire.DatagramBytesMax)
 	}
 	frames, err := s.frames.read(ctx, a)
 	if err != nil {
@@ -168,6 +171,8 @@ type framer struct {
 	bytesRead atomic.Uint64
 	ahead     int // chunk that was prefetched
 	repairs   parityCache
+	key       *wire.BlockKey // nil: blocks have no tags
+	manifest  []byte
 }
 
 func newFramer(image Image, geo wire.Geometry, src [4]byte) *framer {
@@ -193,20 +198,20 @@ func (f *framer) read(ctx context.Context, a Action) ([]byte, error) {
 		frame := f.frames[i*n : (i+1)*n]
 		wire.PutBlockHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
 		copy(frame[wire.BlockDataOffset:], f.data[i*wire.BlockBytes:(i+1)*wire.BlockBytes])
-		trail(frame, a, i)
+		f.trail(frame, a, i)
 	}
 	return f.frames[:a.Count*n], nil
 }
 
 // trail puts the trailer behind the i-th datagram of a, if it is to have one.
-func trail(frame []byte, a Action, i int) {
+func (f *framer) trail(frame []byte, a Action, i int) {
 	if !a.Mode2 {
 		return
 	}
 	t := a.Trailer
 	t.Seq += uint32(i)
 	t.Left -= uint16(i)
-	wire.PutTrailer(frame, t)
+	wire.PutTrailer(frame, t, f.key)
 }
 
 // prefetch asks for the rest of this chunk and the next when a chunk begins:

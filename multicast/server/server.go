@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hyzer/multicast/internal/sock"
+	"hyzer/multicast/wire"
 )
 
 // Config is what a Server needs.
@@ -47,6 +48,13 @@ type Config struct {
 	// LastParityPort, or of the kernel's choice if those are 0.
 	Mode2                           bool
 	FirstParityPort, LastParityPort uint16
+	// Key lets clients that have it tell our blocks from those of strangers, and
+	// us their requests; nil: nobody can. Those without the key are served as
+	// without mode 2.
+	Key *wire.Key
+	// Manifest is what clients of mode 2 check chunks by (imaging/manifest),
+	// empty: there is none.
+	Manifest []byte
 	// ImageID names the version of the image in mode 2; 0: by its Identity, or
 	// none that a later server could have.
 	ImageID uint64
@@ -84,6 +92,9 @@ func Open(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if len(cfg.Manifest) > wire.ManifestBytesMax {
+		return nil, fmt.Errorf("manifest of %s: %d bytes, at most %d", cfg.Image.Name(), len(cfg.Manifest), wire.ManifestBytesMax)
+	}
 	if s.conn == nil {
 		var err error
 		s.conn, s.address, err = sock.Open(sock.Config{
@@ -110,7 +121,10 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s.session = session
 	session.HoldRepairs(true) // until the first NAK has made the code ready
-	s.frames = newFramer(cfg.Image, session.Geometry(), self.As4())
+	s.frames = newFramer(cfg.Image, session.Geometry(), wire.SourceOf(self))
+	if mode2 != nil {
+		s.frames.key, s.frames.manifest = cfg.Key.Blocks(s.address.Port(), mode2.ImageID), cfg.Manifest
+	}
 	s.log = s.log.With("service", "frisbee", "image", cfg.Image.Name(), "address", s.address.String())
 	return s, nil
 }

@@ -59,11 +59,12 @@ type ActionKind int
 
 // The kinds of actions.
 const (
-	ActSleep  ActionKind = iota // until Until, or Receive says to wake
-	ActSend                     // Datagram, to the session address
-	ActBlocks                   // Count blocks of Chunk from First on
-	ActFinish                   // the session is over, see Reason
-	ActParity                   // Count parity blocks of Chunk from the First-th on, to the parity port
+	ActSleep    ActionKind = iota // until Until, or Receive says to wake
+	ActSend                       // Datagram, to the session address
+	ActBlocks                     // Count blocks of Chunk from First on
+	ActFinish                     // the session is over, see Reason
+	ActParity                     // Count parity blocks of Chunk from the First-th on, to the parity port
+	ActManifest                   // Count blocks of the manifest from the First-th on, to the parity port
 )
 
 // Action is what to do next. Until is the zero time if only a datagram can
@@ -110,9 +111,11 @@ type sending struct {
 
 // joinReply is a JOIN answer that waits.
 type joinReply struct {
-	id    uint32
-	v2    bool
-	grant bool // of mode 2
+	id      uint32
+	v2      bool
+	grant   bool   // of mode 2
+	nonce   uint32 // to echo
+	trusted bool   // the client has the key
 }
 
 // Session is the machine of one session. It is not safe for concurrent use.
@@ -154,11 +157,16 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	}
 	var all wire.BlockMap
 	all.AddRange(0, wire.ChunkBlocks)
-	return &Session{
-		cfg: cfg, geo: geo, src: cfg.Self.As4(), pace: newPacer(cfg.Pace, now), queue: newQueue(),
+	s := &Session{
+		cfg: cfg, geo: geo, src: wire.SourceOf(cfg.Self), pace: newPacer(cfg.Pace, now), queue: newQueue(),
 		clients: newRoster(), out: make([]byte, 0, replyBytesMax), startedAt: now, activeAt: now,
 		sentOnce: make([]*wire.BlockMap, trackedChunks(geo)), allBlocks: &all,
-	}, nil
+	}
+	if m := cfg.Mode2; m != nil {
+		s.m2.control = m.Key.Control(cfg.Address.Port())
+		s.m2.wants = newWants(m.ManifestBytes)
+	}
+	return s, nil
 }
 
 func trackedChunks(geo wire.Geometry) int {
@@ -190,6 +198,9 @@ func (s *Session) Touch(now time.Time) {
 		s.lastLeftAt = now
 	}
 }
+
+// heard counts as activity: somebody is there, whatever was said of leaving.
+func (s *Session) heard(now time.Time) { s.Touch(now) }
 
 // Overrun notes that the kernel had no room for what was sent.
 func (s *Session) Overrun() {

@@ -28,6 +28,7 @@ type Stats struct {
 	Naks              uint64 // of mode 2
 	NaksMerged        uint64 // into rounds that were to come, or had been sent
 	ParitySent        uint64
+	ManifestSent      uint64        // blocks of the manifest
 	RoundTrip         time.Duration // longest of late, 0: not known
 	BytesRead         uint64
 	Overruns          uint64 // sends the kernel had no room for
@@ -47,6 +48,7 @@ func (s Stats) LogValue() slog.Value {
 		slog.Uint64("requests_dropped", s.RequestsDropped), slog.Uint64("partial_requests", s.PartialRequests),
 		slog.Uint64("rerequests", s.ReRequests), slog.Uint64("blocks_sent", s.BlocksSent),
 		slog.Uint64("blocks_repeated", s.BlocksRepeated), slog.Uint64("naks", s.Naks), slog.Uint64("parity_sent", s.ParitySent),
+		slog.Uint64("manifest_sent", s.ManifestSent),
 		slog.Uint64("refused", s.DatagramsRefused),
 		slog.Uint64("overruns", s.Overruns), slog.Uint64("intervals_missed", s.IntervalsMissed),
 		slog.Duration("elapsed", s.Elapsed),

@@ -11,16 +11,19 @@ import "encoding/binary"
 //
 //	 0  16 bytes  extensionMagic; C clients leave garbage inside JOIN2, never after
 //	16  options   u8 kind, u8 length of the value, value; kind 0 ends the list
+//	56  16 bytes  tag of all before it (ControlKey); zeros in a session without a key
 const (
 	extensionMagic = "\x89hyzer frisbee2\n"
 	// ExtensionBytes is the length of the extension.
-	ExtensionBytes = 40
+	ExtensionBytes = 72
 
 	optionEnd   = 0
-	optionOffer = 1 // u16 bit set of repair codes
-	optionGrant = 2 // see appendGrant
-	offerBytes  = 2
-	grantBytes  = 17
+	optionOffer = 1 // see AppendOffer
+	optionGrant = 2 // see AppendGrant
+	offerBytes  = 10
+	grantBytes  = 30
+
+	grantKeyed = 1 // flag: blocks have tags
 )
 
 // Repair codes of mode 2.
@@ -32,6 +35,11 @@ const (
 // Offer is what a client of mode 2 adds to its JOIN2 request.
 type Offer struct {
 	Codes uint16 // bit n: code n is understood
+	// Nonce is echoed in the grant, so that an old one cannot be sent again.
+	Nonce uint32
+	// ClockUS is the server's clock as far as it is known; 0: not known. A tag
+	// is good for a moment only.
+	ClockUS uint32
 }
 
 // NewOffer offers all codes there are.
@@ -46,6 +54,14 @@ type Grant struct {
 	ParityPort   uint16 // where PARITY and NAK go, at the session's address
 	Code         uint8
 	ParityBlocks uint16 // per chunk, before their numbers start again
+	Nonce        uint32 // of the offer
+	ClockUS      uint32 // of the server, which is never 0
+	// ManifestBytes is the length of the manifest that can be asked for; 0:
+	// there is none.
+	ManifestBytes uint32
+	// Keyed says that blocks have tags. Clients without the key have no use for
+	// trailers then.
+	Keyed bool
 }
 
 // Version tells one version of an image, and one run of its server, from all
@@ -56,16 +72,18 @@ type Version struct {
 }
 
 // AppendOffer adds the extension with o to a JOIN2 request, REQUEST or
-// PREQUEST.
+// PREQUEST. Its tag is zeros; see ControlKey.Sign.
 func AppendOffer(dst []byte, o Offer) []byte {
 	start := len(dst)
 	dst = append(dst, extensionMagic...)
 	dst = append(dst, optionOffer, offerBytes)
 	dst = binary.LittleEndian.AppendUint16(dst, o.Codes)
+	dst = le32(le32(dst, o.Nonce), o.ClockUS)
 	return padExtension(dst, start)
 }
 
-// AppendGrant adds the extension with g to a JOIN2 reply.
+// AppendGrant adds the extension with g to a JOIN2 reply. Its tag is zeros; see
+// ControlKey.Sign.
 func AppendGrant(dst []byte, g Grant) []byte {
 	start := len(dst)
 	dst = append(dst, extensionMagic...)
@@ -75,7 +93,12 @@ func AppendGrant(dst []byte, g Grant) []byte {
 	dst = binary.LittleEndian.AppendUint16(dst, g.ParityPort)
 	dst = append(dst, g.Code)
 	dst = binary.LittleEndian.AppendUint16(dst, g.ParityBlocks)
-	return padExtension(dst, start)
+	dst = le32(le32(le32(dst, g.Nonce), g.ClockUS), g.ManifestBytes)
+	flags := byte(0)
+	if g.Keyed {
+		flags = grantKeyed
+	}
+	return padExtension(append(dst, flags), start)
 }
 
 func padExtension(dst []byte, start int) []byte {
@@ -90,7 +113,7 @@ func ParseOffer(datagram []byte) (Offer, bool) {
 	if !ok {
 		return Offer{}, false
 	}
-	return Offer{Codes: binary.LittleEndian.Uint16(v)}, true
+	return Offer{Codes: binary.LittleEndian.Uint16(v), Nonce: u32(v, 2), ClockUS: u32(v, 6)}, true
 }
 
 // ParseGrant returns the grant that follows a JOIN2 reply, if there is one.
@@ -104,6 +127,7 @@ func ParseGrant(datagram []byte) (Grant, bool) {
 		ParityPort:   binary.LittleEndian.Uint16(v[12:]),
 		Code:         v[14],
 		ParityBlocks: binary.LittleEndian.Uint16(v[15:]),
+		Nonce:        u32(v, 17), ClockUS: u32(v, 21), ManifestBytes: u32(v, 25), Keyed: v[29]&grantKeyed != 0,
 	}
 	return g, g.ParityPort != 0 && g.ParityBlocks != 0
 }
@@ -118,7 +142,7 @@ func option(datagram []byte, kind byte, valueBytes int) ([]byte, bool) {
 	if string(b[:len(extensionMagic)]) != extensionMagic {
 		return nil, false
 	}
-	list := b[len(extensionMagic):]
+	list := b[len(extensionMagic) : ExtensionBytes-TagBytes]
 	for len(list) >= 2 && list[0] != optionEnd {
 		n := int(list[1])
 		if n > len(list)-2 {

@@ -86,11 +86,22 @@ type Header struct {
 	Type    Type
 	Subtype Subtype
 	DataLen uint32  // bytes after the header
-	SrcIP   [4]byte // the sender's IPv4 address
+	SrcIP   [4]byte // the sender's IPv4 address, zeros if it has an IPv6 one
 }
 
-// Source returns the sender's address as the header claims it.
+// SourceOf returns what a header says of the sender's address.
+func SourceOf(sender netip.Addr) [4]byte {
+	if sender.Is4() {
+		return sender.As4()
+	}
+	return [4]byte{}
+}
+
+// Source returns the sender's IPv4 address as the header claims it.
 func (h Header) Source() netip.Addr { return netip.AddrFrom4(h.SrcIP) }
+
+// Tells says whether the header tells the truth of who sent it.
+func (h Header) Tells(sender netip.Addr) bool { return h.SrcIP == SourceOf(sender) }
 
 // Split parses the header of a datagram and returns its body, cut to datalen:
 // bytes after that are extensions this version ignores (A1.4). The body

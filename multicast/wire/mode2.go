@@ -6,10 +6,13 @@ import "encoding/binary"
 // their own, which the Grant names: C clients would print a line for each
 // packet of a kind they do not know.
 const (
-	SubNak    Subtype = 16
-	SubParity Subtype = 17
+	SubNak      Subtype = 16
+	SubParity   Subtype = 17
+	SubManifest Subtype = 18 // a block of the manifest
+	SubWant     Subtype = 19 // asks for those
 
-	nakBodyBytes = 36
+	nakBodyBytes  = 36 + TagBytes
+	wantBodyBytes = 32 + TagBytes
 	// NeedMax is the most blocks a NAK can ask for.
 	NeedMax = ChunkBlocks
 )
@@ -31,7 +34,7 @@ func SplitMode2(datagram []byte) (Header, []byte, error) {
 		return h, nil, ErrShort
 	case h.Type != Request:
 		return h, nil, ErrType
-	case h.Subtype != SubNak && h.Subtype != SubParity:
+	case h.Subtype < SubNak || h.Subtype > SubWant:
 		return h, nil, ErrSubtype
 	}
 	return h, body[:h.DataLen], nil
@@ -42,7 +45,7 @@ func SplitMode2(datagram []byte) (Header, []byte, error) {
 //
 //	16 u32 chunk        24 u32 base       32 u64 image id    44 u32 echo
 //	20 u16 need         28 u32 epoch      40 u32 client id   48 u32 held
-//	22 u16 loss
+//	22 u16 loss                                               52 16 bytes tag
 type Nak struct {
 	Version
 	Chunk    uint32
@@ -72,7 +75,7 @@ func ParseNak(body []byte) (Nak, error) {
 	return m, nil
 }
 
-// Append adds the packet from src to dst.
+// Append adds the packet from src to dst, its tag zeros; see ControlKey.Sign.
 func (m Nak) Append(dst []byte, src [4]byte) []byte {
 	le := binary.LittleEndian
 	dst = appendHeader(dst, Request, SubNak, nakBodyBytes, src)
@@ -84,7 +87,8 @@ func (m Nak) Append(dst []byte, src [4]byte) []byte {
 	dst = le.AppendUint64(dst, m.ImageID)
 	dst = le32(dst, m.ClientID)
 	dst = le32(dst, m.EchoUS)
-	return le32(dst, m.HeldUS)
+	dst = le32(dst, m.HeldUS)
+	return append(dst, make([]byte, TagBytes)...)
 }
 
 // Parity is the body of PARITY, which is framed as a BLOCK is: the Count-th

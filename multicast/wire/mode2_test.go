@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"testing"
 )
+
+var testKey = &Key{1, 2, 3}
 
 var testVersion = Version{ImageID: 0x1122334455667788, Epoch: 0xa1a2a3a4}
 
@@ -15,18 +18,28 @@ func TestMode2Golden(t *testing.T) {
 	src := [4]byte{10, 0, 0, 2}
 	frame := make([]byte, DatagramBytesMax)
 	PutParityHeader(frame, 3, 300, src)
-	PutTrailer(frame, Trailer{Version: testVersion, Seq: 7, SentUS: 9, Left: 2, Loss: NewLoss(1, 100)})
+	PutTrailer(frame, Trailer{Version: testVersion, Seq: 7, SentUS: 9, Left: 2, Loss: NewLoss(1, 100)}, nil)
+	manifest := make([]byte, DatagramBytesMax)
+	PutManifestHeader(manifest, 9, src)
+	key := testKey.Blocks(4000, testVersion.ImageID)
+	PutTrailer(manifest, Trailer{Version: testVersion, Seq: 7, SentUS: 9, Left: 2, Loss: NewLoss(1, 100)}, key)
+	zeros := func(n int) string { return strings.Repeat("00", n) }
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
-		"offer": {AppendOffer(nil, NewOffer()), "8968797a6572206672697362656532" + "0a" + "01020200" + "0000000000000000000000000000000000000000"},
-		"grant": {AppendGrant(nil, Grant{Version: testVersion, ParityPort: 0x1234, Code: CodeLeopard, ParityBlocks: 256}),
-			"8968797a65722066726973626565320a" + "0211" + "8877665544332211" + "a4a3a2a1" + "3412" + "01" + "0001" + "0000000000"},
+		"offer": {AppendOffer(nil, Offer{Codes: 2, Nonce: 0x01020304, ClockUS: 5}),
+			"8968797a65722066726973626565320a" + "010a" + "0200" + "04030201" + "05000000" + zeros(28) + zeros(TagBytes)},
+		"grant": {AppendGrant(nil, Grant{Version: testVersion, ParityPort: 0x1234, Code: CodeLeopard, ParityBlocks: 256, Nonce: 1, ClockUS: 2, ManifestBytes: 3, Keyed: true}),
+			"8968797a65722066726973626565320a" + "021e" + "8877665544332211" + "a4a3a2a1" + "3412" + "01" + "0001" + "01000000" + "02000000" + "03000000" + "01" + zeros(8) + zeros(TagBytes)},
 		"nak": {Nak{Version: testVersion, Chunk: 3, Need: 9, Loss: 0x100, Base: 20, ClientID: 5, EchoUS: 6, HeldUS: 8}.Append(nil, src),
-			"01000000" + "10000000" + "24000000" + "0a000002" + "03000000" + "0900" + "0001" + "14000000" + "a4a3a2a1" + "8877665544332211" + "05000000" + "06000000" + "08000000"},
-		"parity header":  {frame[:BlockDataOffset], "01000000" + "11000000" + "08040000" + "0a000002" + "03000000" + "2c010000"},
-		"parity trailer": {frame[BlockDatagramBytes : DatagramBytesMax-4], "48595a32" + "a4a3a2a1" + "8877665544332211" + "07000000" + "09000000" + "0200" + "8f02"},
+			"01000000" + "10000000" + "34000000" + "0a000002" + "03000000" + "0900" + "0001" + "14000000" + "a4a3a2a1" + "8877665544332211" + "05000000" + "06000000" + "08000000" + zeros(TagBytes)},
+		"want": {Want{Version: testVersion, First: 3, Count: 9, ClientID: 5, EchoUS: 6, HeldUS: 8}.Append(nil, src),
+			"01000000" + "13000000" + "30000000" + "0a000002" + "03000000" + "09000000" + "a4a3a2a1" + "8877665544332211" + "05000000" + "06000000" + "08000000" + zeros(TagBytes)},
+		"manifest header": {manifest[:BlockDataOffset], "01000000" + "12000000" + "08040000" + "0a000002" + "09000000" + "00000000"},
+		"keyed trailer":   {manifest[BlockDatagramBytes:], "a4a3a2a1" + "07000000" + "09000000" + "0200" + "8f02" + "b27218cf3b492206122400839b1e1820"},
+		"parity header":   {frame[:BlockDataOffset], "01000000" + "11000000" + "08040000" + "0a000002" + "03000000" + "2c010000"},
+		"parity trailer":  {frame[BlockDatagramBytes : DatagramBytesMax-4], "a4a3a2a1" + "07000000" + "09000000" + "0200" + "8f02" + "48595a32" + "8877665544332211"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
@@ -37,7 +50,7 @@ func TestMode2Golden(t *testing.T) {
 func TestMode2RoundTrip(t *testing.T) {
 	t.Parallel()
 	src := [4]byte{10, 0, 0, 2}
-	g := Grant{Version: testVersion, ParityPort: 4001, Code: CodeLeopard, ParityBlocks: 256}
+	g := Grant{Version: testVersion, ParityPort: 4001, Code: CodeLeopard, ParityBlocks: 256, Nonce: 3, ClockUS: 4, ManifestBytes: 5, Keyed: true}
 	reply := AppendGrant(NewJoin2Reply(7, 5000).Append(nil, Reply, src), g)
 	if got, ok := ParseGrant(reply); !ok || got != g {
 		t.Errorf("grant %+v became %+v", g, got)
@@ -57,8 +70,8 @@ func TestMode2RoundTrip(t *testing.T) {
 	frame := Block{Chunk: 1, Block: 2, Data: bytes.Repeat([]byte{3}, BlockBytes)}.Append(nil, src)
 	frame = append(frame, make([]byte, TrailerBytes)...)
 	tr := Trailer{Version: testVersion, Seq: 1, SentUS: 2, Left: 3, Loss: 4}
-	PutTrailer(frame, tr)
-	if got, ok := ParseTrailer(frame); !ok || got != tr {
+	PutTrailer(frame, tr, nil)
+	if got, ok := ParseTrailer(frame, nil); !ok || got != tr {
 		t.Errorf("trailer %+v became %+v, %v", tr, got, ok)
 	}
 }
@@ -68,15 +81,15 @@ func TestMode2RoundTrip(t *testing.T) {
 func TestMode2Refuses(t *testing.T) {
 	t.Parallel()
 	frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
-	PutTrailer(frame, Trailer{Version: testVersion})
+	PutTrailer(frame, Trailer{Version: testVersion}, nil)
 	for i := range frame {
 		frame[i] ^= 0x10
-		if _, ok := ParseTrailer(frame); ok {
+		if _, ok := ParseTrailer(frame, nil); ok {
 			t.Fatalf("byte %d may change unseen", i)
 		}
 		frame[i] ^= 0x10
 	}
-	if _, ok := ParseTrailer(frame[:len(frame)-1]); ok {
+	if _, ok := ParseTrailer(frame[:len(frame)-1], nil); ok {
 		t.Error("short trailer taken")
 	}
 	request := AppendOffer(NewJoin2Request(7).Append(nil, Request, [4]byte{}), NewOffer())
@@ -100,15 +113,95 @@ func TestMode2Refuses(t *testing.T) {
 	}
 }
 
-// BenchmarkTrailer is what a trailer costs each end, the checksum included.
-func BenchmarkTrailer(b *testing.B) {
+// TestKey: with the key every byte of a datagram counts, and so do image, port
+// and key.
+func TestKey(t *testing.T) {
+	t.Parallel()
+	blocks := testKey.Blocks(4000, testVersion.ImageID)
 	frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
-	b.SetBytes(BlockBytes)
-	b.ReportAllocs()
-	for b.Loop() {
-		PutTrailer(frame, Trailer{Version: testVersion})
-		if _, ok := ParseTrailer(frame); !ok {
-			b.Fatal("trailer is not its own")
+	want := Trailer{Version: testVersion, Seq: 1, SentUS: 2, Left: 3, Loss: 4}
+	PutTrailer(frame, want, blocks)
+	if got, ok := ParseTrailer(frame, blocks); !ok || got != want {
+		t.Errorf("trailer %+v became %+v, %v", want, got, ok)
+	}
+	control := testKey.Control(4000)
+	for name, packet := range map[string][]byte{
+		"offer": AppendOffer(NewJoin2Request(7).Append(nil, Request, [4]byte{}), NewOffer()),
+		"grant": AppendGrant(NewJoin2Reply(7, 5).Append(nil, Reply, [4]byte{}), Grant{}),
+		"nak":   Nak{Need: 1}.Append(nil, [4]byte{}),
+		"want":  Want{Count: 1}.Append(nil, [4]byte{}),
+	} {
+		if control.Genuine(packet) {
+			t.Errorf("%s: without a tag taken", name)
 		}
+		everyByte(t, name, control.Sign(packet), control.Genuine)
+		if (&Key{9}).Control(4000).Genuine(packet) || testKey.Control(4001).Genuine(packet) {
+			t.Errorf("%s: taken with another key or at another port", name)
+		}
+		if (*ControlKey)(nil).Genuine(packet) {
+			t.Errorf("%s: taken without a key", name)
+		}
+	}
+	everyByte(t, "block", frame, func(b []byte) bool { _, ok := ParseTrailer(b, blocks); return ok })
+	for name, other := range map[string]*BlockKey{
+		"image": testKey.Blocks(4000, 1), "port": testKey.Blocks(4001, testVersion.ImageID), "key": (&Key{9}).Blocks(4000, testVersion.ImageID), "none": nil,
+	} {
+		if _, ok := ParseTrailer(frame, other); ok {
+			t.Errorf("taken with another %s", name)
+		}
+	}
+	if k, err := NewKey(testKey[:]); err != nil || *k != *testKey {
+		t.Errorf("key became %v, %v", k, err)
+	}
+	if _, err := NewKey(testKey[1:]); !errors.Is(err, ErrKey) {
+		t.Errorf("short key: %v", err)
+	}
+}
+
+// everyByte changes each byte of a good packet in turn.
+func everyByte(t *testing.T, name string, b []byte, good func([]byte) bool) {
+	t.Helper()
+	if !good(b) {
+		t.Errorf("%s: refused", name)
+	}
+	for i := range b {
+		if b[i] ^= 0x10; good(b) {
+			t.Fatalf("%s: byte %d may change unseen", name, i)
+		}
+		b[i] ^= 0x10
+	}
+}
+
+func TestWantRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		first, count uint32
+		want         error
+	}{{0, 0, ErrRange}, {0, 1, nil}, {0, WantBlocksMax, nil}, {0, WantBlocksMax + 1, ErrRange}, {1<<32 - 1, 1, ErrRange}} {
+		b := Want{First: c.first, Count: c.count}.Append(nil, [4]byte{})[HeaderBytes:]
+		if _, err := ParseWant(b); !errors.Is(err, c.want) {
+			t.Errorf("%d from %d: %v", c.count, c.first, err)
+		}
+		if _, err := ParseWant(b[:len(b)-1]); !errors.Is(err, ErrShort) {
+			t.Errorf("short: %v", err)
+		}
+	}
+}
+
+// BenchmarkTrailer is what a trailer costs each end, its checksum or tag
+// included.
+func BenchmarkTrailer(b *testing.B) {
+	for name, key := range map[string]*BlockKey{"checksum": nil, "tag": testKey.Blocks(4000, testVersion.ImageID)} {
+		b.Run(name, func(b *testing.B) {
+			frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
+			b.SetBytes(BlockBytes)
+			b.ReportAllocs()
+			for b.Loop() {
+				PutTrailer(frame, Trailer{Version: testVersion}, key)
+				if _, ok := ParseTrailer(frame, key); !ok {
+					b.Fatal("trailer is not its own")
+				}
+			}
+		})
 	}
 }
