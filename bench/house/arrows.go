@@ -37,6 +37,7 @@ func rooms() []room {
 		{"netsvc/web", []string{"netsvc/lifecycle", "netsvc/control", "storage"}},
 		{"imaging", nil},
 		{"multicast", nil},
+		{"multicast/server", []string{"multicast", "imaging/manifest"}},
 		{"multicast/client", []string{"multicast", "imaging"}},
 		{"storage", nil},
 		{"bench", all}, {"fuzz", all},

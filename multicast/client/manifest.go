@@ -12,6 +12,9 @@ const (
 	// bookDoublings times.
 	bookWait      = 50 * time.Millisecond
 	bookDoublings = 4
+	// bookLostMax is how many WANTs go unanswered while blocks of the image
+	// come, before the load gives the manifest up: the port may be blocked.
+	bookLostMax = 12
 )
 
 // book is the manifest on its way.
@@ -20,6 +23,8 @@ type book struct {
 	got   chunkSet // of blocks
 	dueAt time.Time
 	tries int // WANTs in a row that brought nothing
+	lost  int // of them while the server was there
+	asked time.Time
 }
 
 // openBook begins to ask for a manifest of that length, if there is one.
@@ -30,15 +35,14 @@ func (r *Reception) openBook(now time.Time, bytes int) {
 	r.m2.book = book{data: make([]byte, bytes), got: newChunkSet((bytes + wire.BlockBytes - 1) / wire.BlockBytes), dueAt: now.Add(r.slot(now))}
 }
 
-// Manifest returns the bytes of the manifest when they are all there. Offered
-// says that there is one, so that waiting for it makes sense. Both are known
-// when Joined says so.
-func (r *Reception) Manifest() (bytes []byte, offered bool) {
+// Manifest returns the bytes of the manifest when they are all there. Coming
+// says that they may still come. Both are known when Joined says so.
+func (r *Reception) Manifest() (bytes []byte, coming bool) {
 	b := &r.m2.book
 	if len(b.data) == 0 || b.got.count < b.got.size {
-		return nil, len(b.data) > 0
+		return nil, len(b.data) > 0 && b.lost < bookLostMax
 	}
-	return b.data, true
+	return b.data, false
 }
 
 // RejectManifest asks for the manifest again: it was found damaged.
@@ -50,7 +54,13 @@ func (r *Reception) bookTick(now time.Time) {
 	if b.dueAt.IsZero() || now.Before(b.dueAt) {
 		return
 	}
-	b.dueAt = now.Add(bookWait<<min(b.tries, bookDoublings) + r.slot(now))
+	if b.tries > 0 && (r.lastBlockAt.After(b.asked) || len(r.fills) == 0) {
+		if b.lost++; b.lost >= bookLostMax {
+			b.dueAt = time.Time{}
+			return
+		}
+	}
+	b.dueAt, b.asked = now.Add(bookWait<<min(b.tries, bookDoublings)+r.slot(now)), now
 	b.tries++
 	if !r.m2.open {
 		return
@@ -93,7 +103,7 @@ func (r *Reception) bookBlock(now time.Time, body, datagram []byte) {
 	if !b.got.has(int(m.Index)) {
 		b.got.add(int(m.Index))
 		copy(b.data[int(m.Index)*wire.BlockBytes:], m.Data)
-		b.tries = 0
+		b.tries, b.lost = 0, 0
 	}
 	switch {
 	case b.got.count == b.got.size:

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"hyzer/imaging/manifest"
 	"hyzer/multicast/fec"
 )
 
@@ -14,9 +15,15 @@ type written struct {
 	err   error
 }
 
+// work is a chunk, and what to check it by.
+type work struct {
+	chunk    Chunk
+	manifest *manifest.Manifest // nil: nothing
+}
+
 // pool feeds the sink from a few goroutines.
 type pool struct {
-	work    chan Chunk
+	work    chan work
 	done    chan written
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
@@ -27,14 +34,14 @@ type pool struct {
 func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *pool {
 	ctx, cancel := context.WithCancel(ctx)
 	code := new(fec.Code)
-	p := &pool{work: make(chan Chunk, chunks), done: make(chan written, chunks), cancel: cancel}
+	p := &pool{work: make(chan work, chunks), done: make(chan written, chunks), cancel: cancel}
 	for range max(workers, 1) {
 		p.workers.Go(func() {
-			for c := range p.work {
+			for w := range p.work {
 				if ctx.Err() != nil {
 					continue
 				}
-				p.done <- written{c, deliver(ctx, sink, code, c)}
+				p.done <- written{w.chunk, deliver(ctx, sink, code, w)}
 				wake()
 			}
 		})
@@ -42,12 +49,15 @@ func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *
 	return p
 }
 
-// deliver completes a chunk and hands it to the sink.
-func deliver(ctx context.Context, sink Sink, code *fec.Code, c Chunk) error {
-	if err := c.Restore(code); err != nil {
+// deliver completes a chunk, checks it, and hands it to the sink.
+func deliver(ctx context.Context, sink Sink, code *fec.Code, w work) error {
+	if err := w.chunk.Restore(code); err != nil {
 		return err
 	}
-	return sink.Chunk(ctx, c.Index, c.Data)
+	if err := examine(w.manifest, w.chunk); err != nil {
+		return err
+	}
+	return sink.Chunk(ctx, w.chunk.Index, w.chunk.Data)
 }
 
 // close stops the workers and waits for them; what is queued is dropped.

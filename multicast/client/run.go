@@ -19,10 +19,8 @@ import (
 const (
 	// leaveCopies is how often the LEAVE2 is sent: it is not acknowledged, and
 	// servers ignore one from a client they do not know any more.
-	leaveCopies = 3
-	leavePause  = 10 * time.Millisecond
-	// badChunksMax is how many damaged chunks are fetched again in one load.
-	badChunksMax         = 16
+	leaveCopies          = 3
+	leavePause           = 10 * time.Millisecond
 	progressEveryDefault = time.Second
 	sendErrorsMax        = 1000 // in a row
 )
@@ -57,6 +55,11 @@ type Config struct {
 	// Mode2 offers to be served by parity blocks; a server that does not know
 	// of that serves as ever.
 	Mode2 bool
+	// Key makes the load one of mode 2 that counts only what the server with
+	// the same key says; nil: no key.
+	Key *wire.Key
+	// Integrity is what chunks are checked by.
+	Integrity Integrity
 	// QuietAbort sends no LEAVE2 when the load is cancelled: a machine that
 	// loses its power says nothing.
 	QuietAbort bool
@@ -92,6 +95,7 @@ type Result struct {
 	FileBytes int64
 	Elapsed   time.Duration
 	Stats     wire.Stats
+	Checked   bool // each chunk agreed with a manifest
 }
 
 // shell is one Run.
@@ -102,18 +106,18 @@ type shell struct {
 	log     *slog.Logger
 	r       *Reception
 	pool    *pool
-	bad     int
 	meter   meter
 	failing int // sends in a row
 	parity  *parityPort
 	tried   netip.AddrPort // parity address that was opened, or could not be
+	inspector
 }
 
 // Run joins the session and returns when every chunk has been written, or with
 // an error that says why not: ctx's, the sink's, or one that wraps ErrNoServer,
-// ErrServerSilent, ErrImageChanged or ErrWrongPeer.
+// ErrServerSilent, ErrImageChanged, ErrWrongPeer or ErrNoManifest.
 func Run(ctx context.Context, cfg Config) (Result, error) {
-	s := &shell{cfg: cfg, conn: cfg.Conn, address: cfg.Address, log: cfg.Log}
+	s := &shell{cfg: cfg, conn: cfg.Conn, address: cfg.Address, log: cfg.Log, inspector: inspector{Integrity: cfg.Integrity}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -137,7 +141,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)
-	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now)}, err
+	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil}, err
 }
 
 func (s *shell) open() error {
@@ -169,6 +173,7 @@ func (s *shell) receptionConfig() ReceptionConfig {
 		Self: s.conn.Local().Addr(), Address: s.address, Server: server, ID: rng.Uint32() >> 1,
 		Raw: c.Raw, Buffers: c.Buffers, Window: c.Window, InOrder: c.InOrder, JoinTimeout: c.JoinTimeout,
 		IdleTimeout: c.IdleTimeout, Heartbeat: c.Heartbeat, ReportFor: c.ReportFor, Mode2: c.Mode2, Rand: rng,
+		Key: c.Key, Manifest: !c.Integrity.Off && c.Integrity.Manifest == nil,
 	}
 }
 
@@ -238,8 +243,15 @@ func (s *shell) flush(ctx context.Context, now time.Time) error {
 	if err := s.takeWritten(now); err != nil {
 		return err
 	}
-	for _, c := range s.r.TakeReady() {
-		s.pool.work <- c // has room for all buffers
+	s.inspector.held = append(s.inspector.held, s.r.TakeReady()...)
+	if err := s.settle(now); err != nil {
+		return err
+	}
+	if s.inspector.settled {
+		for _, c := range s.inspector.held {
+			s.pool.work <- work{c, s.inspector.manifest} // has room for all buffers
+		}
+		s.inspector.held = s.inspector.held[:0]
 	}
 	for _, o := range s.r.TakeSends() {
 		if err := s.write(o); err != nil {
@@ -274,8 +286,7 @@ func (s *shell) written(now time.Time, w written) error {
 		s.r.SetWritten(uint64(s.meter.written), uint64(s.meter.written))
 		s.r.Release(now, w.chunk)
 		return nil
-	case errors.Is(w.err, ErrBadChunk) && s.bad < badChunksMax:
-		s.bad++
+	case errors.Is(w.err, ErrBadChunk) && s.again(w.chunk.Index):
 		s.log.Warn("chunk is damaged, asking for it again", "service", "frisbee", "chunk", w.chunk.Index, "err", w.err)
 		s.r.Reject(now, w.chunk)
 		return nil
