@@ -6,8 +6,10 @@ INSERT INTO users (uid,uid_idx,status,unix_uid,usr_modified,admin) VALUES ('alic
 INSERT INTO `groups` (pid,gid,unix_gid,unix_name) VALUES ('p','p',100,'p'),('p','sub',102,'p-sub');
 INSERT INTO group_membership (pid,gid,uid,trust) VALUES ('p','p','alice','project_root'),('p','sub','alice','group_root');
 INSERT INTO sitevariables (name,value,defaultvalue) VALUES ('node/ssh_pubkey','ssh-rsa SITE','') ,('general/arplockdown','static','none'),
- ('general/disk_trim_interval',NULL,'3600'),('nodecheck/collect',NULL,'1'),('nodecheck/check','2','0');
+ ('general/disk_trim_interval',NULL,'3600'),('watchdog/interval',NULL,'60'),('watchdog/isalive/local',NULL,'3'),('nodecheck/collect',NULL,'1'),('nodecheck/check','2','0');
 INSERT INTO node_types (type,class,isvirtnode,isremotenode,issubnode) VALUES ('pc','pc',0,0,0),('vm','pcvm',1,0,0),('far','pc',0,1,0),('mica2','mote',0,0,1),('srv','misc',0,0,0);
+INSERT INTO nodes (node_id,phys_nodeid,type,role,uuid,rpms,tarballs,startupcmd,startstatus,routertype,def_boot_osid) VALUES
+ ('pc9','pc9','pc','testnode','uuid-9','/proj/p/a.rpm','/usr /proj/p/a.tgz','/proj/p/start','none','manual',1);
 INSERT INTO nodes (node_id,phys_nodeid,type,role,jailflag,sshdport) VALUES
  ('n1','n1','pc','testnode',0,0),('n2','n2','pc','testnode',0,0),('fw1','fw1','pc','testnode',0,0),('sb','sb','pc','testnode',0,0),
  ('r1','r1','far','testnode',0,0),('v1','n1','vm','virtnode',1,30001),('m1','n1','mica2','testnode',0,0),('boss','boss','srv','ctrlnode',0,0),
@@ -17,9 +19,21 @@ INSERT INTO interfaces (node_id,card,port,mac,IP,mask,iface,role,interface_type)
  ('n2',0,1,'020000000002','127.0.1.2','255.255.255.0','eth0','ctrl','igb'),('n2',1,1,'0200000000a2','10.1.0.2','255.255.0.0','eth1','expt','igb'),
  ('fw1',0,1,'020000000003','127.0.1.3','255.255.255.0','eth0','ctrl','igb'),('sb',0,1,'020000000004','127.0.1.4','255.255.255.0','eth0','ctrl','igb'),
  ('r1',0,1,'020000000005','127.0.1.5','255.255.255.0','eth0','ctrl','igb'),('m1',0,1,'','127.0.1.6','255.255.255.0','eth0','ctrl','igb'),
- ('boss',0,1,'0200000000ff','127.0.0.1','255.255.255.0','eth0','ctrl','igb'),('ld',0,1,'020000000007','127.0.1.7','255.255.255.0','eth0','ctrl','igb');
+ ('boss',0,1,'0200000000ff','127.0.0.1','255.255.255.0','eth0','ctrl','igb'),('ld',0,1,'020000000007','127.0.1.7','255.255.255.0','eth0','ctrl','igb'),
+ ('pc9',0,1,'020000000009','127.0.1.9','255.255.255.0','eth0','ctrl','igb'),('pc9',1,1,'0200000000a9','10.2.0.1','255.255.0.0','eth1','expt','igb');
 INSERT INTO experiments (pid,eid,idx,expt_head_uid,expt_swap_uid,nfsmounts,elab_in_elab,elabinelab_singlenet,eid_uuid) VALUES
  ('p','e',7,'alice','alice','none',1,1,'u-7'),('emulab-ops','reloading',8,'elabman','elabman','none',0,0,'u-8');
+INSERT INTO reserved (node_id,pid,eid,vname,erole) VALUES ('pc9','p','e','nine','node');
+INSERT INTO virt_programs (pid,eid,vnode,vname,command) VALUES ('p','e','nine','prog','true');
+INSERT INTO virt_user_environment (pid,eid,idx,name,value) VALUES ('p','e',1,'A','b');
+INSERT INTO experiment_blobs (idx,pid,eid,path,action) VALUES (1,'p','e','p/tool.tgz','unpack,/opt');
+INSERT INTO virt_node_attributes (pid,eid,vname,attrkey,attrvalue) VALUES ('p','e','nine','XEN_MEMSIZE','1');
+INSERT INTO virt_node_disks (pid,eid,vname,diskname,disktype,disksize) VALUES ('p','e','nine','d0','voldisk','1');
+INSERT INTO virt_tiptunnels (pid,eid,host,vnode) VALUES ('p','e','nine','mote');
+INSERT INTO delays (node_id,pipe0,pipe1,iface0,iface1,vname,vnode0,vnode1) VALUES ('pc9',1,2,'eth0','eth1','lan0','a','b');
+INSERT INTO linkdelays (node_id,iface,type,vlan,vnode,pipe) VALUES ('pc9','eth1','duplex','lan0','nine',1);
+INSERT INTO partitions (node_id,`partition`,osid,osid_vers,imageid,imageid_version) VALUES ('pc9',1,1,0,41,0);
+INSERT INTO subboss_attributes (subboss_id,service,attrkey,attrvalue) VALUES ('sb','frisbee','interface','127.0.1.4');
 INSERT INTO reserved (node_id,pid,eid,vname,erole,inner_elab_role,inner_elab_boot,plab_boot) VALUES
  ('n1','p','e','a','node','boss',1,0),('n2','p','e','b','node',NULL,0,1),('fw1','p','e','fw','node',NULL,0,0),('sb','p','e','sub','subboss',NULL,0,0),
  ('r1','p','e','far','node',NULL,0,0),('v1','p','e','v','node',NULL,0,0),('m1','p','e','mote','node',NULL,0,0),('ld','emulab-ops','reloading',NULL,'node',NULL,0,0);
@@ -58,9 +72,9 @@ INSERT INTO blockstores (bsidx,bs_id,node_id,role,type,total_size) VALUES (1,'d0
 INSERT INTO blockstore_attributes (bsidx,attrkey,attrvalue) VALUES (1,'serialnum','WD-1'),(2,'sectorsize','4096');
 INSERT INTO tiplines (tipname,node_id,server,portnum,keylen,keydata) VALUES ('m1','m1','tips.example.org',7001,4,'00ff');
 INSERT INTO subbosses (node_id,service,subboss_id,disabled) VALUES ('n1','dhcp','sb',0),('n2','dhcp','sb',0);
-INSERT INTO node_attributes (node_id,attrkey,attrvalue) VALUES ('n1','root_password','abcdef012345');
+INSERT INTO node_attributes (node_id,attrkey,attrvalue) VALUES ('n1','root_password','abcdef012345'),('pc9','sim_imsi','9989');
 INSERT INTO os_info (osid,osname,pid,version) VALUES (1,'OS','emulab-ops',0);
 INSERT INTO os_info_versions (osid,vers,op_mode,OS,version,osfeatures) VALUES (1,0,'NORMALv2','Linux','20.04','ping');
 INSERT INTO images (imageid,imagename,pid,gid,global) VALUES (41,'I','emulab-ops','emulab-ops',1);
-INSERT INTO image_versions (imageid,version,path,loadpart,loadlength,default_osid,default_vers,format,size,access_key) VALUES (41,0,'/i.ndz',1,1,1,0,'ndz',1048576,'k&y');
+INSERT INTO image_versions (imageid,version,path,loadpart,loadlength,default_osid,default_vers,format,size,access_key,lba_low,lba_high,lba_size,relocatable) VALUES (41,0,'/i.ndz',1,1,1,0,'ndz',1048576,'k&y',63,1000,512,1);
 INSERT INTO current_reloads (node_id,idx,image_id,imageid_version,mustwipe,prepare) VALUES ('r1',0,41,0,0,0),('ld',0,41,0,0,1),('ld',1,41,0,0,0);
