@@ -1,15 +1,9 @@
 package tmcd
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"hyzer/storage/registry"
 )
@@ -41,41 +35,18 @@ func BenchmarkHandler(b *testing.B) {
 }
 
 // BenchmarkStatusTCP is one connection per request over loopback, several at a
-// time.
+// time; the load generator shares the processors.
 func BenchmarkStatusTCP(b *testing.B) {
-	s, _ := startServer(b, nil)
-	target := s.Addrs()[0].String()
-	request, want := []byte("VERSION=44 status "), []byte("ALLOCATED=p/e NICKNAME=a\n")
+	snapshot := registry.NewSnapshot(loadSite())
+	s, _ := startServer(b, func(c *Config) { c.Snapshot = func() *registry.Snapshot { return snapshot } })
+	load := newLoadgen(s, "VERSION=44 status ", 16)
+	load.want = []byte("ALLOCATED=p/e NICKNAME=load")
 	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, 1)}, Control: portLater}
-		for pb.Next() {
-			conn, err := dialer.Dial("tcp", target)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			_, err = conn.Write(request)
-			if err == nil {
-				err = conn.(*net.TCPConn).CloseWrite()
-			}
-			reply, readErr := io.ReadAll(conn)
-			conn.Close()
-			if err != nil || readErr != nil || !bytes.Equal(reply, want) {
-				b.Errorf("reply %q, %v, %v", reply, err, readErr)
-				return
-			}
-		}
-	})
+	b.ResetTimer()
+	if err := load.run(b.N); err != nil {
+		b.Fatal(err)
+	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
-}
-
-// portLater chooses the local port when connecting, not when binding: then
-// connections that rest in TIME_WAIT do not use up the ports.
-func portLater(_, _ string, raw syscall.RawConn) error {
-	var err error
-	ctlErr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) })
-	return errors.Join(ctlErr, err)
 }
 
 // BenchmarkStatusUDP is one datagram each way over loopback.

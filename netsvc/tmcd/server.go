@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +73,8 @@ type Counters struct {
 type Server struct {
 	cfg     Config
 	handler *Handler
-	tcp     []net.Listener
+	tcp     []*listener // several for each address
+	addrs   []netip.AddrPort
 	udp     []*datagramConn
 	gate    *gate
 	conns   chan struct{} // taken by open connections
@@ -108,13 +109,13 @@ func New(cfg Config) (*Server, error) {
 // bind takes one address for both protocols. Port 0 gives UDP the port that
 // TCP got.
 func (s *Server) bind(addr netip.AddrPort) error {
-	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
+	tcp, err := listenTCP(addr)
+	s.tcp = append(s.tcp, tcp...)
 	if err != nil {
 		return err
 	}
-	s.tcp = append(s.tcp, tcp)
-	port := tcp.Addr().(*net.TCPAddr).AddrPort().Port()
-	udp, err := listenDatagrams(netip.AddrPortFrom(addr.Addr(), port))
+	s.addrs = append(s.addrs, tcp[0].addr)
+	udp, err := listenDatagrams(netip.AddrPortFrom(addr.Addr(), tcp[0].addr.Port()))
 	if err != nil {
 		return err
 	}
@@ -123,13 +124,7 @@ func (s *Server) bind(addr netip.AddrPort) error {
 }
 
 // Addrs are the addresses in use.
-func (s *Server) Addrs() []netip.AddrPort {
-	addrs := make([]netip.AddrPort, len(s.tcp))
-	for i, l := range s.tcp {
-		addrs[i] = l.Addr().(*net.TCPAddr).AddrPort()
-	}
-	return addrs
-}
+func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.addrs) }
 
 // Counters returns the totals, for reading.
 func (s *Server) Counters() *Counters { return &s.counts }
@@ -161,7 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) close() {
 	for _, l := range s.tcp {
-		l.Close()
+		l.file.Close()
 	}
 	for _, c := range s.udp {
 		c.udp.Close()

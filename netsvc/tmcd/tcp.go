@@ -1,7 +1,6 @@
 package tmcd
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -9,44 +8,9 @@ import (
 	"time"
 )
 
-// acceptPause is how long accepting rests when the process is out of files.
-const acceptPause = 100 * time.Millisecond
-
-func (s *Server) acceptLoop(ctx context.Context, l net.Listener) error {
-	for {
-		select {
-		case s.conns <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		conn, err := l.Accept()
-		if err == nil {
-			s.accepted(conn)
-			continue
-		}
-		<-s.conns
-		if ctx.Err() != nil {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		s.cfg.Log.Warn("accepting failed", "service", "tmcd", "error", err)
-		pause(ctx, acceptPause)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
-// accepted serves a connection in a goroutine of its own and gives its place
-// back at the end.
-func (s *Server) accepted(conn net.Conn) {
-	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+// accepted serves a connection in a goroutine of its own, and gives back the
+// place that was taken for it at the end.
+func (s *Server) accepted(conn net.Conn, from netip.Addr, serve func() error) {
 	if !s.gate.enter(conn, from, mayRedirect(s.cfg.Snapshot(), from)) {
 		s.counts.Refused.Add(1)
 		abort(conn)
@@ -64,7 +28,7 @@ func (s *Server) accepted(conn net.Conn) {
 				abort(conn)
 			}
 		}()
-		if err := s.serveConn(conn, from); err != nil {
+		if err := serve(); err != nil {
 			abort(conn)
 		}
 	})
@@ -80,11 +44,21 @@ func abort(conn net.Conn) {
 	conn.Close()
 }
 
-// serveConn finds out who calls and answers one request. An error means that
-// it was not executed.
+// serveConn serves a connection of which nothing was read.
 func (s *Server) serveConn(conn net.Conn, from netip.Addr) error {
+	return s.serveInbound(s.inbound(conn, nil, false), from)
+}
+
+// inbound is a connection of which some was read.
+func (s *Server) inbound(conn net.Conn, got []byte, final bool) *inbound {
 	t := s.cfg.Timeouts
-	in := &inbound{conn: conn, until: time.Now().Add(t.Head), quiet: t.Quiet}
+	return &inbound{conn: conn, until: time.Now().Add(t.Head), quiet: t.Quiet, buf: got, final: final}
+}
+
+// serveInbound finds out who calls and answers one request. An error means that
+// it was not executed.
+func (s *Server) serveInbound(in *inbound, from netip.Addr) error {
+	t := s.cfg.Timeouts
 	greeting, err := in.greeting()
 	if err != nil {
 		return err

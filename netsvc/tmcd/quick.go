@@ -1,0 +1,149 @@
+package tmcd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// quickBytesMax bounds a request that is answered in the accept loop.
+const quickBytesMax = 4 << 10
+
+// quickLane answers, in the accept loop and with five system calls, the
+// requests that nearly all are: whole when they are accepted, short, without
+// effects. Everything else goes to a goroutine and a connection object of its
+// own (accepted), with what was read. The lane never waits for a client.
+type quickLane struct {
+	s   *Server
+	buf [quickBytesMax]byte
+	in  bytes.Reader
+}
+
+// verdict is what the lane makes of a connection.
+type verdict int
+
+const (
+	quickDone verdict = iota // close it
+	quickMore                // it needs a goroutine
+	quickFail                // reset it
+)
+
+// serve owns the socket.
+func (q *quickLane) serve(ctx context.Context, fd int, from netip.Addr) {
+	got, final, err := q.read(fd)
+	verdict, rest := quickDone, []byte(nil)
+	if err == nil {
+		verdict, rest = q.answer(fd, from, got, final)
+	}
+	if verdict == quickMore {
+		q.handOver(ctx, fd, from, bytes.Clone(got), final, rest)
+		return
+	}
+	if verdict == quickFail {
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	unix.Close(fd)
+	q.s.counts.Connections.Add(1)
+}
+
+// read takes what is there. final says that the client has ended.
+func (q *quickLane) read(fd int) (got []byte, final bool, err error) {
+	n := 0
+	for n < len(q.buf) {
+		m, err := unix.Read(fd, q.buf[n:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return q.buf[:n], false, nil
+		case err != nil:
+			return nil, false, err
+		case m == 0:
+			return q.buf[:n], true, nil
+		default:
+			n += m
+		}
+	}
+	return q.buf[:n], false, nil
+}
+
+// answer answers a request that is whole. rest is what the client's buffer did
+// not take of the reply.
+func (q *quickLane) answer(fd int, from netip.Addr, got []byte, final bool) (v verdict, rest []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			q.s.panicked(from, p)
+			v = quickFail
+		}
+	}()
+	if len(got) == len(q.buf) || Classify(got, final) != GreetingText {
+		return quickMore, nil
+	}
+	head, at, err := ParseHead(got, final)
+	if errors.Is(err, ErrMalformed) {
+		return quickDone, nil // dropped with an empty reply, as in C
+	}
+	if err != nil || !final && head.Version >= versionHalfClose {
+		return quickMore, nil
+	}
+	adm := q.s.handler.Admit(q.s.cfg.Snapshot(), Request{Head: head, From: from})
+	if adm.Refused != "" {
+		q.s.logRefused(&adm, from)
+		return quickDone, nil
+	}
+	if adm.Streams {
+		return quickMore, nil
+	}
+	q.in.Reset(got[at:])
+	result, _ := adm.Run(&q.in) // which never fails
+	if len(result.Effects) > 0 {
+		return quickMore, nil // asked again where one can wait
+	}
+	q.s.counts.Replies.Add(1)
+	return q.reply(fd, result.Reply)
+}
+
+func (q *quickLane) reply(fd int, reply []byte) (verdict, []byte) {
+	for len(reply) > 0 {
+		n, err := unix.Write(fd, reply)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return quickMore, bytes.Clone(reply)
+		case err != nil:
+			return quickDone, nil // the client has gone
+		default:
+			reply = reply[n:]
+		}
+	}
+	return quickDone, nil
+}
+
+// handOver gives the connection to a goroutine. When there are as many as may
+// be, accepting waits; more clients wait in the listen queue.
+func (q *quickLane) handOver(ctx context.Context, fd int, from netip.Addr, got []byte, final bool, rest []byte) {
+	conn, err := connOf(fd)
+	if err != nil {
+		q.s.cfg.Log.Warn("connection dropped", "service", "tmcd", "from", from, "error", err)
+		return
+	}
+	select {
+	case q.s.conns <- struct{}{}:
+	case <-ctx.Done():
+		abort(conn)
+		return
+	}
+	if rest != nil {
+		q.s.accepted(conn, from, func() error { return q.s.writeReply(conn, rest) })
+		return
+	}
+	q.s.accepted(conn, from, func() error { return q.s.serveInbound(q.s.inbound(conn, got, final), from) })
+}
+
+// writeReply gives a client the time that it has for its reply.
+func (s *Server) writeReply(conn net.Conn, reply []byte) error {
+	return (&inbound{conn: conn}).reply(reply, s.cfg.Timeouts.Reply)
+}
