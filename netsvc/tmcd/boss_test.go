@@ -113,10 +113,12 @@ func (b *boss) serve() {
 	}
 }
 
-// crash is a loss of power in the middle of what is being done: what is on the
-// disk at this moment is all that is left. Then the appliance starts again.
+// crash is a loss of power in the middle of what is being done: from this
+// moment nobody is told anything, and what is on the disk is all that is left.
+// Then the appliance starts again.
 func (b *boss) crash() {
 	b.TB.Helper()
+	b.server.gate.closeAll()
 	left := b.FS.CrashClone(vfs.CrashCloneCfg{})
 	b.stop()
 	b.Close()

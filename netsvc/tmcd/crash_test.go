@@ -62,7 +62,7 @@ func TestPowerCutInMidLog(t *testing.T) {
 // is a log of its own.
 func TestPowerCutInMidLegacyLog(t *testing.T) {
 	t.Parallel()
-	b := newBoss(t, 1, func(c *Config) { c.Timeouts.Body = 50 * time.Millisecond })
+	b := newBoss(t, 1, nil)
 	text := strings.Repeat("a line of a boot log\n", 20_000)
 	conn := dial(t, b.server, "127.0.1.1")
 	if _, err := io.WriteString(conn, "VERSION=44 bootlog "+text[:len(text)/2]); err != nil {

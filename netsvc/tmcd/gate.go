@@ -41,12 +41,13 @@ func (g *gate) leave(conn net.Conn) {
 	}
 }
 
-// closeAll interrupts the reads and writes of every connection.
+// closeAll interrupts the reads and writes of every connection. It resets them:
+// a clean end would tell a client whose request is cut short that it was done.
 func (g *gate) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
 	for conn := range g.conns {
-		conn.Close()
+		abort(conn)
 	}
 }
