@@ -6,8 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
-
+	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -96,7 +95,7 @@ func newOutput(layout *Layout, out io.Writer, opts Options) *output {
 
 func newPacker(o *output) (*packer, error) {
 	opts := o.opts
-	z, err := newDeflater(opts.level())
+	z, err := deflate.New(opts.level())
 	if err != nil {
 		return nil, err
 	}
@@ -119,16 +118,6 @@ func (p *packer) finish() error {
 		return nil
 	}
 	return p.close(p.layout.Sectors)
-}
-
-// deflateLevels are the compressor's levels for those of zlib: the one that
-// makes about the same size.
-func newDeflater(level int) (*flate.Writer, error) {
-	levels := [...]int{0, 1, 2, 4, 6, 7, 7, 8, 8, 9}
-	if level < 0 || level >= len(levels) {
-		return nil, fmt.Errorf("compression level %d, want 0 to %d", level, len(levels)-1)
-	}
-	return flate.NewWriter(nil, levels[level])
 }
 
 // pipeline owns the goroutines of one image.

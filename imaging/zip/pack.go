@@ -1,13 +1,11 @@
 package zip
 
 import (
-	"bytes"
 	"fmt"
 	"hash/adler32"
 
-	"github.com/klauspost/compress/flate"
-
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/ndz"
 )
 
@@ -24,8 +22,8 @@ const (
 type packer struct {
 	*output
 	sealer *ndz.Sealer
-	z      *flate.Writer
-	again  bytes.Buffer // a piece compressed once more
+	z      *deflate.Encoder
+	again  []byte // a piece compressed once more
 
 	chunk []byte // payload of the open chunk
 	head  ndz.Header
@@ -54,16 +52,12 @@ func (p *packer) piece(u *unit, x piece) error {
 	reach := min(windowBytes, x.from)
 	part := unitPart{u, x.from, x.to}
 	if p.input >= reach && p.room() >= x.end-x.start && p.regionRoom(part) == x.to {
-		p.add(part, u.packed.Bytes()[x.start:x.end], x.adler)
+		p.add(part, u.packed[x.start:x.end], x.adler)
 		return nil
 	}
 	ratio := float64(x.end-x.start) / float64(x.to-x.from)
 	for part.from < part.to {
-		n, err := p.fill(part, ratio)
-		if err != nil {
-			return err
-		}
-		part.from = n
+		part.from = p.fill(part, ratio)
 		if part.from < part.to {
 			if err := p.close(part.start()); err != nil {
 				return err
@@ -75,35 +69,29 @@ func (p *packer) piece(u *unit, x piece) error {
 
 // fill adds as much of part as goes into the open chunk, and returns where
 // the rest begins. ratio is the expected compression.
-func (p *packer) fill(part unitPart, ratio float64) (rest int, err error) {
+func (p *packer) fill(part unitPart, ratio float64) (rest int) {
 	part.to = p.regionRoom(part)
 	for range splitTries {
 		room := p.room()
 		if part.to == part.from || p.input > 0 && room < splitBytesMin {
-			return part.from, nil
+			return part.from
 		}
-		if err := p.recompress(part); err != nil {
-			return 0, err
+		p.recompress(part)
+		if len(p.again) <= room {
+			p.add(part, p.again, adler32.Checksum(part.data()))
+			return part.to
 		}
-		packed := p.again.Bytes()
-		if len(packed) <= room {
-			p.add(part, packed, adler32.Checksum(part.data()))
-			return part.to, nil
-		}
-		ratio = max(ratio, float64(len(packed))/float64(part.to-part.from))
+		ratio = max(ratio, float64(len(p.again))/float64(part.to-part.from))
 		n := int(float64(room) / ratio * 0.97)
 		part.to = part.from + min(n, part.to-part.from-sectorBytes)/sectorBytes*sectorBytes
 	}
-	return part.from, nil
+	return part.from
 }
 
-func (p *packer) recompress(part unitPart) error {
-	p.again.Reset()
-	p.z.Reset(&p.again)
-	if _, err := p.z.Write(part.data()); err != nil {
-		return err
-	}
-	return p.z.Flush()
+func (p *packer) recompress(part unitPart) {
+	data := part.data()
+	p.z.Reset()
+	p.again = p.z.Append(p.again[:0], data, 0, len(data))
 }
 
 func (x unitPart) data() []byte { return x.u.data[x.from:x.to] }

@@ -1,15 +1,13 @@
 package zip
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"fmt"
 	"hash/adler32"
 	"io"
 
-	"github.com/klauspost/compress/flate"
-
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/sig"
 )
 
@@ -17,8 +15,7 @@ const (
 	// unitBytesMax is what one worker reads and compresses at a time, with
 	// an empty window at its start.
 	unitBytesMax = 4 << 20
-	// pieceBytes is what is compressed between two flushes: the largest
-	// number of sectors that the compressor makes one block of.
+	// pieceBytes is what is compressed between two flushes.
 	pieceBytes = 127 * sectorBytes
 	// windowBytes is how far back a match can reach.
 	windowBytes = 32 << 10
@@ -30,7 +27,7 @@ type unit struct {
 	size   int             // bytes in ranges
 
 	data    []byte // of ranges, one after the other
-	packed  bytes.Buffer
+	packed  []byte
 	pieces  []piece
 	blocks  []block      // V5
 	records []sig.Record // without chunk numbers
@@ -136,26 +133,19 @@ func (w *worker) hash(u *unit) {
 
 // press returns what compresses units to pieces.
 func (p *packer) press() (func(*unit) error, error) {
-	z, err := newDeflater(p.opts.level())
-	return func(u *unit) error { return u.compress(z) }, err
+	z, err := deflate.New(p.opts.level())
+	return func(u *unit) error { u.compress(z); return nil }, err
 }
 
-func (u *unit) compress(z *flate.Writer) error {
-	u.packed.Reset()
+func (u *unit) compress(z *deflate.Encoder) {
+	u.packed = u.packed[:0]
 	u.pieces = u.pieces[:0]
-	z.Reset(&u.packed)
+	z.Reset()
 	for from := 0; from < u.size; {
-		p := piece{from: from, to: min(from+pieceBytes, u.size), start: u.packed.Len()}
-		data := u.data[p.from:p.to]
-		if _, err := z.Write(data); err != nil {
-			return err
-		}
-		if err := z.Flush(); err != nil {
-			return err
-		}
-		p.end, p.adler = u.packed.Len(), adler32.Checksum(data)
+		p := piece{from: from, to: min(from+pieceBytes, u.size), start: len(u.packed)}
+		u.packed = z.Append(u.packed, u.data, p.from, p.to)
+		p.end, p.adler = len(u.packed), adler32.Checksum(u.data[p.from:p.to])
 		u.pieces = append(u.pieces, p)
 		from = p.to
 	}
-	return nil
 }
