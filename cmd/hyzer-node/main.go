@@ -18,6 +18,7 @@ import (
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
 	"hyzer/multicast/client"
+	"hyzer/multicast/upload"
 	"hyzer/netsvc/bootinfo"
 	"hyzer/netsvc/noderun"
 	"hyzer/netsvc/tmcc"
@@ -33,6 +34,7 @@ func programs() map[string]program {
 			return tmcc.Main(args, os.Getenv, in, out, errs)
 		},
 		"frisbee":        client.Main,
+		"frisupload":     upload.Main,
 		"imagezip":       zip.Main,
 		"imageunzip":     unzip.Main,
 		"imagehash":      sig.Main,

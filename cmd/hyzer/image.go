@@ -15,8 +15,14 @@ func image(e *env, args []string) error {
 		return imageList(e, args)
 	case "add":
 		return imageAdd(e, args)
+	case "grant":
+		return imageGrant(e, args)
+	case "grants":
+		return imageGrants(e, args)
+	case "revoke":
+		return imageRevoke(e, args)
 	}
-	return subverb(e, "image", verb, args, "list or add")
+	return subverb(e, "image", verb, args, "list, add, grant, grants or revoke")
 }
 
 func imageList(e *env, args []string) error {

@@ -39,7 +39,7 @@ func verbs() map[string]verb {
 	return map[string]verb{
 		"status":  {"", "show the appliance and its services", status},
 		"node":    {"list | show NODE | add NODE ... | delete NODE", "show and change nodes", node},
-		"image":   {"list | add PROJECT/NAME --file F --os PROJECT/NAME", "show and register disk images", image},
+		"image":   {"list | add PROJECT/NAME --file F --os PROJECT/NAME | grant PROJECT/NAME NODE... | grants | revoke NODE...", "show and register disk images, and let nodes upload them", image},
 		"load":    {"PROJECT/NAME NODE... | list | show ID | follow ID | cancel ID", "put images on nodes", load},
 		"os":      {"PROJECT/NAME NODE...", "choose what nodes boot", selectOS},
 		"reboot":  {"NODE...", "reboot nodes", reboot},

@@ -7,12 +7,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
+	"hyzer/multicast/internal/getopt"
 	"hyzer/multicast/wire"
 )
 
@@ -50,7 +50,7 @@ const optionLetters = "m:p:S:i:bF:Q:X:B:P:s:D:zNu:c:e:r:T:K:H:OC:M:R:k:qdnfI:W:t
 
 // Bounds of the numbers on the command line.
 const (
-	secondsMax      = 1_000_000
+	secondsMax      = 1_000_000 // of -H
 	megabytesMax    = 1 << 20
 	keyFileBytesMax = 64 << 10
 	slicesMax       = 128
@@ -81,34 +81,11 @@ type command struct {
 
 // parse reads the command line as getopt would.
 func (c *command) parse(args []string) error {
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-		cluster := args[0][1:]
-		args = args[1:]
-		if cluster == "-" {
-			break
-		}
-		for len(cluster) > 0 {
-			letter := cluster[0]
-			cluster = cluster[1:]
-			at := strings.IndexByte(optionLetters, letter)
-			if at < 0 || letter == ':' {
-				return fmt.Errorf("unknown option -%c", letter)
-			}
-			value := ""
-			if at+1 < len(optionLetters) && optionLetters[at+1] == ':' {
-				if value, cluster = cluster, ""; value == "" {
-					if len(args) == 0 {
-						return fmt.Errorf("option -%c needs a value", letter)
-					}
-					value, args = args[0], args[1:]
-				}
-			}
-			if err := c.option(letter, value); err != nil {
-				return fmt.Errorf("option -%c: %w", letter, err)
-			}
-		}
+	rest, err := getopt.Parse(args, optionLetters, c.option)
+	if err != nil {
+		return err
 	}
-	return c.operands(args)
+	return c.operands(rest)
 }
 
 // operands checks that what is needed is there.
@@ -141,11 +118,11 @@ func (c *command) operands(args []string) error {
 func (c *command) option(letter byte, value string) (err error) {
 	switch letter {
 	case 'm':
-		c.addr, err = ipv4(value)
+		c.addr, err = getopt.IPv4(value)
 	case 'p':
-		c.port, err = number(value, 1, 65535)
+		c.port, err = getopt.Number(value, 1, 65535)
 	case 'S':
-		c.master, err = ipv4(value)
+		c.master, err = getopt.IPv4(value)
 	case 'F', 'Q':
 		c.imageID, c.status = value, letter == 'Q'
 		if value == "" || len(value) > wire.ImageIDBytesMax {
@@ -154,11 +131,11 @@ func (c *command) option(letter byte, value string) (err error) {
 	case 'X':
 		c.methods, err = parseMethods(value)
 	case 'B':
-		c.busy, err = seconds(value)
+		c.busy, err = getopt.Seconds(value)
 	case 'P':
-		c.session.ReportFor, err = ipv4(value)
+		c.session.ReportFor, err = getopt.IPv4(value)
 	case 'r':
-		c.delayMax, err = seconds(value)
+		c.delayMax, err = getopt.Seconds(value)
 	case 'q':
 		c.quiet = true
 	case 'd':
@@ -178,29 +155,29 @@ func (c *command) packetOption(letter byte, value string) (err error) {
 	n := 0
 	switch letter {
 	case 'i':
-		s.Iface, err = ipv4(value)
+		s.Iface, err = getopt.IPv4(value)
 	case 'b':
 		s.Broadcast = true
 	case 'T':
-		s.IdleTimeout, err = seconds(value)
+		s.IdleTimeout, err = getopt.Seconds(value)
 		c.timeout = true
 	case 'K':
-		s.Keepalive, err = seconds(value)
+		s.Keepalive, err = getopt.Seconds(value)
 	case 'H':
 		s.Heartbeat = true
-		_, err = number(value, 0, secondsMax)
+		_, err = getopt.Number(value, 0, secondsMax)
 	case 'O':
 		s.InOrder = true
 	case 'C':
-		s.Buffers, err = number(value, 0, megabytesMax)
+		s.Buffers, err = getopt.Number(value, 0, megabytesMax)
 	case 'M': // half for chunks, half for what is to be written
-		n, err = number(value, 2, megabytesMax)
+		n, err = getopt.Number(value, 2, megabytesMax)
 		s.Buffers = n / 2
 	case 'R':
-		n, err = number(value, 1, BuffersMax)
+		n, err = getopt.Number(value, 1, BuffersMax)
 		s.Window = max(WindowDefault, 4*n)
 	case 'k':
-		n, err = number(value, 1, 4096)
+		n, err = getopt.Number(value, 1, 4096)
 		s.SocketBufferBytes = n << 10
 	}
 	return err
@@ -210,9 +187,9 @@ func (c *command) diskOption(letter byte, value string) (err error) {
 	decode := &c.restore.Decode
 	switch letter {
 	case 's':
-		c.slice, err = number(value, 0, slicesMax)
+		c.slice, err = getopt.Number(value, 0, slicesMax)
 	case 'D':
-		c.slicetype, err = number(value, 0, 255)
+		c.slicetype, err = getopt.Number(value, 0, 255)
 	case 'z':
 		c.restore.ZeroFill = true
 	case 'N':
@@ -234,27 +211,6 @@ func (c *command) diskOption(letter byte, value string) (err error) {
 		}
 	}
 	return err
-}
-
-func ipv4(s string) (netip.Addr, error) {
-	a, err := netip.ParseAddr(s)
-	if err == nil && !a.Is4() {
-		err = fmt.Errorf("%s is not an IPv4 address", s)
-	}
-	return a, err
-}
-
-func number(s string, low, high int) (int, error) {
-	n, err := strconv.ParseInt(s, 0, 32)
-	if err != nil || int(n) < low || int(n) > high {
-		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
-	}
-	return int(n), nil
-}
-
-func seconds(s string) (time.Duration, error) {
-	n, err := number(s, 0, secondsMax)
-	return time.Duration(n) * time.Second, err
 }
 
 func parseMethods(s string) (m wire.Methods, err error) {

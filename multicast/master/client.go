@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,13 +33,16 @@ type Answer struct {
 // Get asks a master server. The error wraps the wire.MasterError of a refusal;
 // the answer is valid then too (MasterTryAgain may have a signature and size).
 func Get(ctx context.Context, q Query) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
 	msg, err := q.Request.Append(nil)
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := q.exchange(ctx, msg)
+	var a Answer
+	raw, local, err := exchange(ctx, q.Server, q.From, msg)
+	if err == nil {
+		a.GetReply, err = wire.ParseGetReply(raw)
+		a.Local = local
+	}
 	if err == nil && a.Error != wire.MasterOK {
 		err = a.Error
 	}
@@ -48,29 +52,67 @@ func Get(ctx context.Context, q Query) (Answer, error) {
 	return a, nil
 }
 
-func (q Query) exchange(ctx context.Context, msg []byte) (Answer, error) {
-	var d net.Dialer
-	if q.From.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(q.From, 0))
-	}
-	c, err := d.DialContext(ctx, "tcp4", q.Server.String())
+// PutQuery asks a master server to take an image.
+type PutQuery struct {
+	Server  netip.AddrPort
+	From    netip.Addr // as in Query
+	Request wire.PutRequest
+}
+
+// errNoPort is what C servers that take no images answer (spec frisbee B).
+var errNoPort = errors.New("the server names no port: it takes no images, or could not start to")
+
+// Put asks a master server. The error wraps the wire.MasterError of a refusal;
+// the reply is valid then too (MasterTooBig has a size).
+func Put(ctx context.Context, q PutQuery) (wire.PutReply, error) {
+	msg, err := q.Request.Append(nil)
 	if err != nil {
-		return Answer{}, err
+		return wire.PutReply{}, err
+	}
+	var r wire.PutReply
+	raw, _, err := exchange(ctx, q.Server, q.From, msg)
+	if err == nil {
+		r, err = wire.ParsePutReply(raw)
+	}
+	switch {
+	case err != nil:
+	case r.Error != wire.MasterOK:
+		err = r.Error
+	case q.Request.Status == 0 && r.Port == 0:
+		err = errNoPort
+	}
+	if err != nil {
+		return r, fmt.Errorf("asking %v to take image %s: %w", q.Server, q.Request.ImageID, err)
+	}
+	return r, nil
+}
+
+// exchange sends one message and returns the reply, and the address that it
+// came to.
+func exchange(ctx context.Context, server netip.AddrPort, from netip.Addr, msg []byte) ([]byte, netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var d net.Dialer
+	if from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
+	c, err := d.DialContext(ctx, "tcp4", server.String())
+	if err != nil {
+		return nil, netip.Addr{}, err
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	// In one write: C servers read only once.
 	if _, err := c.Write(msg); err != nil {
-		return Answer{}, err
+		return nil, netip.Addr{}, err
 	}
 	raw, err := readMessage(c)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return Answer{}, fmt.Errorf("reading the reply: %w", err)
+		return nil, netip.Addr{}, fmt.Errorf("reading the reply: %w", err)
 	}
-	reply, err := wire.ParseGetReply(raw)
-	return Answer{reply, addrOf(c.LocalAddr())}, err
+	return raw, addrOf(c.LocalAddr()), nil
 }

@@ -122,10 +122,3 @@ func fillSession(reply *wire.GetReply, session Session) {
 		reply.Addr = session.Server
 	}
 }
-
-// put refuses an upload: this server only sends. The C server answers this with
-// a reply that looks like success; what it meant is MasterNotImpl.
-func (s *Server) put(caller netip.Addr, req wire.PutRequest) wire.PutReply {
-	s.log.Warn("image upload refused", "node", caller.String(), "image", req.ImageID, "bytes", req.FileBytes)
-	return wire.PutReply{Error: wire.MasterNotImpl, Addr: netip.IPv4Unspecified()}
-}

@@ -29,13 +29,15 @@ type ServerConfig struct {
 	// Methods are the ways in which this server sends; 0: unicast and
 	// multicast, as the C server's default.
 	Methods wire.Methods
+	Uploads UploadConfig
 	Log     *slog.Logger // nil: slog.Default()
 }
 
 // Server answers the master protocol.
 type Server struct {
-	cfg ServerConfig
-	log *slog.Logger
+	cfg     ServerConfig
+	log     *slog.Logger
+	uploads *uploads // nil: refused
 
 	lock sync.Mutex
 	open map[netip.Addr]int // connections by caller
@@ -52,16 +54,18 @@ func NewServer(cfg ServerConfig) *Server {
 		s.log = slog.Default()
 	}
 	s.log = s.log.With("service", "frisbee-master")
+	s.uploads = newUploads(cfg.Uploads, s.log)
 	return s
 }
 
 // Serve answers connections to l until ctx is done, then closes l and waits
-// for those that are open.
+// for those that are open, and breaks off uploads. It is called once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	defer s.uploads.close()
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	defer cancel()
@@ -132,7 +136,7 @@ func (s *Server) handle(ctx context.Context, c net.Conn, caller netip.Addr) {
 		s.log.Debug("no request", "node", caller.String(), "err", err)
 		return
 	}
-	reply, err := s.answer(ctx, caller, request)
+	reply, err := s.answer(ctx, caller, addrOf(c.LocalAddr()), request)
 	if err != nil {
 		s.log.Warn("bad request", "node", caller.String(), "err", err)
 		return
@@ -158,8 +162,8 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return buf[:t.Bytes()], nil
 }
 
-// answer returns the reply to a request.
-func (s *Server) answer(ctx context.Context, caller netip.Addr, request []byte) ([]byte, error) {
+// answer returns the reply to a request that came to the address here.
+func (s *Server) answer(ctx context.Context, caller, here netip.Addr, request []byte) ([]byte, error) {
 	t, err := wire.ParseMasterHeader(request)
 	if err != nil {
 		return nil, err
@@ -177,7 +181,7 @@ func (s *Server) answer(ctx context.Context, caller netip.Addr, request []byte) 
 		if err != nil {
 			return nil, err
 		}
-		reply := s.put(caller, req)
+		reply := s.put(ctx, caller, here, req)
 		return reply.Append(nil), nil
 	}
 	return nil, wire.ErrMasterType

@@ -55,6 +55,24 @@ type Frisbee struct {
 	// Mode2 serves the clients that know it by parity blocks, beside the old
 	// ones; on unless it is turned off.
 	Mode2 bool `json:"mode2" yaml:"mode2"`
+	// Upload takes images from nodes that were granted one.
+	Upload Upload `json:"upload" yaml:"upload"`
+}
+
+// Upload bounds what nodes may write. 0 is the default of multicast/master.
+type Upload struct {
+	On          bool  `json:"on" yaml:"on"` // on unless it is turned off
+	BytesMax    int64 `json:"bytes_max" yaml:"bytes_max"`
+	TimeoutSecs int   `json:"timeout_secs" yaml:"timeout_secs"`
+	IdleSecs    int   `json:"idle_secs" yaml:"idle_secs"`
+	AtOnceMax   int   `json:"at_once_max" yaml:"at_once_max"`
+}
+
+func (u *Upload) check() error {
+	if u.BytesMax < 0 || u.TimeoutSecs < 0 || u.IdleSecs < 0 || u.AtOnceMax < 0 {
+		return errors.New("frisbee: upload: a limit is negative")
+	}
+	return nil
 }
 
 // DHCP says on which interfaces (with broadcasts) and addresses (relayed
@@ -101,7 +119,7 @@ func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/hyzer",
 		Control: control.DefaultSocket,
-		Frisbee: Frisbee{Mode2: true},
+		Frisbee: Frisbee{Mode2: true, Upload: Upload{On: true}},
 		Multicast: Multicast{
 			Groups: netip.MustParsePrefix("239.192.64.0/20"), FirstPort: 21000, LastPort: 22999,
 		},
@@ -167,6 +185,9 @@ func (c *Config) check() error {
 	}
 	if c.TMCD.BootLogBytesMax < 0 {
 		return fmt.Errorf("tmcd: boot_log_bytes_max %d is negative", c.TMCD.BootLogBytesMax)
+	}
+	if err := c.Frisbee.Upload.check(); err != nil {
+		return err
 	}
 	return c.Multicast.check(c.Frisbee.Listen.IsValid())
 }

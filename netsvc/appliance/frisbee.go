@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -46,7 +47,11 @@ func (a *Appliance) openFrisbee() error {
 		Mode2: a.cfg.Frisbee.Mode2, FirstParityPort: c.FirstParityPort, LastParityPort: c.LastParityPort,
 		Pace: pace, HeartbeatSeconds: reportSeconds, Store: sessionStore{a.store}, OnEvent: a.loaderEvent, Log: a.log,
 	})
-	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Log: a.log})
+	uploads, err := a.openUploads()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Uploads: uploads, Log: a.log})
 	a.add("frisbee", func(ctx context.Context) error {
 		defer sessions.Close()
 		if ctx.Err() != nil {

@@ -7,7 +7,7 @@ import (
 
 // nodeKinds are the records of a node that go with it. Its log stays: history
 // is never rewritten.
-var nodeKinds = [...]string{kindBoot, kindPartitions, kindRuntime, kindStatus, kindCommand, kindLoad, kindState}
+var nodeKinds = [...]string{kindBoot, kindPartitions, kindRuntime, kindStatus, kindCommand, kindLoad, kindState, kindGrant}
 
 // checkGone refuses to delete what others refer to, and takes a deleted node's
 // records with it. It costs a scan of the referring kinds: deleting is rare.

@@ -70,6 +70,8 @@ func newRecord(kind string) record {
 		return &LoadJob{}
 	case kindLoadNode:
 		return &LoadNode{}
+	case kindGrant:
+		return &UploadGrant{}
 	}
 	return nil
 }
@@ -96,6 +98,7 @@ const (
 	kindLoad        = "load"
 	kindJob         = "job"
 	kindLoadNode    = "loadnode"
+	kindGrant       = "grant"
 )
 
 func decodeRecord(kind, key string, value []byte) (record, error) {

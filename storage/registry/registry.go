@@ -240,6 +240,8 @@ func (s *Snapshot) lookup(kind, id string) record {
 		return some(s.Job(id))
 	case kindLoadNode:
 		return some(find(s.loadNodes, id))
+	case kindGrant:
+		return some(s.UploadGrant(id))
 	}
 	return nil
 }

@@ -236,6 +236,8 @@ type ImageVersion struct {
 	Relocs     bool   `json:"relocatable,omitzero"`
 	// Updated is when the content last changed (IMAGEMTIME).
 	Updated time.Time `json:"updated,omitzero"`
+	// UploadedBy is the node that wrote it, empty if an operator did.
+	UploadedBy string `json:"uploaded_by,omitzero"`
 }
 
 // Slot is a partition number with the system in it.

@@ -31,6 +31,7 @@ type Snapshot struct {
 	loads         pmap[string, *NodeLoad]
 	jobs          pmap[string, *LoadJob]
 	loadNodes     pmap[string, *LoadNode]
+	grants        pmap[string, *UploadGrant]
 	cells         pmap[string, *cell]
 	byMAC         pmap[MAC, Port]
 	byIP          pmap[netip.Addr, Port]

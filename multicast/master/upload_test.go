@@ -1,0 +1,383 @@
+package master_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hyzer/bench/shared"
+	"hyzer/multicast/internal/pcaptest"
+	"hyzer/multicast/master"
+	"hyzer/multicast/upload"
+	"hyzer/multicast/wire"
+)
+
+// folder is a master.Receiver: every client may write every image of a folder.
+type folder struct {
+	dir      string
+	bytesMax int64
+	refuse   error // Commit's
+}
+
+func (f *folder) Target(_ context.Context, _ netip.Addr, id string) (master.Target, error) {
+	if id == "secret" {
+		return master.Target{}, wire.MasterNoAccess
+	}
+	return master.Target{ID: id, Path: filepath.Join(f.dir, id), BytesMax: f.bytesMax}, nil
+}
+
+func (f *folder) Create(_ context.Context, _ netip.Addr, t master.Target) (master.Incoming, error) {
+	return &incoming{folder: f, path: t.Path}, nil
+}
+
+type incoming struct {
+	*folder
+	bytes.Buffer
+	path string
+}
+
+func (i *incoming) Abort() error { return nil }
+
+func (i *incoming) Commit(_ context.Context, mtime time.Time) error {
+	if i.refuse != nil {
+		return i.refuse
+	}
+	if err := os.WriteFile(i.path, i.Bytes(), 0o600); err != nil || mtime.IsZero() {
+		return err
+	}
+	return os.Chtimes(i.path, mtime, mtime)
+}
+
+// results collects how uploads ended.
+type results chan master.UploadResult
+
+func (r results) next(t *testing.T) master.UploadResult {
+	t.Helper()
+	select {
+	case u := <-r:
+		return u
+	case <-time.After(testTimeout):
+		t.Fatal("no upload ended")
+		return master.UploadResult{}
+	}
+}
+
+// takes runs a master server that takes uploads.
+func takes(t *testing.T, f *folder, change func(*master.UploadConfig)) (netip.AddrPort, results) {
+	t.Helper()
+	done := make(results, 16)
+	c := master.UploadConfig{Receiver: f, OnDone: func(r master.UploadResult) { done <- r }}
+	if change != nil {
+		change(&c)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := master.NewServer(master.ServerConfig{Catalog: dirCatalog{f.dir}, Sessions: newSessions(t, nil, 0), Uploads: c, Log: quiet})
+	ctx, cancel := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := s.Serve(ctx, l); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); served.Wait() })
+	return l.Addr().(*net.TCPAddr).AddrPort(), done
+}
+
+func put(t *testing.T, at netip.AddrPort, req wire.PutRequest) wire.PutReply {
+	t.Helper()
+	req.Host = netip.IPv4Unspecified()
+	r, err := master.Put(t.Context(), master.PutQuery{Server: at, Request: req})
+	if err != nil && r.Error == wire.MasterOK {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// stream connects to where a reply says.
+func stream(t *testing.T, r wire.PutReply) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp4", netip.AddrPortFrom(r.Addr, r.Port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// TestCapturedUpload replays what the C uploader sent and compares with what
+// the C server said, before and after.
+func TestCapturedUpload(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	at, done := takes(t, f, nil)
+	data := shared.ReadGzip(t, "vectors/frisbee/raw_a.txt.gz")
+	var request []byte
+	exchanges := 0
+	for _, p := range pcaptest.TCP(pcaptest.Read(t, shared.Path(t, "vectors/frisbee/master.server.pcap.gz"))) {
+		if p.Dst.Port() == wire.MasterPort {
+			request = p.Payload
+		}
+		if p.Src.Port() != wire.MasterPort || len(p.Payload) != wire.PutReplyBytes {
+			continue
+		}
+		exchanges++
+		raw := ask(t, at, request)
+		got, err := wire.ParsePutReply(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := wire.ParsePutReply(p.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Port != 0 {
+			c := stream(t, got)
+			if _, err := c.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			if r := done.next(t); r.Err != nil || r.Bytes != int64(len(data)) {
+				t.Fatalf("upload ended: %+v", r)
+			}
+			want.Addr, want.Port = got.Addr, got.Port
+		}
+		if !bytes.Equal(raw, want.Append(nil)) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+	if exchanges != 2 {
+		t.Fatalf("%d PUTs in the capture", exchanges)
+	}
+	stored, err := os.ReadFile(filepath.Join(f.dir, "up.ndz"))
+	if err != nil || !bytes.Equal(stored, data) {
+		t.Errorf("stored %d bytes, %v", len(stored), err)
+	}
+}
+
+// TestUploadEnds: whatever comes, nothing takes the place of the image but what
+// was announced.
+func TestUploadEnds(t *testing.T) {
+	t.Parallel()
+	const old = "the image before"
+	for name, c := range map[string]struct {
+		announced uint64
+		send      string
+		reset     bool
+		refuse    error
+		want      string // of the error; "": it is the image now
+	}{
+		"whole":             {announced: 5, send: "hello"},
+		"of unknown size":   {send: "hello"},
+		"cut at once":       {announced: 5, want: "no bytes"},
+		"unknown, at once":  {want: "no bytes"},
+		"cut after a byte":  {announced: 5, send: "h", want: "cut short"},
+		"cut before a byte": {announced: 5, send: "hell", want: "cut short"},
+		"a byte more":       {announced: 5, send: "hello!", want: "larger"},
+		"over the quota":    {send: strings.Repeat("x", 101), want: "larger"},
+		"the quota":         {send: strings.Repeat("x", 100)},
+		"reset":             {send: "hello", reset: true, want: "reset"},
+		"refused":           {announced: 5, send: "hello", refuse: errors.New("no image"), want: "no image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &folder{dir: t.TempDir(), bytesMax: 100, refuse: c.refuse}
+			path := filepath.Join(f.dir, "i")
+			if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			at, done := takes(t, f, nil)
+			r := put(t, at, wire.PutRequest{ImageID: "i", FileBytes: c.announced})
+			if r.Error != wire.MasterOK || !r.Exists || r.FileBytes != uint64(len(old)) || r.FileBytesMax != 100 {
+				t.Fatalf("reply %+v", r)
+			}
+			conn := stream(t, r)
+			if _, err := io.WriteString(conn, c.send); err != nil {
+				t.Fatal(err)
+			}
+			if c.reset {
+				conn.SetLinger(0)
+			}
+			conn.Close()
+			end, want := done.next(t), c.send
+			if c.want != "" {
+				want = old
+				if end.Err == nil || !strings.Contains(end.Err.Error(), c.want) {
+					t.Errorf("error %v, want %q", end.Err, c.want)
+				}
+			} else if end.Err != nil {
+				t.Error(end.Err)
+			}
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				t.Errorf("the image is %q, %v; want %q", got, err, want)
+			}
+		})
+	}
+}
+
+func TestUploadRefused(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir(), bytesMax: 100}
+	if err := os.Mkdir(filepath.Join(f.dir, "adir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	at, done := takes(t, f, func(c *master.UploadConfig) { c.UploadsMax = 2 })
+	for _, c := range []struct {
+		req  wire.PutRequest
+		want wire.MasterError
+	}{
+		{wire.PutRequest{ImageID: "secret"}, wire.MasterNoAccess},
+		{wire.PutRequest{ImageID: "secret", Status: 1}, wire.MasterNoAccess},
+		{wire.PutRequest{ImageID: "i", FileBytes: 101}, wire.MasterTooBig},
+		{wire.PutRequest{ImageID: "i", FileBytes: 1 << 63}, wire.MasterTooBig},
+		{wire.PutRequest{ImageID: "adir"}, wire.MasterInvalid},
+		{wire.PutRequest{ImageID: "i", Status: 1}, wire.MasterOK},
+		{wire.PutRequest{ImageID: "i", FileBytes: 7}, wire.MasterOK}, // goes on from here
+		{wire.PutRequest{ImageID: "i", Status: 1}, wire.MasterTryAgain},
+		{wire.PutRequest{ImageID: "i", FileBytes: 8}, wire.MasterTryAgain},
+		{wire.PutRequest{ImageID: "k"}, wire.MasterOK},
+		{wire.PutRequest{ImageID: "l"}, wire.MasterTryAgain}, // the third at once
+	} {
+		r := put(t, at, c.req)
+		if r.Error != c.want {
+			t.Errorf("%+v: %v, want %v", c.req, r.Error, c.want)
+		}
+		if c.want == wire.MasterTooBig && r.FileBytesMax != 100 {
+			t.Errorf("%+v: at most %d bytes", c.req, r.FileBytesMax)
+		}
+		if (r.Port != 0) != (c.want == wire.MasterOK && c.req.Status == 0) {
+			t.Errorf("%+v: port %d", c.req, r.Port)
+		}
+	}
+	// A request whose reply was lost is asked again, until bytes come.
+	one, two := put(t, at, wire.PutRequest{ImageID: "i", FileBytes: 7}), put(t, at, wire.PutRequest{ImageID: "i", FileBytes: 7})
+	if one.Port == 0 || one.Port != two.Port {
+		t.Errorf("asked twice: ports %d and %d", one.Port, two.Port)
+	}
+	conn := stream(t, one)
+	io.WriteString(conn, "1234567")
+	conn.Close()
+	if r := done.next(t); r.Err != nil || r.ImageID != "i" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestUploadIdle: a client that does not come, or stops, is given up.
+func TestUploadIdle(t *testing.T) {
+	t.Parallel()
+	at, done := takes(t, &folder{dir: t.TempDir()}, func(c *master.UploadConfig) { c.Idle = 50 * time.Millisecond })
+	put(t, at, wire.PutRequest{ImageID: "i"})
+	if r := done.next(t); !errors.Is(r.Err, context.DeadlineExceeded) {
+		t.Errorf("nobody came: %v", r.Err)
+	}
+	conn := stream(t, put(t, at, wire.PutRequest{ImageID: "i"}))
+	if _, err := io.WriteString(conn, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if r := done.next(t); !errors.Is(r.Err, os.ErrDeadlineExceeded) {
+		t.Errorf("silent: %v", r.Err)
+	}
+	// The time for the whole counts too, however busy the client is.
+	at, done = takes(t, &folder{dir: t.TempDir()}, func(c *master.UploadConfig) { c.Timeout = 100 * time.Millisecond })
+	conn = stream(t, put(t, at, wire.PutRequest{ImageID: "i"}))
+	for {
+		if _, err := conn.Write(make([]byte, 100)); err != nil {
+			break
+		}
+	}
+	if r := done.next(t); !errors.Is(r.Err, context.DeadlineExceeded) {
+		t.Errorf("too long: %v", r.Err)
+	}
+}
+
+// TestUploadStranger: others are turned away and end nothing.
+func TestUploadStranger(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	at, done := takes(t, f, nil)
+	r := put(t, at, wire.PutRequest{ImageID: "i"})
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: nodeAddr.AsSlice()}}
+	other, err := d.Dial("tcp4", netip.AddrPortFrom(r.Addr, r.Port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := io.ReadAll(other); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Log(err) // closed or reset, as it falls
+	}
+	conn := stream(t, r)
+	io.WriteString(conn, "mine")
+	conn.Close()
+	if r := done.next(t); r.Err != nil || r.Bytes != 4 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestTwoUploaders: the second of one image is told to wait, and takes its turn
+// by itself.
+func TestTwoUploaders(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	at, done := takes(t, f, nil)
+	first := stream(t, put(t, at, wire.PutRequest{ImageID: "i", FileBytes: 5}))
+	refused := make(chan struct{})
+	second := make(chan error, 1)
+	go func() {
+		close(refused)
+		_, err := upload.Send(t.Context(), upload.Config{Server: at, ImageID: "i", Bytes: 6}, strings.NewReader("second"))
+		second <- err
+	}()
+	<-refused
+	io.WriteString(first, "first")
+	first.Close()
+	if r := done.next(t); r.Err != nil {
+		t.Error(r.Err)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(f.dir, "i")); string(got) != "second" {
+		t.Errorf("the image is %q, %v", got, err)
+	}
+}
+
+// TestUploadStops: the server's end breaks uploads off.
+func TestUploadStops(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	done := make(results, 1)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := master.NewServer(master.ServerConfig{Catalog: dirCatalog{f.dir}, Sessions: newSessions(t, nil, 0), Log: quiet,
+		Uploads: master.UploadConfig{Receiver: f, OnDone: func(r master.UploadResult) { done <- r }}})
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	conn := stream(t, put(t, l.Addr().(*net.TCPAddr).AddrPort(), wire.PutRequest{ImageID: "i"}))
+	if _, err := io.WriteString(conn, "half"); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if r := done.next(t); r.Err == nil {
+		t.Errorf("%+v", r)
+	}
+	if _, err := os.Stat(filepath.Join(f.dir, "i")); err == nil {
+		t.Error("half an image was taken")
+	}
+}
