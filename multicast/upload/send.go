@@ -136,6 +136,7 @@ func Stream(ctx context.Context, c Config, at netip.AddrPort, from io.Reader) (n
 	}
 	defer func() {
 		if err != nil {
+			err = errors.Join(err, conn.SetLinger(0)) // resets
 		}
 		err = errors.Join(err, conn.Close())
 	}()
