@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	// its clock may run ahead of ours: later it is one that was sent again.
 	ticketMax = 2 * time.Second
 	aheadMax  = 100 * time.Millisecond
+	// tagsMax is how many tags are remembered, 128 KiB.
+	tagsMax = 1 << 14
 )
 
 // Mode2 is what a session needs to speak mode 2.
@@ -56,6 +59,7 @@ type repair struct {
 type mode2 struct {
 	on      bool
 	control *wire.ControlKey // nil: no key
+	seen    []uint64         // starts of tags that came lately, each in the place that it names
 	wants   wants
 	seq     uint32
 	repairs map[uint32]*repair
@@ -85,6 +89,19 @@ func (s *Session) offered(now time.Time, datagram []byte) (o wire.Offer, trusted
 	return o, s.m2.control != nil && (o.ClockUS == 0 || s.fresh(now, o.ClockUS))
 }
 
+// firstTime says whether a packet with a tag has not come before, as far as is
+// remembered. Clients say nothing twice but JOIN2, for they name the time.
+func (s *Session) firstTime(datagram []byte) bool {
+	if s.m2.control == nil {
+		return true
+	}
+	tag := binary.LittleEndian.Uint64(datagram[len(datagram)-wire.TagBytes:])
+	slot := &s.m2.seen[tag%tagsMax]
+	known := *slot == tag
+	*slot = tag
+	return !known
+}
+
 // fresh says whether a packet that names our clock so was sent just now.
 func (s *Session) fresh(now time.Time, clockUS uint32) bool {
 	age := time.Duration(int32(s.clockUS(now)-clockUS)) * time.Microsecond
@@ -93,7 +110,7 @@ func (s *Session) fresh(now time.Time, clockUS uint32) bool {
 
 // genuine says whether a packet to the port of mode 2 may count.
 func (s *Session) genuine(now time.Time, datagram []byte, clockUS uint32) bool {
-	return s.m2.control == nil || s.m2.control.Genuine(datagram) && s.fresh(now, clockUS)
+	return s.m2.control == nil || s.m2.control.Genuine(datagram) && s.fresh(now, clockUS) && s.firstTime(datagram)
 }
 
 // HoldRepairs lets rounds of parity blocks wait, or begin.

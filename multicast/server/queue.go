@@ -10,6 +10,10 @@ import (
 // so honest ones never come near it: it is 4 GiB of wanted chunks.
 const queueElementsMax = 4096
 
+// strangerShare is which part of the blocks goes to those without the key, a
+// quarter, while those with it want some too.
+const strangerShare = 4
+
 // element is what is wanted of one chunk.
 type element struct {
 	chunk     uint32
@@ -33,8 +37,8 @@ type queue struct {
 	free       *element
 	elementMax int // high-water mark
 	blocksMax  int
-	// ahead is how many blocks more went to those who have the key than to
-	// others, while both wanted some.
+	// ahead is how many blocks went to those who have the key beyond their share,
+	// while others wanted some too.
 	ahead int
 }
 
@@ -95,8 +99,8 @@ func (q *queue) grow(blocks int) {
 
 // ready returns the first element that is not held back, or the time when
 // there will be one. Both are zero if the queue is empty. In a session with a
-// key those who have it get as many blocks as all others together, so that what
-// strangers ask for costs half of the rate at most.
+// key those who have it get strangerShare-1 blocks while all others together
+// get one, so that what strangers ask for costs that share of the rate at most.
 func (q *queue) ready(now time.Time, keyed bool) (*element, time.Time) {
 	var soonest time.Time
 	var first [2]*element // of others, of those who have the key
@@ -144,7 +148,7 @@ func (q *queue) takeRun(e *element) (first, count int) {
 	if e.trusted {
 		q.ahead += count
 	} else {
-		q.ahead -= count
+		q.ahead -= count * (strangerShare - 1)
 	}
 	if e.count == 0 {
 		q.remove(e)

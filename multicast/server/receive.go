@@ -35,7 +35,7 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
 		_, trusted := s.offered(now, datagram)
-		return s.request(now, h.Subtype, body, trusted)
+		return s.request(now, h.Subtype, body, trusted && s.firstTime(datagram))
 	case wire.SubLeave, wire.SubLeave2:
 		return s.leave(now, sender, h.Subtype, body)
 	}

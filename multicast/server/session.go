@@ -165,6 +165,9 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	if m := cfg.Mode2; m != nil {
 		s.m2.control = m.Key.Control(cfg.Address.Port())
 		s.m2.wants = newWants(m.ManifestBytes)
+		if m.Key != nil {
+			s.m2.seen = make([]uint64, tagsMax)
+		}
 	}
 	return s, nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var testKey = &Key{1, 2, 3}
+func testKey() *Key { return &Key{1, 2, 3} }
 
 var testVersion = Version{ImageID: 0x1122334455667788, Epoch: 0xa1a2a3a4}
 
@@ -21,7 +21,7 @@ func TestMode2Golden(t *testing.T) {
 	PutTrailer(frame, Trailer{Version: testVersion, Seq: 7, SentUS: 9, Left: 2, Loss: NewLoss(1, 100)}, nil)
 	manifest := make([]byte, DatagramBytesMax)
 	PutManifestHeader(manifest, 9, src)
-	key := testKey.Blocks(4000, testVersion.ImageID)
+	key := testKey().Blocks(4000, testVersion.ImageID)
 	PutTrailer(manifest, Trailer{Version: testVersion, Seq: 7, SentUS: 9, Left: 2, Loss: NewLoss(1, 100)}, key)
 	zeros := func(n int) string { return strings.Repeat("00", n) }
 	for name, c := range map[string]struct {
@@ -117,14 +117,14 @@ func TestMode2Refuses(t *testing.T) {
 // and key.
 func TestKey(t *testing.T) {
 	t.Parallel()
-	blocks := testKey.Blocks(4000, testVersion.ImageID)
+	blocks := testKey().Blocks(4000, testVersion.ImageID)
 	frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
 	want := Trailer{Version: testVersion, Seq: 1, SentUS: 2, Left: 3, Loss: 4}
 	PutTrailer(frame, want, blocks)
 	if got, ok := ParseTrailer(frame, blocks); !ok || got != want {
 		t.Errorf("trailer %+v became %+v, %v", want, got, ok)
 	}
-	control := testKey.Control(4000)
+	control := testKey().Control(4000)
 	for name, packet := range map[string][]byte{
 		"offer": AppendOffer(NewJoin2Request(7).Append(nil, Request, [4]byte{}), NewOffer()),
 		"grant": AppendGrant(NewJoin2Reply(7, 5).Append(nil, Reply, [4]byte{}), Grant{}),
@@ -135,7 +135,7 @@ func TestKey(t *testing.T) {
 			t.Errorf("%s: without a tag taken", name)
 		}
 		everyByte(t, name, control.Sign(packet), control.Genuine)
-		if (&Key{9}).Control(4000).Genuine(packet) || testKey.Control(4001).Genuine(packet) {
+		if (&Key{9}).Control(4000).Genuine(packet) || testKey().Control(4001).Genuine(packet) {
 			t.Errorf("%s: taken with another key or at another port", name)
 		}
 		if (*ControlKey)(nil).Genuine(packet) {
@@ -144,16 +144,17 @@ func TestKey(t *testing.T) {
 	}
 	everyByte(t, "block", frame, func(b []byte) bool { _, ok := ParseTrailer(b, blocks); return ok })
 	for name, other := range map[string]*BlockKey{
-		"image": testKey.Blocks(4000, 1), "port": testKey.Blocks(4001, testVersion.ImageID), "key": (&Key{9}).Blocks(4000, testVersion.ImageID), "none": nil,
+		"image": testKey().Blocks(4000, 1), "port": testKey().Blocks(4001, testVersion.ImageID), "key": (&Key{9}).Blocks(4000, testVersion.ImageID), "none": nil,
 	} {
 		if _, ok := ParseTrailer(frame, other); ok {
 			t.Errorf("taken with another %s", name)
 		}
 	}
-	if k, err := NewKey(testKey[:]); err != nil || *k != *testKey {
+	key := testKey()
+	if k, err := NewKey(key[:]); err != nil || *k != *key {
 		t.Errorf("key became %v, %v", k, err)
 	}
-	if _, err := NewKey(testKey[1:]); !errors.Is(err, ErrKey) {
+	if _, err := NewKey(key[1:]); !errors.Is(err, ErrKey) {
 		t.Errorf("short key: %v", err)
 	}
 }
@@ -191,7 +192,7 @@ func TestWantRefuses(t *testing.T) {
 // BenchmarkTrailer is what a trailer costs each end, its checksum or tag
 // included.
 func BenchmarkTrailer(b *testing.B) {
-	for name, key := range map[string]*BlockKey{"checksum": nil, "tag": testKey.Blocks(4000, testVersion.ImageID)} {
+	for name, key := range map[string]*BlockKey{"checksum": nil, "tag": testKey().Blocks(4000, testVersion.ImageID)} {
 		b.Run(name, func(b *testing.B) {
 			frame := append(Block{Data: make([]byte, BlockBytes)}.Append(nil, [4]byte{}), make([]byte, TrailerBytes)...)
 			b.SetBytes(BlockBytes)
