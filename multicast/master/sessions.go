@@ -48,7 +48,9 @@ type SessionsConfig struct {
 	Mode2            bool // as in server.Config, like the following
 	FirstParityPort  uint16
 	LastParityPort   uint16
-	SessionsMax      int
+	// Key is the key of an image's sessions, nil: none has one.
+	Key         func(imageID string) *wire.Key
+	SessionsMax int
 
 	Store Store // nil: sessions end with the process
 	// OnEvent is told what the clients of a session said, from that session's
@@ -245,8 +247,16 @@ func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error)
 	if s.cfg.OnEvent != nil {
 		tell = func(e server.Event) { s.cfg.OnEvent(a, e) }
 	}
+	var key *wire.Key
+	if s.cfg.Key != nil {
+		key = s.cfg.Key(a.ImageID)
+	}
+	list, err := server.ReadManifest(a.Path, file)
+	if err != nil { // as while the image is being replaced
+		s.log.Warn("image is sent without a manifest", "service", "frisbee", "image", a.ImageID, "err", err)
+	}
 	return server.Open(server.Config{
-		Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
+		Key: key, Manifest: list, Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
 		ShareHost: s.cfg.ShareHost, Pace: a.Pace, Linger: s.cfg.Linger, HeartbeatSeconds: s.cfg.HeartbeatSeconds,
 		Keepalive: keepaliveDefault, Mode2: s.cfg.Mode2, FirstParityPort: s.cfg.FirstParityPort, LastParityPort: s.cfg.LastParityPort,
 		OnEvent: tell, Log: s.log,

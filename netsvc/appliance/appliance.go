@@ -27,15 +27,16 @@ type Appliance struct {
 	log     *slog.Logger
 	started time.Time
 
-	store    kv.Store
-	reg      *registry.Registry
-	runner   *stated.Runner
-	loads    *load.Manager
-	services []service
-	closers  []func() error
-	explain  []func(control.Subject) control.Section
-	counts   []func(map[string]int64)
-	progress *progress
+	store     kv.Store
+	reg       *registry.Registry
+	runner    *stated.Runner
+	loads     *load.Manager
+	services  []service
+	closers   []func() error
+	explain   []func(control.Subject) control.Section
+	counts    []func(map[string]int64)
+	progress  *progress
+	imageKeys imageKeys
 }
 
 // service is one part that runs until its context ends. Run with a context
@@ -56,6 +57,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *Appliance, err e
 		}
 	}()
 	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openImageKeys(ctx); err != nil {
 		return nil, err
 	}
 	a.openLifecycle()

@@ -55,6 +55,10 @@ type Frisbee struct {
 	// Mode2 serves the clients that know it by parity blocks, beside the old
 	// ones; on unless it is turned off.
 	Mode2 bool `json:"mode2" yaml:"mode2"`
+	// SessionKeys hands out a key with load info over TLS, by which loaders and
+	// sessions know each other's packets. Loaders that ask in clear get none,
+	// and are served as old ones.
+	SessionKeys bool `json:"session_keys" yaml:"session_keys"`
 	// Upload takes images from nodes that were granted one.
 	Upload Upload `json:"upload" yaml:"upload"`
 }

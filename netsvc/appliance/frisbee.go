@@ -44,7 +44,7 @@ func (a *Appliance) openFrisbee() error {
 	sessions := master.NewSessions(master.SessionsConfig{
 		Iface: c.Interface, ShareHost: c.LoopbackLab, GroupBase: c.Groups.Addr().Next(),
 		PortBase: int(c.FirstPort), PortNum: int(c.LastPort) - int(c.FirstPort) + 1,
-		Mode2: a.cfg.Frisbee.Mode2, FirstParityPort: c.FirstParityPort, LastParityPort: c.LastParityPort,
+		Mode2: a.cfg.Frisbee.Mode2, Key: a.imageKeys.of, FirstParityPort: c.FirstParityPort, LastParityPort: c.LastParityPort,
 		Pace: pace, HeartbeatSeconds: reportSeconds, Store: sessionStore{a.store}, OnEvent: a.loaderEvent, Log: a.log,
 	})
 	uploads, err := a.openUploads()

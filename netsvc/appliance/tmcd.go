@@ -18,7 +18,7 @@ func (a *Appliance) openTMCD() error {
 		return nil
 	}
 	server, err := tmcd.New(tmcd.Config{
-		Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Log: a.log,
+		ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Log: a.log,
 		Effects: &tmcd.Recorder{States: nodeStates{a.runner}, Registry: a.reg, Logs: a.logs(), Now: time.Now},
 	})
 	if err != nil {

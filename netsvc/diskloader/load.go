@@ -2,11 +2,13 @@ package diskloader
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,9 @@ import (
 	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
 )
+
+// versionsMax is how many versions of an image one load may see.
+const versionsMax = 4
 
 // States that are reported.
 const (
@@ -46,6 +51,9 @@ type Config struct {
 	// says nothing to the session when ctx ends, as in a power cut.
 	Legacy, QuietAbort bool
 	Timing             Timing
+	// Signer must have signed the manifest of each image; nil: what a server
+	// sends is believed, and manifests that it has are used.
+	Signer ed25519.PublicKey
 	// OnImage hears of each image before anything of it is written, OnProgress
 	// of how it comes in. Both are called on Run's goroutines.
 	OnImage    func(image Image, number, of int)
@@ -90,7 +98,7 @@ func setDefault[T comparable](p *T, v T) {
 // Run does all of a load up to its last report. What then reboots the machine
 // is the server, or the caller if it does not.
 func Run(ctx context.Context, cfg Config) error {
-	l := loader{cfg.withDefaults()}
+	l := loader{cfg.withDefaults(), states{}}
 	if err := l.report(ctx, stateSetup); err != nil {
 		return err
 	}
@@ -119,7 +127,10 @@ func Run(ctx context.Context, cfg Config) error {
 	return l.report(ctx, l.cfg.Done)
 }
 
-type loader struct{ cfg Config }
+type loader struct {
+	cfg    Config
+	states states
+}
 
 func (l loader) report(ctx context.Context, state string) error {
 	if _, err := l.cfg.Ask(ctx, "state "+state); err != nil {
@@ -167,8 +178,21 @@ func (l loader) open(images []Image) ([]Disk, error) {
 	return disks, nil
 }
 
-// load puts one image on a disk.
+// load puts one image on a disk. If a new version takes its place meanwhile, it
+// is begun again with that.
 func (l loader) load(ctx context.Context, d Disk, image Image) error {
+	for try := 1; ; try++ {
+		err := l.loadVersion(ctx, d, image)
+		if try == versionsMax || !errors.Is(err, client.ErrImageChanged) {
+			return err
+		}
+		image.Chunks = 0 // what was said is of the version before
+		l.cfg.Log.Warn("image was replaced, beginning again", "image", image.ID, "error", err)
+	}
+}
+
+// loadVersion puts one version of an image on a disk.
+func (l loader) loadVersion(ctx context.Context, d Disk, image Image) error {
 	var at ndz.Placement // zero: the whole disk
 	var err error
 	if image.Part > 0 {
@@ -187,12 +211,15 @@ func (l loader) load(ctx context.Context, d Disk, image Image) error {
 	}
 	w, err := unzip.NewWriter(d, unzip.Options{
 		Decode: ndz.DecodeOptions{Placement: at}, ZeroFill: image.ZeroFill == ZeroFree, Chunks: image.Chunks, Workers: l.cfg.Workers,
-		Warn: func(text string) { l.cfg.Log.Warn(text, "image", image.ID) },
+		BaseID: l.states.of(image),
+		Warn:   func(text string) { l.cfg.Log.Warn(text, "image", image.ID) },
 	})
 	if err != nil {
 		return err
 	}
-	result, err := l.receive(ctx, w, image)
+	l.states.lose(image)
+	s := &sink{w: w}
+	result, err := l.receive(ctx, s, image)
 	stats, closed := w.Close() // every chunk is there, and durable
 	if err == nil {
 		err = closed
@@ -200,13 +227,14 @@ func (l loader) load(ctx context.Context, d Disk, image Image) error {
 	if err != nil {
 		return err
 	}
+	l.states.set(image, s.state)
 	l.cfg.Log.Info("image is on the disk", "image", image.ID, "server", result.Server, "chunks", stats.Chunks,
 		"written_bytes", stats.WrittenBytes, "elapsed", result.Elapsed.Round(time.Millisecond))
 	return nil
 }
 
 // receive joins the session and writes what comes.
-func (l loader) receive(ctx context.Context, w *unzip.Writer, image Image) (client.Result, error) {
+func (l loader) receive(ctx context.Context, to client.Sink, image Image) (client.Result, error) {
 	at, server, err := l.session(ctx, image)
 	if err != nil {
 		return client.Result{}, err
@@ -214,7 +242,8 @@ func (l loader) receive(ctx context.Context, w *unzip.Writer, image Image) (clie
 	l.cfg.Log.Info("receiving", "image", image.ID, "session", at)
 	result, err := client.Run(ctx, client.Config{
 		Address: at, Server: server, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
-		Mode2: !l.cfg.Legacy, QuietAbort: l.cfg.QuietAbort, Sink: sink{w}, JoinTimeout: l.cfg.Timing.JoinTimeout, Heartbeat: image.Heartbeat > 0,
+		Mode2: !l.cfg.Legacy, QuietAbort: l.cfg.QuietAbort, Key: image.Key, Integrity: client.Integrity{Signer: l.cfg.Signer},
+		Sink: to, JoinTimeout: l.cfg.Timing.JoinTimeout, Heartbeat: image.Heartbeat > 0,
 		ProgressEvery: l.cfg.Timing.Progress, Log: l.cfg.Log,
 		OnProgress: func(p client.Progress) {
 			l.cfg.Log.Debug("progress", "image", image.ID, "chunks", p.ChunksWritten, "of", p.Chunks)
@@ -271,10 +300,21 @@ func masterAway(err error) bool {
 
 // sink tells the multicast client which failures another copy of a chunk can
 // mend.
-type sink struct{ w *unzip.Writer }
+type sink struct {
+	w     *unzip.Writer
+	once  sync.Once
+	state ndz.StateID // that the image makes, zero if it does not say
+}
 
-func (s sink) Chunk(ctx context.Context, index int, data []byte) error {
+func (s *sink) Chunk(ctx context.Context, index int, data []byte) error {
 	err := s.w.Chunk(ctx, index, data)
+	if err == nil {
+		s.once.Do(func() {
+			if h, err := ndz.ParseHeader(data); err == nil {
+				s.state = h.Mark.State
+			}
+		})
+	}
 	if bad := (*ndz.FormatError)(nil); errors.As(err, &bad) {
 		return fmt.Errorf("%w: %w", client.ErrBadChunk, err)
 	}

@@ -1,12 +1,15 @@
 package diskloader
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"hyzer/multicast/wire"
 )
 
 // Image is one line of tmcd's loadinfo: one image to put on a disk.
@@ -20,6 +23,7 @@ type Image struct {
 	Prepare   bool // PREPARE: make what is on the disk unreadable first
 	Chunks    int  // IMAGECHUNKS; 0: not said
 	Heartbeat time.Duration
+	Key       *wire.Key // MCASTKEY: of the image's sessions; nil: it has none
 }
 
 // ZeroFill says what is zeroed beside the image's data.
@@ -89,6 +93,15 @@ func parseLine(line string) (Image, error) {
 	}
 	if _, ok := keys["PART"]; !ok {
 		return image, fmt.Errorf("no PART= in %.60q", line)
+	}
+	if text := keys["MCASTKEY"]; text != "" {
+		b, err := hex.DecodeString(text)
+		if err == nil {
+			image.Key, err = wire.NewKey(b)
+		}
+		if err != nil {
+			return image, fmt.Errorf("MCASTKEY: %w", err) // not the text, which may be secret
+		}
 	}
 	return image, image.numbers(keys)
 }

@@ -27,6 +27,8 @@ func TestParseLoadInfo(t *testing.T) {
 		{"negative", "PART=0 IMAGECHUNKS=-1\n", nil, "IMAGECHUNKS=-1"},
 		{"no number", "PART=one\n", nil, "PART=one"},
 		{"path for a disk", "PART=0 DISK=../etc/passwd\n", nil, "no name of a disk"},
+		{"short key", "PART=0 MCASTKEY=c0ffee\n", nil, "32 bytes"},
+		{"key is no hex", "PART=0 MCASTKEY=xyzzy\n", nil, "MCASTKEY: "},
 		{"no server", "PART=0 SERVER=boss\n", nil, "SERVER=boss is no address"},
 		{"word", "PART=0 hello\n", nil, `word "hello"`},
 		{"second line", "PART=0\nPART=x\n", nil, "line 2"},
@@ -49,6 +51,15 @@ func TestParseLoadInfo(t *testing.T) {
 	}
 	if _, err := ParseLoadInfo("ADDR=/NEWER-MFS-NEEDED PART=0\n"); !errors.Is(err, errOldLoader) {
 		t.Errorf("error %v, want %v", err, errOldLoader)
+	}
+}
+
+// TestParseKey: a key is read, and not shown in errors.
+func TestParseKey(t *testing.T) {
+	t.Parallel()
+	got, err := ParseLoadInfo("PART=0 MCASTKEY=" + strings.Repeat("0a", 32) + "\n")
+	if err != nil || len(got) != 1 || got[0].Key == nil || got[0].Key[31] != 10 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -107,6 +107,10 @@ func (c *call) loadImage(image *registry.Image, v *registry.ImageVersion) {
 	if c.v(43) {
 		c.str(" PATH=", v.Path)
 	}
+	ref := registry.Ref{Project: image.Project, Name: image.Name, Version: v.Version}
+	if key := c.h.ImageKey(ref); key != "" && c.req.Transport == TLS && c.who.local {
+		c.str(" MCASTKEY=", key) // old loaders pass over keys that they do not know
+	}
 }
 
 // webAddress is where a remote node has an image from. Its key is the proof

@@ -77,6 +77,8 @@ type Handler struct {
 	// ReadFile reads a file of at most max bytes, for the maps of
 	// experiments.
 	ReadFile func(path string, max int) ([]byte, error)
+	// ImageKey is as in Config.
+	ImageKey func(registry.Ref) string
 
 	table commandTable
 }
@@ -84,7 +86,7 @@ type Handler struct {
 // NewHandler returns a handler with all commands.
 func NewHandler() *Handler {
 	random := func(b []byte) { _, _ = rand.Read(b) } // which never fails
-	return &Handler{Random: random, Now: time.Now, ReadFile: readFile, table: newCommands()}
+	return &Handler{Random: random, Now: time.Now, ReadFile: readFile, ImageKey: func(registry.Ref) string { return "" }, table: newCommands()}
 }
 
 // Admit makes the checks of the C server in its order (shared specs, page tmcd,

@@ -30,6 +30,9 @@ type Config struct {
 	// TLS serves clients that send the legacy TLS tag; nil closes on them,
 	// as on all other clients that this server does not speak with.
 	TLS *tls.Config
+	// ImageKey is the key of the multicast sessions of a version of an image,
+	// which load info over TLS hands out; empty, or nil: there is none.
+	ImageKey func(registry.Ref) string
 	// ClearControlNodes lets nodes of role ctrlnode use clear TCP.
 	ClearControlNodes bool
 	// EmptyDatagrams answers an empty reply over UDP with an empty datagram,
@@ -95,6 +98,9 @@ func New(cfg Config) (*Server, error) {
 	cfg.Timeouts = cfg.Timeouts.withDefaults()
 	s := &Server{cfg: cfg, handler: NewHandler(), gate: newGate(), conns: make(chan struct{}, connectionsMax),
 		logs: make(chan struct{}, logsMax), slots: make(chan struct{}, datagramsInFlightMax)}
+	if cfg.ImageKey != nil {
+		s.handler.ImageKey = cfg.ImageKey
+	}
 	s.handler.ClearControlNodes = cfg.ClearControlNodes
 	s.framed = newFramedState(&cfg)
 	for _, addr := range cfg.Addrs {
