@@ -1,28 +1,52 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"hyzer/netsvc/control"
 	"hyzer/storage/registry"
 )
 
-func image(e *env, args []string) error {
-	verb, args := splitVerb(args)
-	switch verb {
-	case "list":
-		return imageList(e, args)
-	case "add":
-		return imageAdd(e, args)
-	case "grant":
-		return imageGrant(e, args)
-	case "grants":
-		return imageGrants(e, args)
-	case "revoke":
-		return imageRevoke(e, args)
+// imageVerbs are what can be done with images: with those that the appliance
+// knows, and with image files, for which no appliance is needed.
+func imageVerbs() map[string]verb {
+	return map[string]verb{
+		"list":    {"", "show the images of the appliance", imageList},
+		"add":     {"PROJECT/NAME --file F --os PROJECT/NAME", "register an image with the appliance", imageAdd},
+		"grant":   {"PROJECT/NAME NODE...", "let nodes upload an image", imageGrant},
+		"grants":  {"", "show which nodes may upload what", imageGrants},
+		"revoke":  {"NODE...", "let nodes upload no more", imageRevoke},
+		"make":    {"DISK IMAGE", "make an image file of a disk, partition or file", imageMake},
+		"restore": {"IMAGE DISK", "restore an image file to a disk or file", imageRestore},
+		"info":    {"IMAGE", "show what an image file holds", imageInfo},
+		"verify":  {"IMAGE", "decode all of an image file and check all that can be checked", imageVerify},
+		"ls":      {"IMAGE[:PART] [PATH...]", "list files in an image file", imageFiles},
+		"cat":     {"IMAGE[:PART] PATH...", "print files in an image file", imageCat},
+		"diff":    {"IMAGE IMAGE", "show where two image files differ", imageDiff},
+		"delta":   {"BASE IMAGE DELTA", "make a delta of two image files", imageDelta},
+		"rebase":  {"DELTA NEWBASE NEW | IMAGE NEW", "put a delta on another base, or make a chain one image", imageRebase},
+		"convert": {"IMAGE NEW", "make an image or a disk of another format", imageConvert},
 	}
-	return subverb(e, "image", verb, args, "list, add, grant, grants or revoke")
+}
+
+func image(e *env, args []string) error {
+	name, rest := splitVerb(args)
+	all := imageVerbs()
+	v, ok := all[name]
+	if !ok {
+		return subverb(e, "image", name, rest, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	}
+	err := v.run(e, rest)
+	if errors.Is(err, errUsage) {
+		fmt.Fprintf(e.errs, "hyzer image %s: %v\nusage: %s\n", name, err, v.usage("image "+name))
+		return exitStatus(exitUsage)
+	}
+	return err
 }
 
 func imageList(e *env, args []string) error {

@@ -1,7 +1,7 @@
 // Command hyzer is the operator's hand on an appliance: one file for each verb.
 //
 // Exit status: 0 done, 1 failed (for wait and load: some nodes failed), 2 some
-// nodes timed out, 3 wrong usage.
+// nodes timed out (image diff: the images differ), 3 wrong usage.
 package main
 
 import (
@@ -39,7 +39,7 @@ func verbs() map[string]verb {
 	return map[string]verb{
 		"status":  {"", "show the appliance and its services", status},
 		"node":    {"list | show NODE | add NODE ... | delete NODE", "show and change nodes", node},
-		"image":   {"list | add PROJECT/NAME --file F --os PROJECT/NAME | grant PROJECT/NAME NODE... | grants | revoke NODE...", "show and register disk images, and let nodes upload them", image},
+		"image":   {"list | add | grant | grants | revoke | make | restore | info | verify | ls | cat | diff | delta | rebase | convert ...", "register images and let nodes upload them; make, restore, read and compare image files", image},
 		"load":    {"PROJECT/NAME NODE... | list | show ID | follow ID | cancel ID", "put images on nodes", load},
 		"os":      {"PROJECT/NAME NODE...", "choose what nodes boot", selectOS},
 		"reboot":  {"NODE...", "reboot nodes", reboot},
@@ -132,7 +132,7 @@ func usage(w io.Writer) {
 	}
 	fmt.Fprintln(w, "Flags of a verb: hyzer VERB --help. All verbs know --json.")
 	fmt.Fprintln(w, "The appliance is reached at --control, $HYZER_CONTROL or "+control.DefaultSocket+".")
-	fmt.Fprintln(w, "Exit status: 0 done, 1 failed, 2 nodes timed out, 3 wrong usage.")
+	fmt.Fprintln(w, "Exit status: 0 done, 1 failed, 2 nodes timed out or images differ, 3 wrong usage.")
 }
 
 // exitStatus is an error that has been shown already.

@@ -29,8 +29,7 @@ type ChainOptions struct {
 
 // OpenChain opens the full image at the first path with the deltas at the
 // others over it, in their order. Each marked delta is held against what is
-// below it: by the mark there, by the signature in <path>.sig, or, of the full
-// image, by its hashes.
+// below it: by the mark there, by the signature in <path>.sig, or by hashes.
 func OpenChain(ctx context.Context, paths []string, opts ChainOptions) (*Chain, error) {
 	if len(paths) == 0 || len(paths) > chainMax {
 		return nil, fmt.Errorf("%d images on top of each other, want 1 to %d", len(paths), chainMax)
@@ -71,12 +70,16 @@ func (c *Chain) stack(ctx context.Context, opts ChainOptions) error {
 	}
 	var err error
 	c.Disk, err = view.Stack(ctx, opts.AnyBase, layers...)
-	if len(layers) > 1 && errors.Is(err, view.ErrWrongBase) {
-		if layers[0].Sig, err = hash(ctx, c.Files[0].Path, opts.View); err == nil {
-			c.Disk, err = view.Stack(ctx, false, layers...)
-		}
-	}
 	var refused *view.LayerError
+	for tried := 0; errors.Is(err, view.ErrWrongBase) && errors.As(err, &refused) && refused.Layer > tried; {
+		// What marks and signatures do not tell, hashes may.
+		tried = refused.Layer
+		below := layers[:tried]
+		if below[tried-1].Sig, err = hashBelow(ctx, below, c.Files[0].Path, opts.View); err != nil {
+			return err
+		}
+		c.Disk, err = view.Stack(ctx, false, layers...)
+	}
 	if errors.As(err, &refused) {
 		return refused.Named(c.Files[refused.Layer].Path, c.Files[max(0, refused.Layer-1)].Path)
 	}
@@ -90,6 +93,18 @@ func (c *Chain) Close() error {
 		err = errors.Join(err, f.Close())
 	}
 	return err
+}
+
+// hashBelow makes the signature of what a delta is to go on top of.
+func hashBelow(ctx context.Context, below []view.Layer, path string, opts view.Options) (*sig.File, error) {
+	if len(below) == 1 {
+		return hash(ctx, path, opts)
+	}
+	d, err := view.Stack(ctx, true, below...)
+	if err != nil {
+		return nil, err
+	}
+	return Sign(ctx, d, sig.SHA1, sig.BlockSectorsDefault)
 }
 
 // hash makes the signature of an image as imagehash -X does.

@@ -29,11 +29,18 @@ func (c *command) inspect(in *os.File, size int64) (err error) {
 	if c.sigPath == "" {
 		c.sigPath = c.in + ".sig"
 	}
-	c.opts.Have, err = sig.ReadFile(c.sigPath)
-	if err == nil {
-		err = sameAge(in, c.sigPath)
-	}
+	c.opts.Have, err = ReadSignature(in, c.sigPath)
 	return err
+}
+
+// ReadSignature reads the signature of an image, for Options.Have. It fails if
+// they are not of the same age, as the signature of an image that was made anew.
+func ReadSignature(image *os.File, sigPath string) (*sig.File, error) {
+	s, err := sig.ReadFile(sigPath)
+	if err == nil {
+		err = sameAge(image, sigPath)
+	}
+	return s, err
 }
 
 // sigAgeMax is how far apart the times of an image and its signature may be.

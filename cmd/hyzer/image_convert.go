@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"hyzer/imaging/ndz"
+	"hyzer/imaging/zip"
+)
+
+// Formats that an image or a disk can have.
+const (
+	formatImage = "ndz"
+	formatRaw   = "raw"
+)
+
+// qemuFormats are the formats that qemu-img knows, by the ends of names.
+func qemuFormats() map[string]string {
+	return map[string]string{"qcow2": "qcow2", "vmdk": "vmdk", "vdi": "vdi", "vhdx": "vhdx"}
+}
+
+func imageConvert(e *env, args []string) error {
+	fs, address := e.flags("image convert")
+	read, format := readFlags{}, formatFlags{}
+	read.add(fs)
+	format.add(fs)
+	from := fs.String("from", "", "`format` of the input: ndz, raw, qcow2, vmdk, vdi, vhdx; told by its content or name")
+	to := fs.String("to", "", "`format` of the output; told by its name")
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 2 {
+		return badUsage("want what is there and what is to be made")
+	}
+	o := zip.Options{}
+	if err := format.options(&o); err != nil {
+		return err
+	}
+	c := conversion{e: e, read: read, opts: o, in: rest[0], out: rest[1]}
+	if c.from, err = formatOf(*from, rest[0], true); err != nil {
+		return err
+	}
+	if c.to, err = formatOf(*to, rest[1], false); err != nil {
+		return err
+	}
+	return c.run()
+}
+
+// conversion is one run of the verb.
+type conversion struct {
+	e        *env
+	read     readFlags
+	opts     zip.Options
+	in, out  string
+	from, to string
+}
+
+// formatOf tells a format by what was said, by content, or by the name.
+func formatOf(said, name string, exists bool) (string, error) {
+	if said != "" {
+		if said != formatImage && said != formatRaw && qemuFormats()[said] == "" {
+			return "", badUsage("format %q: want ndz, raw, qcow2, vmdk, vdi or vhdx", said)
+		}
+		return said, nil
+	}
+	if exists && isImage(chainPaths(name)[0]) {
+		return formatImage, nil
+	}
+	ext := strings.TrimPrefix(filepath.Ext(name), ".")
+	switch {
+	case qemuFormats()[ext] != "":
+		return ext, nil
+	case ext == formatImage && !exists:
+		return formatImage, nil
+	case ext == formatRaw, ext == "img", exists:
+		return formatRaw, nil
+	}
+	return "", badUsage("%s: the name does not tell the format: say it with --to", name)
+}
+
+// isImage tells whether there is an image in a file.
+func isImage(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, ndz.HeaderAreaBytes)
+	if n, _ := f.ReadAt(head, 0); n < len(head) {
+		return false
+	}
+	_, err = ndz.ParseHeader(head)
+	return err == nil
+}
+
+func (c conversion) run() error {
+	switch {
+	case c.from == formatImage && c.to == formatImage:
+		return flatten(c.e, c.read, c.opts, c.in, c.out)
+	case c.from == formatImage:
+		return c.disk()
+	case c.to == formatImage:
+		return c.image()
+	}
+	return badUsage("%s to %s: one of the two must be an image; qemu-img does the rest", c.from, c.to)
+}
+
+// disk makes a disk of an image.
+func (c conversion) disk() error {
+	if c.to == formatRaw {
+		return c.restore(c.out)
+	}
+	return c.withRaw(func(raw string) error {
+		r, err := restoreTo(c.e, c.read, c.in, raw)
+		if err != nil {
+			return err
+		}
+		if err := qemuImg(c.e.ctx, "convert", "-f", formatRaw, "-O", c.to, raw, c.out); err != nil {
+			return err
+		}
+		r.out.Target = c.out
+		return r.report(c.out)
+	})
+}
+
+func (c conversion) restore(path string) error {
+	r, err := restoreTo(c.e, c.read, c.in, path)
+	if err != nil {
+		return err
+	}
+	return r.report(path)
+}
+
+// image makes an image of a disk.
+func (c conversion) image() error {
+	if c.from == formatRaw {
+		return c.make(c.in)
+	}
+	return c.withRaw(func(raw string) error {
+		if err := qemuImg(c.e.ctx, "convert", "-f", c.from, "-O", formatRaw, c.in, raw); err != nil {
+			return err
+		}
+		return c.make(raw)
+	})
+}
+
+func (c conversion) make(path string) error {
+	src, closer, err := zip.OpenSource(path)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	m := c.e.meter("convert")
+	c.opts.Warn = m.warn
+	return makeImage(m, src, c.out, c.opts, false)
+}
+
+// withRaw gives fn the name of a file beside the output, which is gone
+// afterwards. It takes what is in use of the disk.
+func (c conversion) withRaw(fn func(raw string) error) error {
+	if _, err := exec.LookPath("qemu-img"); err != nil {
+		return errors.New("qemu-img is not installed; it is in the package qemu-utils. Without it, convert to or from raw")
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(c.out), ".convert-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return fn(filepath.Join(dir, "disk.raw"))
+}
+
+func qemuImg(ctx context.Context, args ...string) error {
+	if out, err := exec.CommandContext(ctx, "qemu-img", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("qemu-img %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package delta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"hyzer/imaging/sig"
+	"hyzer/imaging/view"
+)
+
+// signWorkersMax bounds what is hashed at once.
+const signWorkersMax = 16
+
+// Sign makes the signature of all data of a disk, cut as imagezip -U cuts it.
+// The records' chunks are not known.
+func Sign(ctx context.Context, d *view.Disk, t sig.HashType, blockSectors uint64) (*sig.File, error) {
+	f := &sig.File{Type: t, BlockSectors: blockSectors}
+	for _, r := range d.Data() {
+		for s := r.Start; s < r.End; s = f.BlockEnd(s) {
+			f.Records = append(f.Records, sig.Record{Start: s, Size: min(r.End, f.BlockEnd(s)) - s})
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	workers := min(signWorkersMax, runtime.GOMAXPROCS(0))
+	for k := range workers {
+		wg.Go(func() {
+			var buf []byte
+			var err error
+			for i := k; i < len(f.Records) && ctx.Err() == nil; i += workers {
+				r := &f.Records[i]
+				if r.Hash, err = sig.HashRange(d, t, r.Start, r.Size, &buf); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return f, context.Cause(ctx)
+}
+
+// Signature is the signature of the disk's state: that beside the image on top,
+// if it is of this state, or else one made of the data.
+func (c *Chain) Signature(ctx context.Context) (*sig.File, error) {
+	s, err := c.stored()
+	if s != nil || err != nil {
+		return s, err
+	}
+	return Sign(ctx, c.Disk, sig.SHA1, sig.BlockSectorsDefault)
+}
+
+// stored reads the signature beside the image on top. It is nil if there is
+// none or it is of something else, such as of the delta alone.
+func (c *Chain) stored() (*sig.File, error) {
+	top := c.Files[len(c.Files)-1]
+	s, err := sig.ReadFile(top.Path + ".sig")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	state := top.Mark().State
+	if state.IsZero() {
+		info, err := os.Stat(top.Path + ".sig")
+		if err != nil || len(c.Files) > 1 || top.Info.ModTime().Sub(info.ModTime()).Abs() > sigAgeMax {
+			return nil, err
+		}
+		return s, nil
+	}
+	if state != s.ID() {
+		return nil, nil
+	}
+	return s, nil
+}
+
+// Freed takes out of the disk what its deltas freed, if the signature of its
+// state is beside the image on top. Without that it stays.
+func (c *Chain) Freed() error {
+	if len(c.Files) == 1 {
+		return nil
+	}
+	s, err := c.stored()
+	if s == nil || err != nil {
+		return err
+	}
+	if err := c.Limit(s); err != nil {
+		return fmt.Errorf("%s.sig: %w", c.Files[len(c.Files)-1].Path, err)
+	}
+	return nil
+}
