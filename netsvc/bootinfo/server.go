@@ -130,7 +130,9 @@ func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Messa
 	}
 	snapshot := s.cfg.Snapshot()
 	out, ok := Handle(snapshot, req, from)
-	if !ok {
+	if !ok || out.Node == "" && m.N < PacketBytes {
+		// To strangers no more is sent than they sent: addresses can be
+		// forged. Every loader's question has the full length.
 		s.counts.Dropped.Add(1)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"hyzer/netsvc/lifecycle/bootplan"
 )
@@ -150,13 +151,13 @@ func (a Answer) put(data []byte) error {
 		body = body[4:]
 		fallthrough
 	case TypeMFS:
-		if len(a.Path) >= pathBytes {
-			return fmt.Errorf("bootinfo: path of %d bytes, at most %d fit: %.60q", len(a.Path), pathBytes-1, a.Path)
+		if len(a.Path) >= pathBytes || strings.Contains(a.Path, "\x00") {
+			return fmt.Errorf("bootinfo: path of %d bytes, at most %d without NUL fit: %.60q", len(a.Path), pathBytes-1, a.Path)
 		}
 		copy(body, a.Path)
 	}
-	if len(a.Cmdline) > cmdlineBytes {
-		return fmt.Errorf("bootinfo: command line of %d bytes, at most %d fit", len(a.Cmdline), cmdlineBytes)
+	if len(a.Cmdline) > cmdlineBytes || strings.Contains(a.Cmdline, "\x00") {
+		return fmt.Errorf("bootinfo: command line of %d bytes, at most %d without NUL fit", len(a.Cmdline), cmdlineBytes)
 	}
 	copy(data[cmdlineAt-headerBytes:], a.Cmdline)
 	return nil

@@ -1,6 +1,10 @@
 package registry
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
 
 // Firewall stands between an experiment's nodes and the control network. One
 // of the experiment's own nodes, the one named like it, is the firewall
@@ -46,4 +50,47 @@ type Server struct {
 	Name string     `json:"name"`
 	IP   netip.Addr `json:"ip"`
 	MAC  MAC        `json:"mac"`
+}
+
+// VLANMax is the highest tag of a VLAN.
+const VLANMax = 4094
+
+func (f *Firewall) check() error {
+	if f == nil {
+		return nil
+	}
+	if err := checkName(f.Name); err != nil {
+		return fmt.Errorf("firewall: %w", err)
+	}
+	if f.Type == "" || f.Style == "" {
+		return invalid("firewall %s has no type or style", f.Name)
+	}
+	for _, tag := range []int{f.VLAN, f.OutVLAN} {
+		if tag < 0 || tag > VLANMax {
+			return invalid("firewall %s: VLAN %d", f.Name, tag)
+		}
+	}
+	for i := range f.Rules {
+		if err := f.Rules[i].check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check keeps a rule from becoming two lines of a reply.
+func (r *FirewallRule) check() error {
+	if strings.ContainsAny(r.Rule, "\n\x00") {
+		return invalid("rule %d is of more than one line", r.Number)
+	}
+	return nil
+}
+
+func (d *FirewallDefaults) check() error {
+	for i := range d.Rules {
+		if err := d.Rules[i].FirewallRule.check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -190,7 +190,7 @@ func (i *Image) check(tx *Tx) error {
 		if v.Path == "" {
 			return invalid("version %d has no path", v.Version)
 		}
-		if v.LoadPart < 0 || v.LoadPart > 128 {
+		if v.LoadPart < 0 || v.LoadPart > SlotsMax {
 			return invalid("version %d: load_part %d", v.Version, v.LoadPart)
 		}
 		if err := needOS(tx, v.BootOS); err != nil {

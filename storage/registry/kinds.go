@@ -15,7 +15,12 @@ func (s *Site) check(tx *Tx) error {
 			return fmt.Errorf("subnet %d: %w", i+1, err)
 		}
 	}
-	return nil
+	for _, server := range s.Servers {
+		if !server.IP.Is4() {
+			return invalid("server %s has no address", server.Name)
+		}
+	}
+	return s.Firewalls.check()
 }
 func (*Site) claims() []string      { return nil }
 func (s *Site) install(n *Snapshot) { n.site = s }
@@ -143,7 +148,7 @@ func (*Experiment) kind() string     { return kindExperiment }
 func (e *Experiment) key() string    { return e.Key() }
 func (*Experiment) claims() []string { return nil }
 func (e *Experiment) check(tx *Tx) error {
-	return firstError(checkName(e.ID), need[Project](tx, e.Project))
+	return firstError(checkName(e.ID), need[Project](tx, e.Project), e.Firewall.check())
 }
 func (e *Experiment) install(n *Snapshot) { n.experiments = n.experiments.With(e.key(), e) }
 func (e *Experiment) remove(n *Snapshot)  { n.experiments = n.experiments.Without(e.key()) }
@@ -185,10 +190,17 @@ func (b *BootSelection) check(tx *Tx) error {
 func (b *BootSelection) install(n *Snapshot) { n.boots = n.boots.With(b.Node, b) }
 func (b *BootSelection) remove(n *Snapshot)  { n.boots = n.boots.Without(b.Node) }
 
-func (*PartitionTable) kind() string         { return kindPartitions }
-func (p *PartitionTable) key() string        { return p.Node }
-func (*PartitionTable) claims() []string     { return nil }
-func (p *PartitionTable) check(tx *Tx) error { return need[Node](tx, p.Node) }
+func (*PartitionTable) kind() string     { return kindPartitions }
+func (p *PartitionTable) key() string    { return p.Node }
+func (*PartitionTable) claims() []string { return nil }
+func (p *PartitionTable) check(tx *Tx) error {
+	for _, slot := range p.Slots {
+		if slot.Slot < 0 || slot.Slot > SlotsMax { // 0 is the whole disk
+			return invalid("slot %d: want 0 to %d", slot.Slot, SlotsMax)
+		}
+	}
+	return need[Node](tx, p.Node)
+}
 func (p *PartitionTable) install(n *Snapshot) {
 	n.partitions = n.partitions.With(p.Node, p)
 }

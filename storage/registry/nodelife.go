@@ -43,6 +43,9 @@ type BootSelection struct {
 	NextPXEPath string `json:"next_pxe_path,omitzero"`
 }
 
+// SlotsMax is the highest partition number, that of a usual GPT.
+const SlotsMax = 128
+
 // PartitionTable says what each slot of a node's disk holds.
 type PartitionTable struct {
 	Node  string      `json:"node"`

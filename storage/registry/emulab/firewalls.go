@@ -1,26 +1,41 @@
 package emulab
 
-import "hyzer/storage/registry"
+import (
+	"strings"
+
+	"hyzer/storage/registry"
+)
 
 // firewallRecords adds firewalls to experiments, and to the site what all
 // firewalls have in common.
 func (m *mapper) firewallRecords() {
 	m.eachExperiment("virt_firewalls", func(e *registry.Experiment, row *record) {
-		e.Firewall = &registry.Firewall{Name: row.get("fwname"), Type: row.get("type"), Style: row.get("style"), Log: row.get("log")}
+		name, ok := m.named("virt_firewalls", row, "fwname")
+		switch {
+		case !ok:
+		case row.get("type") == "" || row.get("style") == "":
+			m.drop("virt_firewalls", row, "%s has no type or style", name)
+		default:
+			e.Firewall = &registry.Firewall{Name: name, Type: row.get("type"), Style: row.get("style"), Log: row.get("log")}
+		}
 	})
 	m.eachExperiment("firewalls", func(e *registry.Experiment, row *record) {
 		if e.Firewall == nil || e.Firewall.Name != row.get("fwname") {
 			m.drop("firewalls", row, "%s has no firewall %q", e.Key(), row.get("fwname"))
 			return
 		}
-		e.Firewall.VLAN = row.int("vlan")
+		if tag := row.int("vlan"); tag > 0 && tag <= registry.VLANMax {
+			e.Firewall.VLAN = tag
+		} else {
+			m.note("firewalls", row, "%s: no VLAN has the number %d", e.Key(), tag)
+		}
 	})
 	m.eachExperiment("firewall_rules", func(e *registry.Experiment, row *record) {
 		if e.Firewall == nil || e.Firewall.Name != row.get("fwname") {
 			m.drop("firewall_rules", row, "%s has no firewall %q", e.Key(), row.get("fwname"))
 			return
 		}
-		e.Firewall.Rules = append(e.Firewall.Rules, registry.FirewallRule{Number: row.int("ruleno"), Rule: row.get("rule")})
+		e.Firewall.Rules = append(e.Firewall.Rules, firewallRule(row))
 	})
 	defaults := &m.out.Site.Firewalls
 	for _, row := range m.t.rows["default_firewall_rules"] {
@@ -29,7 +44,7 @@ func (m *mapper) firewallRecords() {
 			continue
 		}
 		defaults.Rules = append(defaults.Rules, registry.DefaultRule{Type: row.get("type"), Style: row.get("style"),
-			FirewallRule: registry.FirewallRule{Number: row.int("ruleno"), Rule: row.get("rule")}})
+			FirewallRule: firewallRule(row)})
 	}
 	for _, row := range m.t.rows["default_firewall_vars"] {
 		if defaults.Vars == nil {
@@ -37,6 +52,11 @@ func (m *mapper) firewallRecords() {
 		}
 		defaults.Vars[row.get("name")] = row.get("value")
 	}
+}
+
+// firewallRule is a rule on one line: the replies that carry it have lines.
+func firewallRule(row *record) registry.FirewallRule {
+	return registry.FirewallRule{Number: row.int("ruleno"), Rule: strings.Join(strings.Fields(row.get("rule")), " ")}
 }
 
 // serverRecords lists the operators' machines, which Emulab keeps as nodes.

@@ -95,6 +95,10 @@ func (m *mapper) partitionRecords() {
 			m.drop("partitions", row, "no node %q or no system", node)
 			continue
 		}
+		if number := row.int("partition"); number < 0 || number > registry.SlotsMax {
+			m.drop("partitions", row, "%s: partition %d", node, number)
+			continue
+		}
 		at, ok := place[node]
 		if !ok {
 			at = len(m.out.Partitions)
