@@ -27,35 +27,6 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// TestJournal wants the first and the last of a long log, in bounds.
-func TestJournal(t *testing.T) {
-	t.Parallel()
-	var j journal
-	if _, err := j.Write([]byte("the first line\n")); err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		if _, err := j.Write(bytes.Repeat([]byte("chatter\n"), 100)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := j.Write([]byte("the last line\n")); err != nil {
-		t.Fatal(err)
-	}
-	text := string(j.bytes())
-	if !strings.HasPrefix(text, "the first line\n") || !strings.HasSuffix(text, "chatter\nthe last line\n") || !strings.Contains(text, "\n[...]\n") {
-		t.Errorf("journal is %.40q ... %q", text, text[max(0, len(text)-40):])
-	}
-	if len(text) > journalHeadBytes+journalTailBytes+10 {
-		t.Errorf("journal has %d bytes", len(text))
-	}
-	var short journal
-	_, _ = short.Write([]byte("all of it\n"))
-	if got := string(short.bytes()); got != "all of it\n" {
-		t.Errorf("journal is %q", got)
-	}
-}
-
 // TestChooseDisk never takes another disk than the one that is meant.
 func TestChooseDisk(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/netsvc/journal"
 )
 
 // Times of the machine's life.
@@ -38,13 +40,13 @@ func Main(_ []string, _ io.Reader, _, errs io.Writer) int {
 // machine is the node that this runs on.
 type machine struct {
 	log     *slog.Logger
-	journal *journal
+	journal *journal.Journal
 	params  params
 	net     network
 }
 
 func newMachine(console io.Writer) *machine {
-	j := &journal{}
+	j := journal.InMemory()
 	return &machine{log: slog.New(slog.NewTextHandler(io.MultiWriter(console, j), nil)), journal: j}
 }
 

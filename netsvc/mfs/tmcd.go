@@ -53,7 +53,7 @@ func (l *limited) Write(p []byte) (int, error) {
 // whatever became of the others.
 func (m *machine) failed(ctx context.Context, cause error) error {
 	m.log.Error("failed", "error", cause)
-	_, logErr := m.send(ctx, "bootlog", m.journal.bytes())
+	_, logErr := m.send(ctx, "bootlog", m.journal.Bytes())
 	_, errnoErr := m.ask(ctx, "booterrno "+bootErrno)
 	_, stateErr := m.ask(ctx, "state TBFAILED")
 	return errors.Join(logErr, errnoErr, stateErr)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/netsvc/journal"
 )
 
 const (
@@ -116,7 +118,7 @@ func outliveConsole() (release func()) {
 // follow runs tasks and tells the appliance. It returns the first failure's
 // status.
 func (s *settings) follow(ctx context.Context, c course, tasks []task) int {
-	j, err := newJournal(filepath.Join(s.logs, c.name+".log"))
+	j, err := journal.New(filepath.Join(s.logs, c.name+".log"))
 	defer j.Close()
 	out := &tee{s.console, j}
 	if err != nil {
@@ -124,7 +126,7 @@ func (s *settings) follow(ctx context.Context, c course, tasks []task) int {
 	}
 	r := &reporter{boss: s.boss, vnode: c.vnode, notes: out}
 	if r.states(ctx, c.begin) == nil && c.log != logNever {
-		r.sendKept(ctx, j.path)
+		r.sendKept(ctx, j.Path())
 	}
 	status := s.runAll(out, c, tasks)
 	s.conclude(ctx, c, j, r, status)
@@ -154,9 +156,9 @@ func (s *settings) runAll(out io.Writer, c course, tasks []task) (status int) {
 
 // conclude tells how it went. The log is complete before it is sent: what goes
 // wrong here is for the console.
-func (s *settings) conclude(ctx context.Context, c course, j *journal, r *reporter, status int) {
+func (s *settings) conclude(ctx context.Context, c course, j *journal.Journal, r *reporter, status int) {
 	fmt.Fprintf(r.notes, "%s: ends with status %d\n", c.name, status)
-	log, onDisk, err := j.seal()
+	log, onDisk, err := j.Seal()
 	r.notes = s.console
 	if err != nil {
 		fmt.Fprintf(s.console, "%s: no log: %v\n", c.name, err)

@@ -10,8 +10,8 @@
 //	CreateSwapImage  the delta that saves a node's disk     swapimage.go
 //
 // course.go is what the first four have in common, script.go runs one program,
-// journal.go keeps the log, report.go says which exchanges follow, and boss.go
-// makes them.
+// report.go says which exchanges follow, boss.go makes them, and stream.go sends
+// the log while it grows. Package journal keeps it.
 //
 // Invariants: after a failure the log, the number and the state are sent in
 // this order, so whoever waits for the state finds the other two stored. No

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hyzer/netsvc/journal"
 )
 
 // stamps are the times of lines.
@@ -94,7 +96,7 @@ func TestKeptLogIsSentByNextRun(t *testing.T) {
 	away := &fakeBoss{answer: func(int, Call) (string, error) { return "", io.ErrUnexpectedEOF }}
 	var out bytes.Buffer
 	// What is told, and how often, is for the tests in virtual time.
-	j, err := newJournal(filepath.Join(dir, "bootsetup.log"))
+	j, err := journal.New(filepath.Join(dir, "bootsetup.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,7 @@ func TestKeptLogIsSentByNextRun(t *testing.T) {
 		t.Fatalf("%+v", e)
 	}
 	p.close()
-	log, onDisk, err := j.seal()
+	log, onDisk, err := j.Seal()
 	if err != nil || !onDisk {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package noderun
+package journal
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 )
 
 // fill writes lines until n bytes have been kept or cut.
-func fill(j *journal, n int64) {
+func fill(j *Journal, n int64) {
 	for i := 0; j.total < n; i++ {
 		fmt.Fprintf(j, "line %d %s\n", i, strings.Repeat(".", 1000))
 	}
@@ -25,18 +25,18 @@ func TestJournalKeepsHeadAndTail(t *testing.T) {
 		cut    bool
 	}{
 		{1, false, false}, {1, true, false},
-		{journalHeadBytesMax + journalTailBytesMax - 2000, true, false},
-		{journalHeadBytesMax + journalTailBytesMax + 5000, true, true},
-		{4 * journalTailBytesMax, true, true},
-		{journalFileBytesMax, false, false},
-		{journalFileBytesMax + journalTailBytesMax/2, false, false},
-		{journalFileBytesMax + 3*journalTailBytesMax, false, true},
+		{headBytesMax + tailBytesMax - 2000, true, false},
+		{headBytesMax + tailBytesMax + 5000, true, true},
+		{4 * tailBytesMax, true, true},
+		{fileBytesMax, false, false},
+		{fileBytesMax + tailBytesMax/2, false, false},
+		{fileBytesMax + 3*tailBytesMax, false, true},
 	} {
 		path := filepath.Join(t.TempDir(), "logs", "x.log")
 		if c.noDisk {
 			path = "/proc/nonexistent/x.log"
 		}
-		j, err := newJournal(path)
+		j, err := New(path)
 		if (err != nil) != c.noDisk {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestJournalKeepsHeadAndTail(t *testing.T) {
 		fill(j, c.bytes)
 		fmt.Fprint(j, "LAST")
 		total := j.total
-		name, onDisk, err := j.seal()
+		name, onDisk, err := j.Seal()
 		if err != nil || onDisk == c.noDisk {
 			t.Fatalf("%s, on disk %v, %v", name, onDisk, err)
 		}
@@ -86,12 +86,12 @@ func TestJournalOfLastRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		j, err := newJournal(path)
+		j, err := New(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(j, "run %d", i)
-		if _, _, err := j.seal(); err != nil {
+		if _, _, err := j.Seal(); err != nil {
 			t.Fatal(err)
 		}
 		j.Close()
@@ -105,7 +105,7 @@ func TestJournalOfLastRun(t *testing.T) {
 
 // BenchmarkJournal is what a line of a chatty script costs.
 func BenchmarkJournal(b *testing.B) {
-	j, err := newJournal(filepath.Join(b.TempDir(), "x.log"))
+	j, err := New(filepath.Join(b.TempDir(), "x.log"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -115,5 +115,29 @@ func BenchmarkJournal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = j.Write(line)
+	}
+}
+
+// TestInMemory wants the first and the last of a long log, in bounds and
+// without times, and a second writer that gets what came before it too.
+func TestInMemory(t *testing.T) {
+	t.Parallel()
+	j := InMemory()
+	fmt.Fprint(j, "the first line\n")
+	var also bytes.Buffer
+	j.Also(&also)
+	fmt.Fprint(j, "the second line\n")
+	const short = "the first line\nthe second line\n"
+	if got := string(j.Bytes()); got != short || also.String() != short {
+		t.Errorf("%q, and also %q", got, also.String())
+	}
+	fill(j, headBytesMax+3*tailBytesMax)
+	fmt.Fprint(j, "the last line\n")
+	text := string(j.Bytes())
+	if !strings.HasPrefix(text, short) || !strings.HasSuffix(text, "\nthe last line\n") || !strings.Contains(text, " bytes cut]\n") {
+		t.Errorf("journal is %.60q ... %q", text, text[max(0, len(text)-40):])
+	}
+	if len(text) > headBytesMax+tailBytesMax+40 || int64(also.Len()) != j.total {
+		t.Errorf("%d bytes kept, %d passed on of %d", len(text), also.Len(), j.total)
 	}
 }
