@@ -2,8 +2,8 @@ package ndz
 
 import (
 	"encoding/binary"
-	"hash"
-	"hash/adler32"
+
+	"hyzer/imaging/internal/adler"
 )
 
 // inflater decodes the one zlib stream of a chunk (RFC 1950, 1951). The whole
@@ -16,11 +16,11 @@ type inflater struct {
 	have uint   // how many of them are valid
 
 	kind     blockKind
-	last     bool // this block is the last one
-	stored   int  // bytes left of a stored block
-	matchLen int  // left of a match that the output had no room for
-	matchAt  int  // its distance
-	sum      hash.Hash32
+	last     bool   // this block is the last one
+	stored   int    // bytes left of a stored block
+	matchLen int    // left of a match that the output had no room for
+	matchAt  int    // its distance
+	sum      uint32 // Adler-32 of the output
 
 	lit     [litTableSize]huffEntry
 	dist    [distTableSize]huffEntry
@@ -76,11 +76,10 @@ func (f *inflater) reset(payload []byte) error {
 			f.symbols.dist[i] = distEntry(i)
 		}
 		f.symbols.ok = true
-		f.sum = adler32.New()
 	}
 	f.src, f.pos, f.hold, f.have = payload, 2, 0, 0
 	f.kind, f.last, f.stored, f.matchLen = blockNone, false, 0, 0
-	f.sum.Reset()
+	f.sum = adler.New
 	const deflate, windowMax, dictionary = 8, 7, 0x20
 	if len(payload) < 2 || payload[0]&15 != deflate || payload[0]>>4 > windowMax ||
 		payload[1]&dictionary != 0 || (uint(payload[0])<<8|uint(payload[1]))%31 != 0 {
@@ -104,7 +103,7 @@ func (f *inflater) fill(dst []byte, at int, total int64) error {
 		}
 		at = n
 	}
-	f.sum.Write(dst[from:])
+	f.sum = adler.Update(f.sum, dst[from:])
 	return nil
 }
 
@@ -128,7 +127,7 @@ func (f *inflater) finish(dst []byte, total int64) error {
 	if f.pos+4 > len(f.src) {
 		return f.fault(errEnds)
 	}
-	if want := binary.BigEndian.Uint32(f.src[f.pos:]); want != f.sum.Sum32() {
+	if want := binary.BigEndian.Uint32(f.src[f.pos:]); want != f.sum {
 		return f.fault(errAdler)
 	}
 	if f.pos += 4; f.pos < len(f.src) {

@@ -59,7 +59,14 @@ func (f *inflater) fast(dst []byte, at int) (int, error) {
 			return f.leave(pos, hold, have, at, d|entryInvalid)
 		}
 		hold, have = hold>>(d&63), have-uint(d&63)
-		copyMatch(dst, at, distance, length)
+		if distance < copyBytes {
+			copyNear(dst, at, distance, length)
+		} else {
+			*(*[copyBytes]byte)(dst[at:]) = *(*[copyBytes]byte)(dst[at-distance:])
+			for n := copyBytes; n < length; n += copyBytes {
+				*(*[copyBytes]byte)(dst[at+n:]) = *(*[copyBytes]byte)(dst[at-distance+n:])
+			}
+		}
 		at += length
 	}
 	return f.leave(pos, hold, have, at, 0)
@@ -90,16 +97,10 @@ func (f *inflater) leave(pos int, hold uint64, have uint, at int, e huffEntry) (
 	return at, nil
 }
 
-// copyMatch repeats length bytes from distance back. It may write up to
-// copyBytes more.
-func copyMatch(dst []byte, at, distance, length int) {
+// copyNear repeats length bytes from less than copyBytes back. It may write up
+// to copyBytes more.
+func copyNear(dst []byte, at, distance, length int) {
 	from := at - distance
-	if distance >= copyBytes {
-		for n := 0; n < length; n += copyBytes {
-			*(*[copyBytes]byte)(dst[at+n:]) = *(*[copyBytes]byte)(dst[from+n:])
-		}
-		return
-	}
 	if distance == 1 {
 		run := 0x0101010101010101 * uint64(dst[from])
 		for n := 0; n < length; n += 8 {

@@ -2,9 +2,9 @@ package zip
 
 import (
 	"fmt"
-	"hash/adler32"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/adler"
 	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/ndz"
 )
@@ -78,7 +78,7 @@ func (p *packer) fill(part unitPart, ratio float64) (rest int) {
 		}
 		p.recompress(part)
 		if len(p.again) <= room {
-			p.add(part, p.again, adler32.Checksum(part.data()))
+			p.add(part, p.again, adler.Checksum(part.data()))
 			return part.to
 		}
 		ratio = max(ratio, float64(len(p.again))/float64(part.to-part.from))
@@ -153,10 +153,10 @@ func (p *packer) dataEnd() uint64 {
 	return 0
 }
 
-func (p *packer) add(part unitPart, packed []byte, adler uint32) {
+func (p *packer) add(part unitPart, packed []byte, sum uint32) {
 	n := part.to - part.from
 	p.chunk = append(p.chunk, packed...)
-	p.adler = combineAdler(p.adler, adler, n)
+	p.adler = adler.Combine(p.adler, sum, n)
 	p.input += n
 	part.each(func(r freemap.Range) bool {
 		if k := len(p.head.Regions); k > 0 && p.head.Regions[k-1].End() == r.Start {
@@ -171,7 +171,7 @@ func (p *packer) add(part unitPart, packed []byte, adler uint32) {
 // open begins an empty chunk.
 func (p *packer) open() {
 	p.chunk = append(p.chunk[:0], zlibHeader(p.opts.level())...)
-	p.input, p.adler = 0, 1
+	p.input, p.adler = 0, adler.New
 	p.head.Regions = p.head.Regions[:0]
 }
 
@@ -224,16 +224,4 @@ func zlibHeader(level int) []byte {
 		return []byte{0x78, 0x9c}
 	}
 	return []byte{0x78, 0xda}
-}
-
-// combineAdler is the Adler-32 of two strings put together, from theirs and
-// the length of the second (RFC 1950, section 8.2).
-func combineAdler(a, b uint32, bytes int) uint32 {
-	const mod = 65521
-	n := uint64(bytes) % mod
-	a1, a2 := uint64(a&0xffff), uint64(a>>16)
-	b1, b2 := uint64(b&0xffff), uint64(b>>16)
-	s1 := (a1 + b1 + mod - 1) % mod
-	s2 := (a2 + b2 + n*(a1+mod-1)) % mod
-	return uint32(s2<<16 | s1)
 }

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/adler32"
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 
+	"hyzer/imaging/internal/adler"
 	"hyzer/imaging/v5"
 )
 
@@ -105,6 +105,6 @@ func (s *zlibSqueezer) reset(packed *bytes.Buffer) { s.Reset(packed) }
 // end adds a last block of no bytes and the checksum (RFC 1950).
 func (s *zlibSqueezer) end(packed, data []byte) []byte {
 	packed = append(packed, 3, 0)
-	return binary.BigEndian.AppendUint32(packed, adler32.Checksum(data))
+	return binary.BigEndian.AppendUint32(packed, adler.Checksum(data))
 }
 func (s *zlibSqueezer) frames() bool { return false }

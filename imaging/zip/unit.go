@@ -3,10 +3,10 @@ package zip
 import (
 	"crypto/sha1"
 	"fmt"
-	"hash/adler32"
 	"io"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/adler"
 	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/sig"
 )
@@ -144,7 +144,7 @@ func (u *unit) compress(z *deflate.Encoder) {
 	for from := 0; from < u.size; {
 		p := piece{from: from, to: min(from+pieceBytes, u.size), start: len(u.packed)}
 		u.packed = z.Append(u.packed, u.data, p.from, p.to)
-		p.end, p.adler = len(u.packed), adler32.Checksum(u.data[p.from:p.to])
+		p.end, p.adler = len(u.packed), adler.Checksum(u.data[p.from:p.to])
 		u.pieces = append(u.pieces, p)
 		from = p.to
 	}
