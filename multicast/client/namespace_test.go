@@ -30,6 +30,9 @@ const oldProgramsEnv = "HYZER_OLD_FRISBEE"
 var (
 	bridgeAddr = netip.MustParsePrefix("10.98.7.1/24")
 	bridged    = netip.MustParseAddrPort("239.192.1.77:7077")
+
+	bridgeAddr6 = netip.MustParsePrefix("fd98:7::1/64")
+	bridged6    = netip.MustParseAddrPort("[ff15::77]:7076")
 )
 
 // bridge is a site in namespaces.
@@ -41,6 +44,12 @@ type bridge struct {
 }
 
 func nodeAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 98, 7, byte(n) + 10}) }
+
+func nodeAddr6(n int) netip.Addr {
+	a := bridgeAddr6.Addr().As16()
+	a[15] = byte(n) + 10
+	return netip.AddrFrom16(a)
+}
 
 // newBridge makes a site of that many nodes with an image, or skips with what
 // is missing.
@@ -63,9 +72,10 @@ func newBridge(t *testing.T, nodes, imageBytes int, loss float64) *bridge {
 		}
 	})
 	b := &bridge{Network: network, t: t}
+	b.run(b.Server, "ip", fmt.Sprintf("address add %v dev %s nodad\n", bridgeAddr6, b.Bridge), "-batch", "-")
 	b.path, b.want = imageFile(t, imageBytes)
 	for n, node := range b.Nodes {
-		b.run(node, "ip", fmt.Sprintf("address add %v/24 dev %s\n", nodeAddr(n), netns.Link), "-batch", "-")
+		b.run(node, "ip", fmt.Sprintf("address add %v/24 dev %s\naddress add %v/64 dev %s nodad\n", nodeAddr(n), netns.Link, nodeAddr6(n), netns.Link), "-batch", "-")
 		b.lose(node, loss)
 	}
 	return b
@@ -134,12 +144,19 @@ func (b *bridge) serve(change func(*server.Config)) (stop func() server.Stats) {
 
 // load runs our client on node n.
 func (b *bridge) load(ctx context.Context, n int, mode2 bool) error {
+	return b.loadWith(ctx, n, func(c *client.Config) { c.Mode2 = mode2 })
+}
+
+// loadWith is load with a config that is changed first.
+func (b *bridge) loadWith(ctx context.Context, n int, change func(*client.Config)) error {
 	var m memory
+	cfg := client.Config{
+		Address: bridged, Server: bridgeAddr.Addr(), Iface: nodeAddr(n), Raw: true,
+		Sink: client.RawSink{W: &m}, Log: quiet, JoinTimeout: testTimeout, IdleTimeout: testTimeout,
+	}
+	change(&cfg)
 	err := b.Nodes[n].Do(func() error {
-		_, err := client.Run(ctx, client.Config{
-			Address: bridged, Server: bridgeAddr.Addr(), Iface: nodeAddr(n), Raw: true, Mode2: mode2,
-			Sink: client.RawSink{W: &m}, Log: quiet, JoinTimeout: testTimeout, IdleTimeout: testTimeout,
-		})
+		_, err := client.Run(ctx, cfg)
 		return err
 	})
 	if err == nil && !bytes.Equal(m.data, b.want) {
@@ -204,6 +221,42 @@ func TestNamespacesMixed(t *testing.T) {
 			t.Logf("%.3f datagrams sent per block; %d parity", sent, st.ParitySent)
 			if sent > c.sentMax || c.loss > 0 && st.ParitySent == 0 {
 				t.Errorf("%.3f datagrams sent per block, want at most %v; %+v", sent, c.sentMax, st)
+			}
+		})
+	}
+}
+
+// TestNamespacesIPv6: a session in IPv6, to a group and to one client.
+func TestNamespacesIPv6(t *testing.T) {
+	for name, c := range map[string]struct {
+		clients          int
+		server, toServer netip.AddrPort
+	}{
+		"group":   {3, bridged6, bridged6},
+		"unicast": {1, netip.AddrPortFrom(nodeAddr6(0), 7075), netip.AddrPortFrom(bridgeAddr6.Addr(), 7075)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, c.clients, 6*wire.ChunkBytes+5, 0.02)
+			stop := b.serve(func(cfg *server.Config) {
+				cfg.Address, cfg.Iface = c.server, bridgeAddr6.Addr()
+				cfg.Key, cfg.Manifest, cfg.HeartbeatSeconds = siteKey(), signedManifest(t, b.want, nil), 1
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+			defer cancel()
+			var all sync.WaitGroup
+			for n := range c.clients {
+				all.Go(func() {
+					err := b.loadWith(ctx, n, func(cfg *client.Config) {
+						cfg.Address, cfg.Server, cfg.Iface, cfg.Key = c.toServer, bridgeAddr6.Addr(), nodeAddr6(n), siteKey()
+					})
+					if err != nil {
+						t.Errorf("client %d: %v", n, err)
+					}
+				})
+			}
+			all.Wait()
+			if st := stop(); st.ParitySent == 0 || st.ManifestSent == 0 {
+				t.Errorf("server: %+v", st)
 			}
 		})
 	}

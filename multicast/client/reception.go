@@ -101,7 +101,7 @@ func (c *ReceptionConfig) fillIn() {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = IdleTimeoutDefault
 	}
-	c.Mode2 = c.Mode2 || c.Key != nil
+	c.Mode2 = c.Mode2 || c.Key != nil || c.Address.Addr().Is6()
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}

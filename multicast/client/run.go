@@ -145,8 +145,8 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 }
 
 func (s *shell) open() error {
-	if s.cfg.Address.Port() == 0 || !s.cfg.Address.Addr().Is4() {
-		return fmt.Errorf("session address %v: want an IPv4 address and a port", s.cfg.Address)
+	if s.cfg.Address.Port() == 0 || !s.cfg.Address.IsValid() {
+		return fmt.Errorf("session address %v: want an address and a port", s.cfg.Address)
 	}
 	if s.conn != nil {
 		return nil

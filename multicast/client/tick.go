@@ -62,7 +62,7 @@ func (r *Reception) join(now time.Time) {
 			ErrNoServer, r.cfg.Address, r.joins, now.Sub(r.startedAt).Round(time.Second), r.cfg.Self))
 		return
 	}
-	if !r.cfg.Raw && r.cfg.Key == nil && r.joins >= joinsBeforeV1 && r.joins%2 == 1 {
+	if !r.cfg.Raw && r.cfg.Key == nil && r.cfg.Address.Addr().Is4() && r.joins >= joinsBeforeV1 && r.joins%2 == 1 {
 		r.sentV1 = true
 		r.send(wire.Join{Value: r.cfg.ID}.Append(nil, wire.Request, r.src))
 	} else {

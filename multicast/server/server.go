@@ -67,6 +67,9 @@ type Config struct {
 // keepaliveFailuresMax turns the keepalive off, as the C server does.
 const keepaliveFailuresMax = 5
 
+// ErrIPv6 is wrapped for a session that old clients could not join.
+var ErrIPv6 = errors.New("in IPv6 there is mode 2 only, turn it on")
+
 // Server is a session with its sockets and its file.
 type Server struct {
 	cfg     Config
@@ -106,6 +109,10 @@ func Open(cfg Config) (*Server, error) {
 		}
 	}
 	self := s.conn.Local().Addr()
+	if self.Is6() && !cfg.Mode2 {
+		s.conn.Close()
+		return nil, fmt.Errorf("session %v: %w", cfg.Address, ErrIPv6)
+	}
 	mode2, err := s.openParity()
 	if err != nil {
 		s.conn.Close()

@@ -85,7 +85,7 @@ type batchReader struct {
 	raw      syscall.RawConn
 	hdrs     [readsMax]mmsghdr
 	iovs     [readsMax]unix.Iovec
-	names    [readsMax]unix.RawSockaddrInet4
+	names    [readsMax]unix.RawSockaddrInet6 // or Inet4, which is shorter
 	controls [readsMax][controlBytes]byte
 
 	// Arguments and results of recv, which is made once so that a read does
@@ -147,7 +147,7 @@ func (r *batchReader) read(b *Batch, wait bool) error {
 	for i := range r.hdrs {
 		r.iovs[i].Base = &b.bufs[i][0]
 		r.iovs[i].SetLen(len(b.bufs[i]))
-		r.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet4
+		r.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		r.hdrs[i].hdr.SetControllen(controlBytes)
 	}
 	err := r.raw.Read(r.recv)
@@ -207,7 +207,13 @@ func (r *batchReader) memInfo(fd uintptr) {
 	}
 }
 
-func addrPort(sa *unix.RawSockaddrInet4) netip.AddrPort {
+// addrPort reads an address of either family; family and port are at the same
+// place in both.
+func addrPort(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	p := (*[2]byte)(unsafe.Pointer(&sa.Port)) // network order
-	return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(p[0])<<8|uint16(p[1]))
+	addr := netip.AddrFrom16(sa.Addr)
+	if sa.Family == unix.AF_INET {
+		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(sa)).Addr)
+	}
+	return netip.AddrPortFrom(addr, uint16(p[0])<<8|uint16(p[1]))
 }

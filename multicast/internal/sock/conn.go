@@ -19,9 +19,10 @@ type conn struct {
 	rxBatch      *batchReader
 	txBatch      *batchReader // nil if rx == tx
 	local        netip.AddrPort
-	source       []byte // control message: the source address to use; nil: the socket chooses
-	group        [4]byte
-	iface        [4]byte
+	source       []byte     // control message: the source address to use; nil: the socket chooses
+	group        netip.Addr // not valid: none
+	iface        netip.Addr
+	index        int  // of the interface, for IPv6
 	segments     bool // the kernel cuts what WriteSegments sends
 	segmentBytes int  // what the socket option is set to
 	woken        atomic.Bool

@@ -16,12 +16,21 @@ func Open(c Config) (Conn, netip.AddrPort, error) {
 	if err != nil {
 		return nil, netip.AddrPort{}, err
 	}
+	if err := c.checkIPv6(iface); err != nil {
+		return nil, netip.AddrPort{}, err
+	}
 	session := c.Session
 	if c.Broadcast {
 		session = netip.AddrPortFrom(NarrowBroadcast(session.Addr(), iface), session.Port())
 	}
 	o := opener{Config: c, session: session, iface: iface}
-	conn, err := o.open()
+	if iface.Is6() {
+		o.index, err = interfaceIndex(iface)
+	}
+	var conn *conn
+	if err == nil {
+		conn, err = o.open()
+	}
 	if err != nil {
 		return nil, netip.AddrPort{}, fmt.Errorf("opening session %v on interface %v: %w", c.Session, iface, err)
 	}
@@ -32,6 +41,7 @@ type opener struct {
 	Config
 	session netip.AddrPort
 	iface   netip.Addr
+	index   int // of the interface, for IPv6
 }
 
 func (o opener) open() (*conn, error) {
@@ -49,12 +59,14 @@ func (o opener) open() (*conn, error) {
 	}
 	c, err := newConn(rx, tx, netip.AddrPortFrom(o.iface, port))
 	if err == nil && o.Multicast() {
-		c.group, c.iface = o.session.Addr().As4(), o.iface.As4()
+		c.group, c.iface, c.index = o.session.Addr(), o.iface, o.index
 		err = c.join()
 	}
 	if !o.Multicast() {
 		// Bound to no address, so the route would choose the source.
-		c.source = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: o.iface.As4()})
+		if c.source = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: o.iface.As16()}); o.iface.Is4() {
+			c.source = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: o.iface.As4()})
+		}
 	}
 	if err != nil {
 		c.Close()
@@ -72,13 +84,23 @@ func (o opener) receiveAddr() netip.Addr {
 	case o.ShareHost && !o.Multicast() && !o.Broadcast:
 		return o.iface
 	}
+	if o.iface.Is6() {
+		return netip.IPv6Unspecified()
+	}
 	return netip.IPv4Unspecified()
 }
 
 // socket opens by hand: package net binds the wildcard address when it is
 // asked for a group.
 func (o opener) socket(bind netip.AddrPort) (*net.UDPConn, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	family := unix.AF_INET
+	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(bind.Port()), Addr: bind.Addr().As16()}
+	if o.iface.Is6() {
+		family = unix.AF_INET6
+	} else {
+		to = &unix.SockaddrInet4{Port: int(bind.Port()), Addr: bind.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -86,7 +108,7 @@ func (o opener) socket(bind netip.AddrPort) (*net.UDPConn, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(bind.Port()), Addr: bind.Addr().As4()}); err != nil {
+	if err := unix.Bind(fd, to); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("%v: %w", bind, os.NewSyscallError("bind", err))
 	}
@@ -109,21 +131,16 @@ func (o opener) configure(fd int) error {
 	if o.ShareHost {
 		loop = 1
 	}
-	type option struct {
-		name       string
-		wanted     bool
-		level, opt int
-		value      int
-	}
-	for _, s := range []option{
+	list := []option{
 		{"SO_REUSEADDR", o.Client || o.ShareHost, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
 		{"SO_BROADCAST", o.Broadcast, unix.SOL_SOCKET, unix.SO_BROADCAST, 1},
-		{"IP_MULTICAST_TTL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, ttlHops},
-		{"IP_MULTICAST_LOOP", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, loop},
-		{"IP_MULTICAST_ALL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
-		// Without it a full interface queue drops what was sent and says nothing.
-		{"IP_RECVERR", !o.Client, unix.IPPROTO_IP, unix.IP_RECVERR, 1},
-	} {
+	}
+	if o.iface.Is6() {
+		list = append(list, o.options6(loop)...)
+	} else {
+		list = append(list, o.options4(loop)...)
+	}
+	for _, s := range list {
 		if !s.wanted {
 			continue
 		}
@@ -131,12 +148,31 @@ func (o opener) configure(fd int) error {
 			return fmt.Errorf("socket option %s: %w", s.name, err)
 		}
 	}
-	if o.Multicast() {
+	if o.Multicast() && o.iface.Is4() {
 		if err := unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, o.iface.As4()); err != nil {
 			return fmt.Errorf("sending to groups through %v: %w", o.iface, err)
 		}
 	}
 	return nil
+}
+
+// option is one that takes a number.
+type option struct {
+	name       string
+	wanted     bool
+	level, opt int
+	value      int
+}
+
+// options4 are the socket options of an IPv4 socket.
+func (o opener) options4(loop int) []option {
+	return []option{
+		{"IP_MULTICAST_TTL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, ttlHops},
+		{"IP_MULTICAST_LOOP", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, loop},
+		{"IP_MULTICAST_ALL", o.Multicast(), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
+		// Without it a full interface queue drops what was sent and says nothing.
+		{"IP_RECVERR", !o.Client, unix.IPPROTO_IP, unix.IP_RECVERR, 1},
+	}
 }
 
 // setBuffers steps down until the kernel agrees, as the C peers do (A1.7).

@@ -43,9 +43,11 @@ func (c *conn) setSegment(segmentBytes int) error {
 }
 
 func (c *conn) join() error {
-	mreq := &unix.IPMreq{Multiaddr: c.group, Interface: c.iface}
 	err := c.control(false, func(fd int) error {
-		return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)
+		if c.group.Is6() {
+			return c.membership6(fd, unix.IPV6_JOIN_GROUP)
+		}
+		return c.membership4(fd, unix.IP_ADD_MEMBERSHIP)
 	})
 	if err != nil {
 		return fmt.Errorf("joining the group: %w", err)
@@ -53,15 +55,21 @@ func (c *conn) join() error {
 	return nil
 }
 
+func (c *conn) membership4(fd, option int) error {
+	return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, option, &unix.IPMreq{Multiaddr: c.group.As4(), Interface: c.iface.As4()})
+}
+
 func (c *conn) Rejoin() error {
-	if c.group == ([4]byte{}) {
+	if !c.group.IsValid() {
 		return nil
 	}
 	c.joinLock.Lock()
 	defer c.joinLock.Unlock()
-	mreq := &unix.IPMreq{Multiaddr: c.group, Interface: c.iface}
 	err := c.control(false, func(fd int) error {
-		return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, unix.IP_DROP_MEMBERSHIP, mreq)
+		if c.group.Is6() {
+			return c.membership6(fd, unix.IPV6_LEAVE_GROUP)
+		}
+		return c.membership4(fd, unix.IP_DROP_MEMBERSHIP)
 	})
 	if err != nil {
 		return fmt.Errorf("leaving the group to join it again: %w", err)

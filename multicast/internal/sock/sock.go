@@ -97,15 +97,15 @@ func (c Config) Multicast() bool { return c.Session.Addr().IsMulticast() }
 
 // ifaceAddr settles which interface is meant.
 func (c Config) ifaceAddr() (netip.Addr, error) {
-	if c.Iface.Is4() && !c.Iface.IsUnspecified() {
+	if c.Iface.IsValid() && !c.Iface.IsUnspecified() {
 		return c.Iface, nil
 	}
 	towards := c.Session.Addr()
-	if c.Peer.Is4() && !c.Peer.IsUnspecified() {
+	if c.Peer.IsValid() && !c.Peer.IsUnspecified() {
 		towards = c.Peer
 	}
 	// Connecting a UDP socket sends nothing; it only asks the routing table.
-	probe, err := net.Dial("udp4", netip.AddrPortFrom(towards, 9).String())
+	probe, err := net.Dial("udp", netip.AddrPortFrom(towards, 9).String())
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("no route to %v, name the interface by its address: %w", towards, err)
 	}

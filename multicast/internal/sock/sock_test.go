@@ -159,3 +159,43 @@ func TestNarrowBroadcast(t *testing.T) {
 		t.Error("a subnet's broadcast address was changed")
 	}
 }
+
+// TestIPv6 sends to one host, to a group, and refuses what cannot work.
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	local := netip.MustParseAddr("::1")
+	for name, session := range map[string]netip.Addr{"unicast": local, "group": netip.MustParseAddr("ff15::7:1")} {
+		c, at, err := Open(Config{Session: netip.AddrPortFrom(session, 0), Iface: local, ShareHost: true})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer c.Close()
+		if err := c.Rejoin(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := c.Write([]byte("six"), at); err != nil {
+			t.Logf("%s: %v", name, err) // there may be no route to groups
+			continue
+		}
+		b := NewBatch(false)
+		if err := c.ReadBatch(b, time.Now().Add(5*time.Second)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		d := b.Datagrams()[0]
+		if string(d.Data) != "six" || d.From != c.Local() || c.Local().Addr() != local {
+			t.Errorf("%s: %q from %v, sent from %v", name, d.Data, d.From, c.Local())
+		}
+	}
+	for name, c := range map[string]Config{
+		"two families": {Session: netip.MustParseAddrPort("[ff15::1]:0"), Iface: netip.MustParseAddr("127.0.0.1")},
+		"link-local":   {Session: netip.MustParseAddrPort("[ff02::1]:0"), Iface: local},
+		"zone":         {Session: netip.MustParseAddrPort("[ff15::1]:0"), Iface: netip.MustParseAddr("fe80::1%lo")},
+		"broadcast":    {Session: netip.MustParseAddrPort("[ff15::1]:0"), Iface: local, Broadcast: true},
+		"no such":      {Session: netip.MustParseAddrPort("[ff15::1]:0"), Iface: netip.MustParseAddr("fd77::77")},
+	} {
+		if conn, _, err := Open(c); err == nil {
+			conn.Close()
+			t.Errorf("%s: opened", name)
+		}
+	}
+}
