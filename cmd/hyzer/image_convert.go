@@ -102,13 +102,29 @@ func isImage(path string) bool {
 func (c conversion) run() error {
 	switch {
 	case c.from == formatImage && c.to == formatImage:
-		return flatten(c.e, c.read, c.opts, c.in, c.out)
+		return c.rewrite()
 	case c.from == formatImage:
 		return c.disk()
 	case c.to == formatImage:
 		return c.image()
 	}
 	return badUsage("%s to %s: one of the two must be an image; qemu-img does the rest", c.from, c.to)
+}
+
+// rewrite writes an image in another version. A delta stays a delta on the same
+// base.
+func (c conversion) rewrite() error {
+	read := c.read
+	read.anyBase = read.anyBase || len(chainPaths(c.in)) == 1
+	chain, err := read.open(c.e, c.in)
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	if err := chain.Freed(); err != nil {
+		return err
+	}
+	return merge(c.e, "convert", chain, c.opts, c.out)
 }
 
 // disk makes a disk of an image.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -51,7 +50,7 @@ func makeDelta(e *env, read readFlags, o zip.Options, from, to, path string) err
 	o.Progress = func(s zip.Stats) { m.at(s.DataBytes) }
 	out := made{Event: "made", Image: path, Signature: path + ".sig", Delta: true}
 	var stats delta.Made
-	err = zip.WriteFile(path, time.Time{}, func(w io.Writer) (*sig.File, error) {
+	err = zip.WriteFile(path, time.Time{}, o, func(w io.Writer) (*sig.File, error) {
 		stats, err = delta.Make(e.ctx, base, next, w, o)
 		return next.Sig, err
 	})
@@ -114,18 +113,30 @@ func flatten(e *env, read readFlags, o zip.Options, from, path string) error {
 	if err := chain.Freed(); err != nil {
 		return err
 	}
-	if chain.Summary().Mark.Delta && len(chain.Files) == 1 {
-		return fmt.Errorf("%s is a delta: name what it goes on top of, BASE,DELTA", from)
-	}
-	m := e.meter("rebase")
+	return merge(e, "rebase", chain, o, path)
+}
+
+// merge writes one image of a chain. A delta alone stays one.
+func merge(e *env, what string, chain *delta.Chain, o zip.Options, path string) error {
+	m := e.meter(what)
 	m.of(int64(freemap.Total(chain.Data())) * freemap.SectorBytes)
 	o.Progress = func(s zip.Stats) { m.at(s.DataBytes) }
-	o.Signature = &sig.File{}
 	out := made{Event: "made", Image: path, Signature: path + ".sig"}
+	out.Delta = len(chain.Files) == 1 && chain.Summary().Mark.Delta
+	o.Signature = &sig.File{}
+	if out.Delta {
+		// The signature of a delta is of the whole disk, which is not here.
+		o.Signature = nil
+	}
 	var stats zip.Stats
-	err = zip.WriteFile(path, time.Time{}, func(w io.Writer) (*sig.File, error) {
-		stats, err = delta.Merge(e.ctx, chain.Disk, nil, w, o)
-		return o.Signature, err
+	err := zip.WriteFile(path, time.Time{}, o, func(w io.Writer) (s *sig.File, err error) {
+		if stats, err = delta.Merge(e.ctx, chain.Disk, nil, w, o); err != nil || !out.Delta {
+			return o.Signature, err
+		}
+		if s, err = chain.Stored(); s == nil {
+			out.Signature = ""
+		}
+		return s, err
 	})
 	m.end()
 	if err != nil {

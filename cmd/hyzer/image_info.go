@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/view"
@@ -19,6 +20,8 @@ type imageFacts struct {
 	Bytes        int64       `json:"bytes"`
 	Version      int         `json:"version"`
 	ImageID      string      `json:"image_id,omitempty"`
+	ImageVersion uint32      `json:"image_version,omitempty"`
+	SectorBytes  int         `json:"sector_bytes"`
 	Chunks       int         `json:"chunks"`
 	DiskBytes    int64       `json:"disk_bytes"`
 	DataBytes    int64       `json:"data_bytes"`
@@ -32,6 +35,7 @@ type imageFacts struct {
 	State        string      `json:"state,omitempty"`
 	Notes        []string    `json:"notes,omitempty"`
 	Signature    *sigFacts   `json:"signature,omitempty"`
+	Manifest     string      `json:"manifest,omitempty"`
 	Parts        []partFacts `json:"parts,omitempty"`
 }
 
@@ -74,6 +78,13 @@ func imageInfo(e *env, args []string) error {
 	if x.Signature, err = signatureFacts(top.Path + ".sig"); err != nil {
 		return err
 	}
+	if list, err := readManifest(top.Path); err == nil && list.Signed() {
+		x.Manifest = fmt.Sprintf("signed with %x", list.Signer())
+	} else if err == nil {
+		x.Manifest = "not signed"
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w", top.Path+manifest.Suffix, err)
+	}
 	if s := top.Summary(); !x.Delta && (!s.Encrypted || read.key != "") || len(chain.Files) > 1 {
 		x.Parts = parts(chain.Disk)
 	}
@@ -86,7 +97,7 @@ func imageInfo(e *env, args []string) error {
 func facts(f *view.File) imageFacts {
 	s := f.Summary()
 	x := imageFacts{
-		Image: f.Path, Bytes: f.Info.Size(), Version: int(s.Version), Chunks: s.Chunks, DiskBytes: s.EndBytes,
+		Image: f.Path, Bytes: f.Info.Size(), Version: int(s.Version), Chunks: s.Chunks, ImageVersion: s.ImageVersion, SectorBytes: s.SectorBytes, DiskBytes: s.EndBytes,
 		DataBytes: s.DataBytes, PayloadBytes: s.PayloadBytes, Regions: s.Regions, Relocations: s.Relocs,
 		Encrypted: s.Encrypted, Checksum: "none", Delta: s.Mark.Delta, Notes: s.Irregular,
 	}
@@ -162,6 +173,7 @@ func (x imageFacts) print(e *env) error {
 	if s := x.Signature; s != nil {
 		line("signature", fmt.Sprintf("%s, %d records of %s in blocks of %s", s.File, s.Records, s.Hash, size(int64(s.BlockBytes))))
 	}
+	line("manifest", x.Manifest)
 	for _, n := range x.Notes {
 		line("note", n)
 	}

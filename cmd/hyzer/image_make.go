@@ -2,6 +2,7 @@ package main
 
 import (
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/zip"
@@ -17,6 +18,7 @@ type made struct {
 	DataBytes int64   `json:"data_bytes"`
 	FreeBytes int64   `json:"free_bytes"`
 	Signature string  `json:"signature,omitempty"`
+	Manifest  string  `json:"manifest,omitempty"`
 	Delta     bool    `json:"delta"`
 	Same      bool    `json:"same,omitempty"` // a delta of nothing
 	Seconds   float64 `json:"seconds"`
@@ -87,6 +89,9 @@ func makeImage(m *meter, src zip.Source, path string, o zip.Options, noSig bool)
 func (out made) done(m *meter, s zip.Stats, o zip.Options) error {
 	out.Version, out.Chunks, out.Bytes, out.DataBytes, out.FreeBytes = int(versionOf(o)), s.Chunks, s.ImageBytes, s.DataBytes, s.FreeBytes
 	out.Seconds = m.took().Seconds()
+	if o.Manifest != nil {
+		out.Manifest = out.Image + manifest.Suffix
+	}
 	return m.done(out, "%s: %d chunks, %s of %s in use, %s left out, in %s", out.Image, out.Chunks, size(out.Bytes), size(out.DataBytes), size(out.FreeBytes), m.took())
 }
 

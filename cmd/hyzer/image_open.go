@@ -54,13 +54,16 @@ func (r *readFlags) decode() (opts ndz.DecodeOptions, err error) {
 	return opts, nil
 }
 
-func readKey(path string) ([]byte, error) {
+func readKey(path string) ([]byte, error) { return readLimited(path, keyFileBytesMax) }
+
+// readLimited reads a file, of which no more than bytesMax.
+func readLimited(path string, bytesMax int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
+	return io.ReadAll(io.LimitReader(f, bytesMax))
 }
 
 // chainPaths are the files of an image: one, or a full image with deltas over

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +39,13 @@ func newImageFolder(t *testing.T) imageFolder {
 	}
 	f.write("v4.ekey", shared.ReadFile(t, "vectors/ndz/v4.ekey"))
 	f.write("signed.ndz.skey", shared.ReadFile(t, "vectors/ndz/v4-signed.skey"))
+	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	f.write("key.pub", fmt.Appendf(nil, "%x\n", private.Public()))
 	damaged := bytes.Clone(f.read("a.ndz"))
 	damaged[5000] ^= 1
 	f.write("damaged.ndz", damaged)
@@ -164,6 +175,31 @@ func TestImageFiles(t *testing.T) {
 		{"convert @made.ndz @a.raw", exitOK, "@a.raw: "},
 		{"convert @a.raw @again.ndz --from raw", exitOK, "@again.ndz: "},
 		{"diff @made.ndz @again.ndz", exitOK, ""},
+		{"make @disk @five.ndz --v5", exitOK, "@five.ndz: "},
+		{"info @five.ndz", exitOK, "version 5"},
+		{"verify @five.ndz", exitOK, "manifest, "},
+		{"diff @made.ndz @five.ndz", exitOK, ""},
+		{"ls @five.ndz", exitOK, "d0\nd1\n"},
+		{"convert @a.ndz @a5.ndz --v5 --json", exitOK, `"version":5`},
+		{"diff @a.ndz @a5.ndz", exitOK, ""},
+		{"convert @a5.ndz @a3.ndz", exitOK, "@a3.ndz: "},
+		{"diff @a.ndz @a3.ndz", exitOK, ""},
+		{"convert @d.ndz @d5.ndz --v5", exitOK, "@d5.ndz: "},
+		{"verify @a.ndz,@d5.ndz", exitOK, "hashes"},
+		{"diff @a5.ndz,@d5.ndz @b.ndz", exitOK, ""},
+		{"delta @a5.ndz @b.ndz @d55.ndz --v5", exitOK, "@d55.ndz: "},
+		{"diff @a.ndz,@d55.ndz @b.ndz", exitOK, ""},
+		{"restore @a5.ndz,@d55.ndz @ab", exitOK, "written"},
+		{"delta @five.ndz @five.ndz @same5.ndz --v5", exitOK, "identical"},
+		{"restore @five.ndz,@same5.ndz @x5", exitOK, "written"},
+		{"make @disk @x.ndz --v5 --encrypt @v4.ekey", exitUsage, "--encrypt"},
+		{"make @disk @x.ndz --sign @none", exitFailed, "no such file"},
+		{"make @disk @signed5.ndz --v5 --sign @key.pem", exitOK, "@signed5.ndz: "},
+		{"info @signed5.ndz", exitOK, "signed with "},
+		{"verify @signed5.ndz --public-key @key.pub", exitOK, "manifest signed with the key"},
+		{"verify @five.ndz --public-key @key.pub", exitFailed, "not signed"},
+		{"verify @a3.ndz --public-key @v4.ekey", exitFailed, ""},
+
 		{"convert @a.ndz @a.thing", exitUsage, "--to"},
 		{"convert @a.ndz @x --to floppy", exitUsage, "want ndz"},
 		{"convert @disk @x.raw", exitUsage, "qemu-img does the rest"},

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -17,6 +20,8 @@ type verified struct {
 	Chunks     int      `json:"chunks"` // decoded
 	DataBytes  int64    `json:"data_bytes"`
 	Checksums  bool     `json:"checksums"` // of the chunks were there, and checked
+	Manifests  int      `json:"manifests"` // checked
+	Signed     bool     `json:"signed"`    // all of them, with the key that was given
 	Hashes     int      `json:"hashes"`    // of the signature, checked
 	Unverified int      `json:"hashes_beyond,omitempty"`
 	Faults     []string `json:"faults"` // empty: all is well
@@ -26,6 +31,7 @@ func imageVerify(e *env, args []string) error {
 	fs, address := e.flags("image verify")
 	read := readFlags{}
 	read.add(fs)
+	publisher := fs.String("public-key", "", "`file` with the Ed25519 public key that manifests must be signed with (PEM or hex)")
 	rest, err := e.parse(fs, address, args)
 	if err != nil {
 		return err
@@ -33,9 +39,19 @@ func imageVerify(e *env, args []string) error {
 	if len(rest) == 0 {
 		return badUsage("want images")
 	}
+	var key ed25519.PublicKey
+	if *publisher != "" {
+		text, err := readKey(*publisher)
+		if err == nil {
+			key, err = manifest.ParsePublicKey(text)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", *publisher, err)
+		}
+	}
 	bad := false
 	for _, name := range rest {
-		faults, err := verifyImage(e, read, name)
+		faults, err := verifyImage(e, read, key, name)
 		if err != nil {
 			return err
 		}
@@ -50,27 +66,22 @@ func imageVerify(e *env, args []string) error {
 // verifyImage checks the files of one image one by one, and then all of it
 // against the signature of the one on top. It tells of every fault that it
 // finds.
-func verifyImage(e *env, read readFlags, name string) (faults bool, err error) {
+func verifyImage(e *env, read readFlags, key ed25519.PublicKey, name string) (faults bool, err error) {
 	paths := chainPaths(name)
 	m := e.meter("verify")
 	v := verified{Event: "verified", Image: name, Faults: []string{}}
 	for _, path := range paths {
-		if err := v.file(m, read, path); err != nil {
-			if e.ctx.Err() != nil {
-				return true, e.ctx.Err()
-			}
-			v.Faults = append(v.Faults, path+": "+err.Error())
-		}
+		v.fault(path+": ", v.file(m, read, path))
+		v.fault(path+": ", v.manifest(m, key, path))
 	}
+	v.Signed = key != nil && v.Manifests == len(paths)
 	if len(v.Faults) == 0 {
-		if err := v.signature(m, read, name, paths[len(paths)-1]+".sig"); err != nil {
-			if e.ctx.Err() != nil {
-				return true, e.ctx.Err()
-			}
-			v.Faults = append(v.Faults, err.Error())
-		}
+		v.fault("", v.signature(m, read, name, paths[len(paths)-1]+".sig"))
 	}
 	m.end()
+	if e.ctx.Err() != nil {
+		return true, e.ctx.Err()
+	}
 	if e.json {
 		m.line(v)
 		return len(v.Faults) > 0, nil
@@ -84,10 +95,72 @@ func verifyImage(e *env, read readFlags, name string) (faults bool, err error) {
 	return len(v.Faults) > 0, nil
 }
 
+func (v *verified) fault(where string, err error) {
+	if err != nil {
+		v.Faults = append(v.Faults, where+err.Error())
+	}
+}
+
+// manifest holds an image file against its manifest, if it has one. With a key
+// it must have one, signed with it.
+func (v *verified) manifest(m *meter, key ed25519.PublicKey, path string) error {
+	list, err := readManifest(path)
+	if errors.Is(err, os.ErrNotExist) && key == nil {
+		return nil
+	}
+	if err == nil && key != nil {
+		err = list.Verify(key)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = list.CheckSize(info.Size())
+	}
+	buf := make([]byte, manifest.ChunkBytes)
+	for i := 0; err == nil && i < len(list.Chunks); i++ {
+		if err = m.e.ctx.Err(); err != nil {
+			break
+		}
+		var n int
+		if n, err = f.ReadAt(buf, int64(i)*manifest.ChunkBytes); err == io.EOF {
+			err = nil
+		}
+		if err == nil {
+			err = list.CheckChunk(i, buf[:n])
+		}
+	}
+	if err == nil {
+		v.Manifests++
+	}
+	return err
+}
+
+// readManifest reads the manifest of an image file.
+func readManifest(image string) (*manifest.Manifest, error) {
+	text, err := readLimited(image+manifest.Suffix, manifest.BytesMax)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.Decode(text)
+}
+
 func (v verified) String() string {
 	text := fmt.Sprintf("sound: %d chunks, %s", v.Chunks, size(v.DataBytes))
 	if v.Checksums {
 		text += ", checksums"
+	}
+	if v.Manifests > 0 {
+		text += ", manifest"
+	}
+	if v.Signed {
+		text += " signed with the key"
 	}
 	if v.Hashes > 0 {
 		text += fmt.Sprintf(", %d hashes of the signature", v.Hashes)

@@ -172,7 +172,7 @@ func (c *command) delta(ctx context.Context) error {
 	}
 	made := &sig.File{Type: to.Sig.Type, BlockSectors: to.Sig.BlockSectors}
 	var stats Made
-	err = zip.WriteFile(c.files[2], info.ModTime(), func(w io.Writer) (*sig.File, error) {
+	err = zip.WriteFile(c.files[2], info.ModTime(), zip.Options{}, func(w io.Writer) (*sig.File, error) {
 		stats, err = Make(ctx, from, to, w, zip.Options{Signature: made})
 		if c.whole {
 			made = to.Sig
@@ -207,7 +207,7 @@ func (c *command) undelta(ctx context.Context) error {
 			return fmt.Errorf("%s.sig is not the signature of all of the new disk: make the delta with imagedelta -F", c.files[last-1])
 		}
 	}
-	return zip.WriteFile(c.files[last], time.Time{}, func(w io.Writer) (*sig.File, error) {
+	return zip.WriteFile(c.files[last], time.Time{}, zip.Options{}, func(w io.Writer) (*sig.File, error) {
 		made := &sig.File{}
 		if full != nil {
 			made.Type, made.BlockSectors = full.Type, full.BlockSectors

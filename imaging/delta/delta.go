@@ -62,7 +62,7 @@ func relocated(relocs []ndz.Reloc, r sig.Record) bool {
 }
 
 // Make writes the delta that makes to out of from. If they are the same the
-// delta holds a single sector of them, because an image cannot hold none: it
+// delta holds a single sector of the disk, because an image cannot hold none: it
 // restores like any other.
 func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) (Made, error) {
 	changed, err := Changed(from, to)
@@ -71,7 +71,8 @@ func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) 
 	}
 	made := Made{Same: len(changed) == 0}
 	if data := to.Disk.Data(); made.Same && len(data) > 0 {
-		changed = []freemap.Range{{Start: data[0].Start, End: data[0].Start + 1}}
+		unit := uint64(to.Disk.Summary().SectorBytes / ndz.SectorBytes)
+		changed = []freemap.Range{{Start: data[0].Start, End: data[0].Start + unit}}
 	}
 	relocs, err := to.Disk.Relocs()
 	if err != nil {
@@ -91,13 +92,17 @@ func write(ctx context.Context, disk *view.Disk, data []freemap.Range, relocs []
 			layout.Relocs = append(layout.Relocs, r)
 		}
 	}
+	if opts.Version == ndz.V5 && opts.SectorBytes == 0 {
+		opts.SectorBytes = disk.Summary().SectorBytes
+	}
 	src := zip.Source{ReaderAt: disk, Bytes: int64(last) * ndz.SectorBytes}
 	return zip.Write(ctx, src, layout, out, opts)
 }
 
-// Merge writes the full image of a disk of several images. With full, the
-// signature of its state, only what that names is in the new image; else all
-// that any layer has, also what was freed between them.
+// Merge writes the image of a disk of several images, or a single image anew,
+// with its mark. With full, the signature of the disk's state, only what that
+// names is in the new image; else all that any layer has, also what was freed
+// between them.
 func Merge(ctx context.Context, disk *view.Disk, full *sig.File, out io.Writer, opts zip.Options) (zip.Stats, error) {
 	if full != nil {
 		if err := disk.Limit(full); err != nil {
@@ -108,5 +113,9 @@ func Merge(ctx context.Context, disk *view.Disk, full *sig.File, out io.Writer, 
 	if err != nil {
 		return zip.Stats{}, err
 	}
-	return write(ctx, disk, disk.Data(), relocs, ndz.Mark{}, out, opts)
+	mark := ndz.Mark{}
+	if layers := disk.Layers(); len(layers) == 1 {
+		mark = layers[0].Mark()
+	}
+	return write(ctx, disk, disk.Data(), relocs, mark, out, opts)
 }

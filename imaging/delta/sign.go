@@ -47,16 +47,16 @@ func Sign(ctx context.Context, d *view.Disk, t sig.HashType, blockSectors uint64
 // Signature is the signature of the disk's state: that beside the image on top,
 // if it is of this state, or else one made of the data.
 func (c *Chain) Signature(ctx context.Context) (*sig.File, error) {
-	s, err := c.stored()
+	s, err := c.Stored()
 	if s != nil || err != nil {
 		return s, err
 	}
 	return Sign(ctx, c.Disk, sig.SHA1, sig.BlockSectorsDefault)
 }
 
-// stored reads the signature beside the image on top. It is nil if there is
+// Stored reads the signature beside the image on top. It is nil if there is
 // none or it is of something else, such as of the delta alone.
-func (c *Chain) stored() (*sig.File, error) {
+func (c *Chain) Stored() (*sig.File, error) {
 	top := c.Files[len(c.Files)-1]
 	s, err := sig.ReadFile(top.Path + ".sig")
 	if errors.Is(err, os.ErrNotExist) {
@@ -85,7 +85,7 @@ func (c *Chain) Freed() error {
 	if len(c.Files) == 1 {
 		return nil
 	}
-	s, err := c.stored()
+	s, err := c.Stored()
 	if s == nil || err != nil {
 		return err
 	}

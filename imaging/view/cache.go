@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+
+	"hyzer/imaging/ndz"
 )
 
 const (
@@ -22,9 +24,9 @@ type window struct {
 	from, to int64 // in the chunk's data
 	once     sync.Once
 	err      error
-	pages    [][]byte // nil: zeros
-	bytes    int64    // of pages
-	settled  bool     // counted in the cache
+	pages    map[int64][]byte // by number from from on; none: zeros
+	bytes    int64            // of pages
+	settled  bool             // counted in the cache
 }
 
 // cache keeps the windows used last.
@@ -99,10 +101,16 @@ var errFull = errors.New("window is full")
 // load decodes the window's chunk and keeps what is the window's.
 func (m *Image) load(w *window) {
 	at := int64(0)
-	err := m.chunks.stream(w.chunk, func(data []byte) error {
-		skip := min(max(w.from-at, 0), int64(len(data)))
-		at += int64(len(data))
-		return w.append(data[skip:])
+	w.to, w.pages = w.from, map[int64][]byte{}
+	err := m.chunks.stream(w.chunk, func(r ndz.Run) error {
+		n := int64(len(r.Data)) + r.Zeros
+		skip := min(max(w.from-at, 0), n)
+		at += n
+		if r.Data == nil {
+			w.to += n - skip
+			return nil
+		}
+		return w.append(r.Data[skip:])
 	})
 	if err != errFull {
 		w.err = err
@@ -112,18 +120,12 @@ func (m *Image) load(w *window) {
 // append adds data to the window's end, which is errFull when there is enough
 // of it that is not zero.
 func (w *window) append(data []byte) error {
-	if w.to == 0 {
-		w.to = w.from
-	}
 	for len(data) > 0 {
-		page, in := int((w.to-w.from)/pageBytes), int((w.to-w.from)%pageBytes)
+		page, in := (w.to-w.from)/pageBytes, int((w.to-w.from)%pageBytes)
 		n := min(len(data), pageBytes-in)
-		if page == len(w.pages) {
-			w.pages = append(w.pages, nil)
-		}
 		if w.pages[page] == nil && !zero(data[:n]) {
 			if w.bytes == windowBytes {
-				w.pages, w.to = w.pages[:page], w.from+int64(page)*pageBytes
+				w.to = w.from + page*pageBytes
 				return errFull
 			}
 			w.pages[page] = make([]byte, pageBytes)

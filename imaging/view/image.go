@@ -24,7 +24,7 @@ type Options struct {
 // chunks is what an Image needs of a format.
 type chunks interface {
 	// stream decodes and checks chunk i, and then hands out its data in order.
-	stream(i int, fn func(data []byte) error) error
+	stream(i int, fn func(ndz.Run) error) error
 	relocs() ([]ndz.Reloc, error)
 }
 

@@ -8,7 +8,7 @@ import (
 	"hyzer/imaging/ndz"
 )
 
-// ndzChunks reads images of V1 to V4.
+// ndzChunks reads images of V1 to V5.
 type ndzChunks struct {
 	src    io.ReaderAt
 	count  int
@@ -59,7 +59,7 @@ func (c *ndzChunks) relocs() (out []ndz.Reloc, err error) {
 	return out, err
 }
 
-func (c *ndzChunks) stream(i int, fn func(data []byte) error) error {
+func (c *ndzChunks) stream(i int, fn func(ndz.Run) error) error {
 	d, _ := c.spares.Get().(*ndzDecoder)
 	if d == nil {
 		dec, err := ndz.NewDecoder(c.opts)
@@ -75,5 +75,5 @@ func (c *ndzChunks) stream(i int, fn func(data []byte) error) error {
 	if _, err := d.Decode(d.buf); err != nil {
 		return ndz.InChunk(err, i)
 	}
-	return d.Emit(func(_ int64, data []byte) error { return fn(data) })
+	return d.Runs(fn)
 }

@@ -56,10 +56,10 @@ func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Opti
 }
 
 // WriteFile makes an image under path and its signature under path.sig, as
-// CreateFile does. fill writes the image and returns the signature; mtime is
-// the time of both, or zero for now.
-func WriteFile(path string, mtime time.Time, fill func(io.Writer) (*sig.File, error)) error {
-	w := fileWriter{path: path, sigPath: path + ".sig", mtime: mtime}
+// CreateFile does, with the manifest that opts ask for. fill writes the image
+// and returns the signature; mtime is the time of all, or zero for now.
+func WriteFile(path string, mtime time.Time, opts Options, fill func(io.Writer) (*sig.File, error)) error {
+	w := fileWriter{path: path, sigPath: path + ".sig", manifest: opts.Manifest, key: opts.ManifestKey, mtime: mtime}
 	return w.write(func(f *os.File) (*sig.File, error) { return fill(f) })
 }
 
