@@ -28,7 +28,7 @@ bench-imaging: build
 	bin/hyzer-bench imaging
 
 # One image to many receivers in network namespaces, beside every peer that is
-# installed (udpcast, uftp; C frisbee: HYZER_C_FRISBEE names its folder), as root.
+# installed (udpcast, uftp; C frisbee: HYZER_OLD_FRISBEE names its folder), as root.
 bench-multicast: build
 	bin/hyzer-bench multicast
 

@@ -29,6 +29,7 @@ type options struct {
 	mbit         int
 	rounds       int
 	limit        time.Duration
+	verbose      io.Writer // what servers said; nil: nowhere
 	self         []string // how to run our programs
 }
 
@@ -59,11 +60,15 @@ func (o *options) parse(args []string) error {
 	o.clients, o.losses = []int{1, 4, 16, 32}, []float64{0, 0.01, 0.05}
 	fs.StringVar(&o.dir, "dir", "bench-multicast", "`folder` for the results")
 	fs.StringVar(&o.work, "work", workFolder(), "`folder` for image and copies, best in memory")
-	fs.StringVar(&o.c, "c", os.Getenv("HYZER_C_FRISBEE"), "`folder` of the C programs frisbee and frisbeed (or env HYZER_C_FRISBEE)")
+	fs.StringVar(&o.c, "c", os.Getenv("HYZER_OLD_FRISBEE"), "`folder` of the C programs frisbee and frisbeed (or env HYZER_C_FRISBEE)")
 	fs.Int64Var(&o.mb, "mb", 64, "`MiB` of the image")
 	fs.IntVar(&o.mbit, "mbit", 1000, "rate of the server's link in `Mbit/s`; 0: as fast as the machine goes")
 	fs.IntVar(&o.rounds, "rounds", 1, "`times` every program runs")
 	fs.DurationVar(&o.limit, "limit", time.Minute, "longest `time` of one run")
+	fs.BoolFunc("v", "tell what the servers say", func(string) error {
+		o.verbose = os.Stderr
+		return nil
+	})
 	fs.Func("n", "`numbers` of receivers (1,4,16,32; 32 only without loss)", func(s string) error { return parseList(s, &o.clients, clientCount) })
 	fs.Func("loss", "`percent` of frames lost at each port (0,1,5)", func(s string) error { return parseList(s, &o.losses, percent) })
 	fs.Func("only", "`programs` to run, by parts of their names (all)", func(s string) error {

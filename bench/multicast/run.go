@@ -78,6 +78,11 @@ func (r *race) compete(ctx context.Context, out string) (m measure, err error) {
 	defer func() {
 		stop(append(servers, clients...))
 		m.serverCPU, m.clientCPU = cpu(servers), cpu(clients)
+		for _, p := range servers {
+			if r.verbose != nil {
+				fmt.Fprintf(r.verbose, "%s with %d receivers:\n%s", r.peer.name, len(clients), p.said.Bytes())
+			}
+		}
 	}()
 	launch := []func() error{
 		func() (err error) { servers, err = r.launchServer(ctx, out); return err },
@@ -108,6 +113,9 @@ func (r *race) compete(ctx context.Context, out string) (m measure, err error) {
 	m.wall = time.Since(start)
 	after, serr := r.network.sent()
 	m.sent = counts{after.bytes - before.bytes, after.packets - before.packets}
+	if r.verbose != nil {
+		_ = r.network.Server.Do(func() error { t, _ := os.ReadFile("/proc/thread-self/net/dev"); fmt.Println(string(t)); return nil })
+	}
 	return m, errors.Join(err, serr)
 }
 

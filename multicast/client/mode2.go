@@ -61,6 +61,7 @@ type lossMeter struct {
 	started            bool
 	top                uint32 // highest sequence number
 	expected, received int
+	dropped            int // of those expected, by our own socket
 	loss               wire.Loss
 	sentUS             uint32 // of top
 	at                 time.Time
@@ -83,8 +84,16 @@ func (m *lossMeter) take(now time.Time, t wire.Trailer) {
 	m.gap += (min(between, stallMax) - m.gap) / 32
 	m.top, m.sentUS, m.at = t.Seq, t.SentUS, now
 	if m.expected >= lossWindow {
-		m.loss = (m.loss + wire.NewLoss(m.expected-m.received, m.expected)) / 2
-		m.expected, m.received = 0, 0
+		// What our own socket had no room for was not lost on the way.
+		m.loss = (m.loss + wire.NewLoss(m.expected-m.received-m.dropped, m.expected)) / 2
+		m.expected, m.received, m.dropped = 0, 0, 0
+	}
+}
+
+// drop notes what the socket dropped.
+func (m *lossMeter) drop(datagrams uint32) {
+	if m.started && datagrams < 1<<31 {
+		m.dropped += int(datagrams)
 	}
 }
 
@@ -236,7 +245,7 @@ func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram [
 		return
 	}
 	switch {
-	case h.Subtype == wire.SubNak || h.Subtype == wire.SubWant:
+	case h.Subtype == wire.SubNak || h.Subtype == wire.SubWant || h.Subtype == wire.SubFlow:
 		if r.own(from.Addr(), h) || r.cfg.Key != nil && !r.m2.control.Genuine(datagram) {
 			return
 		}
@@ -245,6 +254,9 @@ func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram [
 		}
 		if m, err := wire.ParseWant(body); err == nil && h.Subtype == wire.SubWant && m.Version == r.m2.version {
 			r.overhearWant(now, &m)
+		}
+		if m, err := wire.ParseFlow(body); err == nil && h.Subtype == wire.SubFlow && m.Version == r.m2.version {
+			r.overhearFlow(now, &m)
 		}
 	case from.Addr() != r.server:
 	case h.Subtype == wire.SubManifest:

@@ -115,6 +115,7 @@ func (s *shell) feedParity(now time.Time) {
 	for s.parity != nil {
 		select {
 		case batch := <-s.parity.filled:
+			s.taken += len(batch.Datagrams())
 			for _, d := range batch.Datagrams() {
 				s.r.ReceiveParity(now, d.From, d.Data)
 			}

@@ -169,6 +169,7 @@ func (r *Reception) place(f *fill, n int, data []byte) {
 func (r *Reception) noteBlock(now time.Time, chunk int) {
 	if d := now.Sub(r.lastBlockAt); d > 0 && chunk == r.curIdx && r.cur != nil && r.cur.inPass {
 		r.gap += (min(d, stallMax) - r.gap) / 8
+		r.gapMax = max(min(d, stallMax), r.gapMax-r.gapMax/gapMaxMemory)
 	}
 	r.alive(now)
 }

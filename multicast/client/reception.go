@@ -35,8 +35,11 @@ const (
 	// tailBlocks is how near to its end a pass must have come to be taken for
 	// finished at the first silence.
 	tailBlocks = 64
-	// gapsPerStall is how many usual gaps between blocks make a silence.
-	gapsPerStall = 8
+	// gapsPerStall is how many usual gaps between blocks make a silence, and
+	// gapMaxPerStall how many of the longest of late.
+	gapsPerStall   = 8
+	gapMaxPerStall = 3
+	gapMaxMemory   = 32 // batches of blocks
 
 	// crowdJitterMax spreads the requests of clients that all see the same
 	// loss or completion; crowdMemory is how long others count as present.
@@ -166,6 +169,7 @@ type Reception struct {
 
 	lastBlockAt time.Time     // any block
 	gap         time.Duration // usual time between batches of blocks
+	gapMax      time.Duration // longest of late
 	stalls      int           // in a row
 	stallFrom   time.Time     // the later of the last useful block and the last stall
 	silentFrom  time.Time     // since when the server is silent though asked
@@ -175,6 +179,7 @@ type Reception struct {
 
 	beat    heartbeat
 	m2      mode2
+	intake  intake
 	stats   wire.Stats
 	partial wire.PartialRequest
 	sends   []Outgoing
@@ -230,6 +235,7 @@ func (r *Reception) TakeReady() []Chunk {
 func (r *Reception) Release(now time.Time, c Chunk) {
 	r.busy--
 	r.out++
+	r.intake.written++
 	r.idle = append(r.idle, c.Data[:cap(c.Data)])
 	r.refill(now)
 }

@@ -96,6 +96,9 @@ type Result struct {
 	Elapsed   time.Duration
 	Stats     wire.Stats
 	Checked   bool // each chunk agreed with a manifest
+	// SocketDrops are datagrams that were not lost on the way, but found no
+	// room in our socket.
+	SocketDrops uint32
 }
 
 // shell is one Run.
@@ -108,6 +111,7 @@ type shell struct {
 	pool    *pool
 	meter   meter
 	failing int // sends in a row
+	taken   int // datagrams since the machine was told
 	parity  *parityPort
 	tried   netip.AddrPort // parity address that was opened, or could not be
 	inspector
@@ -141,7 +145,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)
-	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil}, err
+	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped}, err
 }
 
 func (s *shell) open() error {
@@ -185,6 +189,8 @@ func (s *shell) loop(ctx context.Context) error {
 		now := time.Now()
 		s.followParity()
 		s.feedParity(now)
+		s.r.Intake(now, s.taken, s.conn.Backlog())
+		s.taken = 0
 		s.r.Tick(now)
 		if err := s.flush(ctx, now); err != nil {
 			return err
@@ -197,6 +203,7 @@ func (s *shell) loop(ctx context.Context) error {
 		switch {
 		case err == nil:
 			keepaliveAt = now
+			s.taken += len(batch.Datagrams())
 			s.feed(now, batch.Datagrams())
 		case errors.Is(err, sock.ErrWoken):
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -84,7 +84,11 @@ func (r *Reception) receiving(now time.Time) {
 	}
 	r.repair(now)
 	if len(r.fills) > 0 && !now.Before(r.stallAt()) {
-		r.stalled(now)
+		if r.intake.socket > 0 { // what we miss may lie in our own socket
+			r.stallFrom = now
+		} else {
+			r.stalled(now)
+		}
 	}
 	r.refill(now)
 	r.rejoin(now)
@@ -147,7 +151,7 @@ func (r *Reception) stallAt() time.Time {
 	if r.stalls > 0 {
 		return r.stallFrom.Add(min(stallNext+time.Duration(r.stalls-1)*stallStep, stallMax) - stallFirst)
 	}
-	quiet := max(stallFirst, gapsPerStall*r.gap)
+	quiet := min(max(stallFirst, gapsPerStall*r.gap, gapMaxPerStall*r.gapMax), stallMax)
 	silent := later(r.lastBlockAt, r.stallFrom).Add(quiet)
 	useless := r.stallFrom.Add(max(stallNext, quiet))
 	if useless.Before(silent) {

@@ -86,6 +86,7 @@ func (s *Session) offered(now time.Time, datagram []byte) (o wire.Offer, trusted
 		return wire.Offer{}, false
 	}
 	s.m2.on = true
+	s.pace.begin(s.startedAt)
 	return o, s.m2.control != nil && (o.ClockUS == 0 || s.fresh(now, o.ClockUS))
 }
 
@@ -140,6 +141,8 @@ func (s *Session) ReceiveParity(now time.Time, from netip.AddrPort, datagram []b
 		return s.nak(now, body, datagram)
 	case wire.SubWant:
 		return s.want(now, body, datagram)
+	case wire.SubFlow:
+		return s.flowReport(now, h.Source(), body, datagram)
 	}
 	return false // our own, looped back by a broadcast
 }

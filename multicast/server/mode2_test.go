@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -252,12 +253,14 @@ func TestDynamicByReportedLoss(t *testing.T) {
 		periods  int
 		min, max float64 // of the full rate, at the end
 	}{
-		"no loss":             {func(int) float64 { return 0 }, 20, 1, 1},
-		"noise":               {func(int) float64 { return 0.009 }, 20, 1, 1},
-		"one cut by a tenth":  {func(p int) float64 { return []float64{0.02, 0}[min(p, 1)] }, 2, 0.88, 0.92},
-		"one cut by half":     {func(p int) float64 { return []float64{0.4, 0}[min(p, 1)] }, 2, 0.48, 0.53},
-		"recovers":            {func(p int) float64 { return []float64{0.1, 0}[min(p, 1)] }, 30, 1, 1},
-		"never below a floor": {func(int) float64 { return 0.9 }, 40, 1.0 / 20, 1.0 / 10},
+		"no loss":              {func(int) float64 { return 0 }, 20, 1, 1},
+		"noise":                {func(int) float64 { return 0.009 }, 20, 1, 1},
+		"one cut by a tenth":   {func(p int) float64 { return []float64{0.02, 0}[min(p, 1)] }, 2, 0.88, 0.92},
+		"one cut by half":      {func(p int) float64 { return []float64{0.4, 0}[min(p, 1)] }, 2, 0.48, 0.53},
+		"recovers":             {func(p int) float64 { return []float64{0.1, 0}[min(p, 1)] }, 30, 1, 1},
+		"never below a floor":  {func(p int) float64 { return 0.9 * math.Pow(0.8, float64(p)) }, 6, 1.0 / 20, 1.0 / 10},
+		"the link's own":       {func(int) float64 { return 0.05 }, 20, 0.98, 1},
+		"more than the link's": {func(p int) float64 { return []float64{0.05, 0.05, 0.05, 0.3, 0.05}[min(p, 4)] }, 5, 0.45, 0.55},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,14 +24,17 @@ const (
 	// which a link is never slowed down; twice what is more is cut, at least a
 	// tenth and at most half. Below a lossFloorDiv-th of the cap loss is not of
 	// our making.
-	lossTolerated      = wire.Loss(1 << 16 / 100)
-	lossCutMin         = 0.1
-	lossCutMax         = 0.5
-	lossFloorDiv       = 16
+	lossTolerated = wire.Loss(1 << 16 / 100)
+	lossCutMin    = 0.1
+	lossCutMax    = 0.5
+	lossFloorDiv  = 16
+	// Loss that a cut does not lower by one part in noiseShareDiv is the
+	// link's own. Slowing down does not help against that.
+	noiseShareDiv      = 8
 	dynamicUnpacedBits = 10_000_000_000
 	// lagIntervalsMax is how many bursts a late sender may make up for at
 	// once; what is later than that is forgone.
-	lagIntervalsMax = 4
+	lagIntervalsMax = 10
 	blocksPerSecMax = 10_000_000
 )
 
@@ -58,9 +61,15 @@ type pacer struct {
 	left     int
 	deadline time.Time // of the next burst
 
+	flow  flow
+	carry float64 // of a block, from the interval before, while flow limits
+
 	dynamic   bool
 	lossy     bool
 	loss      wire.Loss // worst reported in this period
+	noise     wire.Loss // that does not go away when the rate is cut
+	cutFor    wire.Loss // the loss that made us cut in the period before; 0: none
+	cutFrom   int       // burst before that
 	adjustAt  time.Time
 	intervals uint64
 	missed    uint64
@@ -118,10 +127,36 @@ func (p *pacer) budget(now time.Time) (int, time.Time) {
 		p.deadline = oldest
 		p.missed++
 	}
-	p.deadline = p.deadline.Add(p.interval)
-	p.left = p.burst
-	p.intervals++
+	p.flow.grow(now)
+	for p.left <= 0 {
+		p.deadline = p.deadline.Add(p.interval)
+		p.left = p.share()
+		p.intervals++
+		if p.left <= 0 && now.Before(p.deadline) {
+			return 0, p.deadline
+		}
+	}
 	return p.left, time.Time{}
+}
+
+// share is how many blocks may leave in the interval that begins.
+func (p *pacer) share() int {
+	allowed := p.flow.limit * p.interval.Seconds()
+	if allowed == 0 || allowed >= float64(p.burst) {
+		p.carry = 0
+		return p.burst
+	}
+	p.carry += allowed
+	n := int(p.carry)
+	p.carry -= float64(n)
+	return n
+}
+
+// begin turns flow control on, unless nothing is paced.
+func (p *pacer) begin(now time.Time) {
+	if p.burst > 0 {
+		p.flow.begin(now, float64(p.cap)/p.interval.Seconds())
+	}
 }
 
 func (p *pacer) spend(n int) {
@@ -138,11 +173,17 @@ func (p *pacer) adjust(now time.Time) {
 	switch {
 	case p.lossy:
 		p.burst = max(1, min(p.burst-1, p.burst*dynamicCutNum/dynamicCutDen))
-	case p.loss > lossTolerated:
+	case p.cutFor > 0 && p.loss >= p.cutFor-p.cutFor/noiseShareDiv:
+		// It was not our rate that caused it.
+		p.noise, p.burst, p.cutFor = p.loss, p.cutFrom, 0
+	case p.loss > lossTolerated+p.noise+p.noise/2:
+		p.cutFor, p.cutFrom = p.loss, p.burst
 		p.yield()
 	default:
 		p.burst = min(p.burst+1, p.cap)
+		p.cutFor = 0
 	}
+	p.noise = min(p.noise, p.loss)
 	p.lossy, p.loss = false, 0
 	p.adjustAt = now.Add(dynamicPeriod)
 }
@@ -155,6 +196,7 @@ func (p *pacer) yield() {
 	cut := max(lossCutMin, min(2*p.loss.Share(), lossCutMax))
 	floor := max(1, p.cap/lossFloorDiv)
 	p.burst = max(min(floor, p.burst), min(p.burst-1, int(float64(p.burst)*(1-cut))))
+	p.flow.limit *= 1 - cut
 }
 
 // bitsPerSec returns the present cap on the wire, 0 if there is none.

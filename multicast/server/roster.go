@@ -18,6 +18,7 @@ type client struct {
 	joinedAt time.Time
 	seq      uint16 // of the last report
 	reported bool
+	dropped  uint32 // by its socket, as it last said
 }
 
 // roster is keyed by address: a client that starts again has a new id and

@@ -188,7 +188,7 @@ func (s *Session) Stats(now time.Time) Stats {
 	st.Clients, st.ClientsMost = s.clients.len(), s.clients.most
 	st.Intervals, st.IntervalsMissed = s.pace.intervals, s.pace.missed
 	st.QueueElementsMost, st.QueueBlocksMost = s.queue.elementMax, s.queue.blocksMax
-	st.BitsPerSec = s.pace.bitsPerSec()
+	st.BitsPerSec, st.FlowBitsPerSec = s.pace.bitsPerSec(), int64(s.pace.flow.limit*WireBitsPerBlock)
 	st.Elapsed = now.Sub(s.startedAt)
 	st.RoundTrip = s.m2.trip
 	return st

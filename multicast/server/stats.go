@@ -29,6 +29,8 @@ type Stats struct {
 	NaksMerged        uint64 // into rounds that were to come, or had been sent
 	ParitySent        uint64
 	ManifestSent      uint64        // blocks of the manifest
+	Flows             uint64        // reports of clients that cannot keep up
+	SocketDrops       uint64        // datagrams that found no room in clients' sockets, not lost on the way
 	RoundTrip         time.Duration // longest of late, 0: not known
 	BytesRead         uint64
 	Overruns          uint64 // sends the kernel had no room for
@@ -37,6 +39,7 @@ type Stats struct {
 	QueueElementsMost int
 	QueueBlocksMost   int
 	BitsPerSec        int64 // present cap, 0: unpaced
+	FlowBitsPerSec    int64 // what clients can take, 0: not known
 	Elapsed           time.Duration
 }
 
@@ -49,6 +52,7 @@ func (s Stats) LogValue() slog.Value {
 		slog.Uint64("rerequests", s.ReRequests), slog.Uint64("blocks_sent", s.BlocksSent),
 		slog.Uint64("blocks_repeated", s.BlocksRepeated), slog.Uint64("naks", s.Naks), slog.Uint64("parity_sent", s.ParitySent),
 		slog.Uint64("manifest_sent", s.ManifestSent),
+		slog.Uint64("flows", s.Flows), slog.Uint64("socket_drops", s.SocketDrops),
 		slog.Uint64("refused", s.DatagramsRefused),
 		slog.Uint64("overruns", s.Overruns), slog.Uint64("intervals_missed", s.IntervalsMissed),
 		slog.Duration("elapsed", s.Elapsed),

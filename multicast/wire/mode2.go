@@ -10,6 +10,7 @@ const (
 	SubParity   Subtype = 17
 	SubManifest Subtype = 18 // a block of the manifest
 	SubWant     Subtype = 19 // asks for those
+	SubFlow     Subtype = 20
 
 	nakBodyBytes  = 36 + TagBytes
 	wantBodyBytes = 32 + TagBytes
@@ -34,7 +35,7 @@ func SplitMode2(datagram []byte) (Header, []byte, error) {
 		return h, nil, ErrShort
 	case h.Type != Request:
 		return h, nil, ErrType
-	case h.Subtype < SubNak || h.Subtype > SubWant:
+	case h.Subtype < SubNak || h.Subtype > SubFlow:
 		return h, nil, ErrSubtype
 	}
 	return h, body[:h.DataLen], nil

@@ -40,6 +40,8 @@ func TestMode2Golden(t *testing.T) {
 		"keyed trailer":   {manifest[BlockDatagramBytes:], "a4a3a2a1" + "07000000" + "09000000" + "0200" + "8f02" + "b27218cf3b492206122400839b1e1820"},
 		"parity header":   {frame[:BlockDataOffset], "01000000" + "11000000" + "08040000" + "0a000002" + "03000000" + "2c010000"},
 		"parity trailer":  {frame[BlockDatagramBytes : DatagramBytesMax-4], "a4a3a2a1" + "07000000" + "09000000" + "0200" + "8f02" + "48595a32" + "8877665544332211"},
+		"flow": {Flow{Version: testVersion, Rate: 7000, Fill: 0x100, Free: 9, Dropped: 3, ClientID: 5, EchoUS: 6, HeldUS: 8}.Append(nil, src),
+			"01000000" + "14000000" + "34000000" + "0a000002" + "581b0000" + "0001" + "0900" + "03000000" + "a4a3a2a1" + "8877665544332211" + "05000000" + "06000000" + "08000000" + zeros(TagBytes)},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
@@ -66,6 +68,14 @@ func TestMode2RoundTrip(t *testing.T) {
 	h, body, err := SplitMode2(n.Append(nil, src))
 	if got, err2 := ParseNak(body); err != nil || err2 != nil || got != n || h.Subtype != SubNak {
 		t.Errorf("NAK %+v became %+v, %v, %v", n, got, err, err2)
+	}
+	f := Flow{Version: testVersion, Rate: 1, Fill: 2, Free: 3, Dropped: 4, ClientID: 5, EchoUS: 6, HeldUS: 7}
+	h, body, err = SplitMode2(f.Append(nil, src))
+	if got, err2 := ParseFlow(body); err != nil || err2 != nil || got != f || h.Subtype != SubFlow {
+		t.Errorf("FLOW %+v became %+v, %v, %v", f, got, err, err2)
+	}
+	if _, err := ParseFlow(body[:len(body)-1]); !errors.Is(err, ErrShort) {
+		t.Errorf("short FLOW: %v", err)
 	}
 	frame := Block{Chunk: 1, Block: 2, Data: bytes.Repeat([]byte{3}, BlockBytes)}.Append(nil, src)
 	frame = append(frame, make([]byte, TrailerBytes)...)

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"time"
+
+	"hyzer/multicast/internal/sock"
+	"hyzer/multicast/wire"
+)
+
+// Flow control: a client that falls behind tells the server how fast it can go.
+const (
+	// intakeWindow is the shortest time over which a rate is measured, and
+	// writeWindow that for chunks given to the sink.
+	intakeWindow = 10 * time.Millisecond
+	writeWindow  = 100 * time.Millisecond
+	rateMemory   = 4 // a new measurement counts for one part in so many
+	// flowEvery is how often the server is told.
+	flowEvery = 20 * time.Millisecond
+	// A client is behind when its socket is fuller than socketFillMax, or its
+	// buffers for chunks than bufferFillMax.
+	socketFillMax = 1.0 / 8
+	bufferFillMax = 3.0 / 4
+)
+
+// intake measures what the client takes in, and whether it keeps up.
+type intake struct {
+	since   time.Time
+	count   int     // datagrams since then
+	rate    float64 // datagrams per second
+	socket  float64 // how full the socket is
+	dropped uint32  // by the socket, in all
+
+	writeSince time.Time
+	written    int     // chunks since then
+	writeRate  float64 // blocks per second
+
+	toldAt    time.Time // by us, or by a client that is not faster
+	toldDrops uint32
+}
+
+// take notes that datagrams were taken in, and what is left waiting.
+func (i *intake) take(now time.Time, datagrams int, left sock.Backlog) {
+	if i.since.IsZero() {
+		i.since, i.writeSince = now, now
+	}
+	i.count += datagrams
+	i.socket, i.dropped = left.Share(), left.Dropped
+	if d := now.Sub(i.since); d >= intakeWindow {
+		i.rate = blend(i.rate, float64(i.count)/d.Seconds())
+		i.since, i.count = now, 0
+	}
+	if d := now.Sub(i.writeSince); d >= writeWindow {
+		i.writeRate = blend(i.writeRate, float64(i.written*wire.ChunkBlocks)/d.Seconds())
+		i.writeSince, i.written = now, 0
+	}
+}
+
+func blend(old, latest float64) float64 {
+	if old == 0 {
+		return latest
+	}
+	return old + (latest-old)/rateMemory
+}
+
+// behind says whether the client cannot keep up, how fast it can go, and how
+// full it is. buffers is the share of the chunk buffers that is in use.
+func (i *intake) behind(buffers float64) (rate, fill float64, yes bool) {
+	if i.socket > socketFillMax {
+		rate, fill, yes = i.rate, i.socket, true
+	}
+	if buffers > bufferFillMax && (!yes || i.writeRate < rate) {
+		rate, yes = i.writeRate, true
+		fill = max(fill, (buffers-bufferFillMax)/(1-bufferFillMax))
+	}
+	return rate, min(fill, 1), yes
+}
+
+// Intake notes what the shell took from the sockets, and what is left there.
+func (r *Reception) Intake(now time.Time, datagrams int, left sock.Backlog) {
+	r.m2.meter.drop(left.Dropped - r.intake.dropped)
+	r.intake.take(now, datagrams, left)
+	if !r.m2.on || !r.m2.open || now.Sub(r.intake.toldAt) < flowEvery {
+		return
+	}
+	inUse := len(r.fills) + r.busy
+	rate, fill, behind := r.intake.behind(float64(inUse) / float64(r.cfg.Buffers))
+	if !behind && r.intake.dropped == r.intake.toldDrops {
+		return
+	}
+	if !behind { // only to tell what was dropped
+		rate, fill = float64(^uint32(0)), r.intake.socket
+	}
+	r.intake.toldAt, r.intake.toldDrops = now, r.intake.dropped
+	m := wire.Flow{
+		Version: r.m2.version, Rate: uint32(min(rate, float64(^uint32(0)))), Fill: wire.NewLoss(int(fill*1000), 1000),
+		Free: uint16(max(r.cfg.Buffers-inUse, 0)), Dropped: r.intake.dropped, ClientID: r.cfg.ID,
+	}
+	m.EchoUS, m.HeldUS = r.echo(now)
+	r.sendParity(m.Append(nil, r.src))
+}
+
+// overhearFlow is silent for a while if another client is as slow as this one.
+func (r *Reception) overhearFlow(now time.Time, m *wire.Flow) {
+	r.crowdAt = now
+	if float64(m.Rate) <= r.intake.rate {
+		r.intake.toldAt = now
+	}
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"hyzer/multicast/wire"
+)
+
+// Flow control: the rate follows the slowest client that is wanted. A client
+// whose buffers fill says how fast it can go; one that is slower than a
+// flowFloorDiv-th of the cap has to find another way (client.Fetcher).
+const (
+	// flowFirstDiv: a session begins with that part of the cap, for nobody
+	// knows yet what the clients can take.
+	flowFirstDiv = 8
+	flowFloorDiv = 16
+	// flowPeriod is how often the rate is raised while nobody complains: by
+	// flowGrowth once somebody has, until then by flowGrowthFirst.
+	flowPeriod      = 20 * time.Millisecond
+	flowGrowth      = 1.03
+	flowGrowthFirst = 1.5
+	// flowEase is the share of what a client can take that is sent, so that
+	// its buffers empty; the fuller they are, the less, down to flowEaseMost.
+	flowEase     = 0.95
+	flowEaseMost = 0.5
+	// flowCutMost is the most that one report takes from the rate: a client
+	// that did not run for a moment seems slower than it is.
+	flowCutMost = 0.6
+	flowRateMin = 100 // blocks per second
+)
+
+// flow limits the rate to what clients can take. It is pure.
+type flow struct {
+	cap      float64 // blocks per second, that the pace allows
+	limit    float64 // 0: off
+	told     bool    // somebody complained
+	changeAt time.Time
+	cutAt    time.Time
+}
+
+// begin starts slowly.
+func (f *flow) begin(now time.Time, cap float64) {
+	if f.limit == 0 {
+		*f = flow{cap: cap, limit: cap / flowFirstDiv, changeAt: now.Add(flowPeriod)}
+	}
+}
+
+// grow raises the limit when it is time.
+func (f *flow) grow(now time.Time) {
+	if f.limit == 0 || now.Before(f.changeAt) {
+		return
+	}
+	by := flowGrowth
+	if !f.told {
+		by = flowGrowthFirst
+	}
+	f.limit = min(f.limit*by, f.cap)
+	f.changeAt = now.Add(flowPeriod)
+}
+
+// hear takes what a client can do. Within a period only the first report cuts
+// by as much as it says; the others if they are slower still.
+func (f *flow) hear(now time.Time, rate float64, fill wire.Loss) {
+	if f.limit == 0 {
+		return
+	}
+	f.told = true
+	f.changeAt = now.Add(flowPeriod)
+	ease := flowEase - (flowEase-flowEaseMost)*fill.Share()
+	want := max(rate*ease, f.cap/flowFloorDiv, flowRateMin)
+	if want >= f.limit || now.Sub(f.cutAt) < flowPeriod {
+		return
+	}
+	f.limit = max(want, f.limit*flowCutMost)
+	f.cutAt = now
+}
+
+// flowReport takes a FLOW.
+func (s *Session) flowReport(now time.Time, from netip.Addr, body, datagram []byte) bool {
+	m, err := wire.ParseFlow(body)
+	if err != nil || m.Version != s.cfg.Mode2.Version || !s.genuine(now, datagram, m.EchoUS+m.HeldUS) {
+		s.stats.DatagramsRefused++
+		return false
+	}
+	s.heard(now)
+	s.stats.Flows++
+	s.pace.flow.hear(now, float64(m.Rate), m.Fill)
+	if c := s.clients.find(from, m.ClientID); c != nil {
+		if more := m.Dropped - c.dropped; more < 1<<31 {
+			s.stats.SocketDrops += uint64(more)
+		}
+		c.dropped = m.Dropped
+	}
+	return false
+}
