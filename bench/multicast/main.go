@@ -25,12 +25,12 @@ type options struct {
 	clients      []int
 	losses       []float64 // shares
 	only         []string  // peers; empty: all
-	mb           int64     // size of the image, in MiB
+	mb, totalMB  int64     // size of the image, and most of all copies, in MiB
 	mbit         int
 	rounds       int
 	limit        time.Duration
 	verbose      io.Writer // what servers said; nil: nowhere
-	self         []string // how to run our programs
+	self         []string  // how to run our programs
 }
 
 // Main runs the comparison and prints its table to stdout; the exit status is
@@ -61,7 +61,8 @@ func (o *options) parse(args []string) error {
 	fs.StringVar(&o.dir, "dir", "bench-multicast", "`folder` for the results")
 	fs.StringVar(&o.work, "work", workFolder(), "`folder` for image and copies, best in memory")
 	fs.StringVar(&o.c, "c", os.Getenv("HYZER_OLD_FRISBEE"), "`folder` of the C programs frisbee and frisbeed (or env HYZER_C_FRISBEE)")
-	fs.Int64Var(&o.mb, "mb", 64, "`MiB` of the image")
+	fs.Int64Var(&o.mb, "mb", 256, "`MiB` of the image")
+	fs.Int64Var(&o.totalMB, "total", 2048, "most `MiB` of all copies: with many receivers the image is smaller")
 	fs.IntVar(&o.mbit, "mbit", 1000, "rate of the server's link in `Mbit/s`; 0: as fast as the machine goes")
 	fs.IntVar(&o.rounds, "rounds", 1, "`times` every program runs")
 	fs.DurationVar(&o.limit, "limit", time.Minute, "longest `time` of one run")
@@ -78,8 +79,8 @@ func (o *options) parse(args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if o.mb < 1 || o.mb > mbMax || o.rounds < 1 || o.mbit < 0 {
-		err := fmt.Errorf("-mb must be 1 to %d, -rounds at least 1, -mbit not negative", mbMax)
+	if o.mb < 1 || o.totalMB < 1 || o.mb > mbMax || o.rounds < 1 || o.mbit < 0 {
+		err := fmt.Errorf("-mb must be 1 to %d, -total and -rounds at least 1, -mbit not negative", mbMax)
 		fmt.Fprintln(os.Stderr, err)
 		return err
 	}
@@ -135,10 +136,6 @@ func (o *options) run(ctx context.Context, stdout io.Writer) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
-	image := filepath.Join(work, "image")
-	if err := makeImage(image, o.mb<<20); err != nil {
-		return err
-	}
 	peers, missing := o.installed()
 	var results []result
 	for _, n := range o.clients {
@@ -157,6 +154,9 @@ func (o *options) run(ctx context.Context, stdout io.Writer) error {
 		oursFailed(results))
 }
 
+// imageBytes is the size of the image for n receivers.
+func (o *options) imageBytes(n int) int64 { return max(1, min(o.mb, o.totalMB/int64(n))) << 20 }
+
 // site makes a network of n receivers and runs all peers on it.
 func (o *options) site(ctx context.Context, stdout io.Writer, work string, n int, peers []peer) (results []result, err error) {
 	nw, err := newNetwork(n, o.mbit)
@@ -164,6 +164,10 @@ func (o *options) site(ctx context.Context, stdout io.Writer, work string, n int
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, nw.Close()) }()
+	image, bytes := filepath.Join(work, "image"), o.imageBytes(n)
+	if err := makeImage(image, bytes); err != nil {
+		return nil, err
+	}
 	for _, loss := range o.losses {
 		if loss > 0 && n >= crowd {
 			continue
@@ -172,15 +176,15 @@ func (o *options) site(ctx context.Context, stdout io.Writer, work string, n int
 			return results, err
 		}
 		for _, p := range peers {
-			r := result{peer: p, clients: n, loss: loss}
+			r := result{peer: p, clients: n, loss: loss, bytes: bytes}
 			for range o.rounds {
-				race := race{options: o, network: nw, peer: p, work: work, image: filepath.Join(work, "image"), bytes: o.mb << 20}
+				race := race{options: o, network: nw, peer: p, work: work, image: image}
 				r.add(race.run(ctx))
 				if ctx.Err() != nil {
 					return results, ctx.Err()
 				}
 			}
-			fmt.Fprintln(stdout, r.line(o.mb<<20))
+			fmt.Fprintln(stdout, r.line())
 			results = append(results, r)
 		}
 	}

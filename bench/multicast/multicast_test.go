@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	o := options{
 		dir: dir, work: dir, clients: []int{2}, losses: []float64{0, 0.02}, only: []string{ours, "old protocol", "HTTP"},
-		mb: 3, rounds: 1, limit: time.Minute, self: []string{os.Args[0], "tool"},
+		mb: 3, totalMB: 10, rounds: 1, limit: time.Minute, self: []string{os.Args[0], "tool"},
 	}
 	var out strings.Builder
 	err := o.run(t.Context(), &out)
@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	if err != nil || !strings.HasSuffix(out.String(), string(text)) {
 		t.Errorf("table in the file is another: %v", err)
 	}
-	for _, row := range []string{"  2    0 %  hyzer  ", "  2    2 %  hyzer  ", "  2    2 %  hyzer, HTTP "} {
+	for _, row := range []string{"  2    0 %     3  hyzer  ", "  2    2 %     3  hyzer  ", "  2    2 %     3  hyzer, HTTP "} {
 		if !strings.Contains(string(text), row) || strings.Contains(string(text), "failed") {
 			t.Errorf("no row %q in\n%s", row, text)
 		}
@@ -64,21 +64,21 @@ func TestTable(t *testing.T) {
 		return measure{wall: wall, serverCPU: wall / 2, clientCPU: wall, sent: counts{bytes: packets * 1000, packets: packets}}
 	}
 	results := []result{
-		{peer: peer{name: ours, framed: true}, clients: 4, runs: []measure{run(3*time.Second, 2048), run(time.Second, 1024)}},
-		{peer: peer{name: "other"}, clients: 4, runs: []measure{run(2*time.Second, 1100)}},
-		{peer: peer{name: "other"}, clients: 16, loss: 0.01, err: errors.New("no\nroom")},
+		{peer: peer{name: ours, framed: true}, clients: 4, bytes: 1 << 20, runs: []measure{run(3*time.Second, 2048), run(time.Second, 1024)}},
+		{peer: peer{name: "other"}, clients: 4, bytes: 1 << 20, runs: []measure{run(2*time.Second, 1100)}},
+		{peer: peer{name: "other"}, clients: 16, loss: 0.01, bytes: 1 << 20, err: errors.New("no\nroom")},
 	}
 	const want = `
-image of 1 MiB, server's link of 100 Mbit/s, N cores for all; best of 2; ratios are hyzer to the other
+server's link of 100 Mbit/s, N cores for all; best of 2; ratios are hyzer to the other
 wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it
 
-  n   loss  program                   seconds    wire blocks srv s/GB cli s/GB    time  wire   srv
-  4    0 %  hyzer                        1.00   0.977  1.000   476.84   238.42
-  4    0 %  other                        2.00   1.049      -   953.67   476.84    0.50  0.93  0.50
- 16    1 %  other                    failed: no; room
+  n   loss   MiB  program                   seconds    wire blocks srv s/GB cli s/GB    time  wire   srv
+  4    0 %     1  hyzer                        1.00   0.977  1.000   476.84   238.42
+  4    0 %     1  other                        2.00   1.049      -   953.67   476.84    0.50  0.93  0.50
+ 16    1 %     1  other                    failed: no; room
 third: x is not installed
 `
-	got := table(&options{mb: 1, mbit: 100, rounds: 2}, results, []string{"third: x is not installed"})
+	got := table(&options{mbit: 100, rounds: 2}, results, []string{"third: x is not installed"})
 	if i, j := strings.Index(got, "Mbit/s, ")+8, strings.Index(got, " cores"); i > 8 && j > i {
 		got = got[:i] + "N" + got[j:]
 	}

@@ -14,6 +14,7 @@ type result struct {
 	peer    peer
 	clients int
 	loss    float64
+	bytes   int64 // of the image
 	runs    []measure
 	err     error
 }
@@ -44,23 +45,23 @@ type figures struct {
 	seconds, wire, blocks, serverCPU, clientCPU float64
 }
 
-func (r *result) figures(bytes int64) (f figures, ok bool) {
+func (r *result) figures() (f figures, ok bool) {
 	m, ok := r.best()
-	gb := float64(bytes) / 1e9
+	gb := float64(r.bytes) / 1e9
 	f = figures{
-		seconds: m.wall.Seconds(), wire: float64(m.sent.bytes) / float64(bytes),
+		seconds: m.wall.Seconds(), wire: float64(m.sent.bytes) / float64(r.bytes),
 		serverCPU: m.serverCPU.Seconds() / gb, clientCPU: m.clientCPU.Seconds() / gb / float64(max(1, r.clients)),
 	}
 	if r.peer.framed {
-		f.blocks = float64(m.sent.packets) / float64((bytes+blockBytes-1)/blockBytes)
+		f.blocks = float64(m.sent.packets) / float64((r.bytes+blockBytes-1)/blockBytes)
 	}
 	return f, ok
 }
 
 // line is the result in a row.
-func (r *result) line(bytes int64) string {
-	head := fmt.Sprintf("%3d %4.3g %%  %-24s", r.clients, r.loss*100, r.peer.name)
-	f, ok := r.figures(bytes)
+func (r *result) line() string {
+	head := fmt.Sprintf("%3d %4.3g %% %5d  %-24s", r.clients, r.loss*100, r.bytes>>20, r.peer.name)
+	f, ok := r.figures()
 	if !ok {
 		return head + " failed: " + strings.ReplaceAll(r.err.Error(), "\n", "; ")
 	}
@@ -79,16 +80,15 @@ func table(o *options, results []result, missing []string) string {
 	if o.mbit > 0 {
 		link = fmt.Sprintf("server's link of %d Mbit/s", o.mbit)
 	}
-	fmt.Fprintf(&b, "\nimage of %d MiB, %s, %d cores for all; best of %d; ratios are hyzer to the other\n", o.mb, link, runtime.NumCPU(), o.rounds)
+	fmt.Fprintf(&b, "\n%s, %d cores for all; best of %d; ratios are hyzer to the other\n", link, runtime.NumCPU(), o.rounds)
 	b.WriteString("wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it\n\n")
-	fmt.Fprintf(&b, "%3s %6s  %-24s %8s %7s %6s %8s %8s   %5s %5s %5s\n", "n", "loss", "program", "seconds", "wire", "blocks",
+	fmt.Fprintf(&b, "%3s %6s %5s  %-24s %8s %7s %6s %8s %8s   %5s %5s %5s\n", "n", "loss", "MiB", "program", "seconds", "wire", "blocks",
 		"srv s/GB", "cli s/GB", "time", "wire", "srv")
-	bytes := o.mb << 20
 	for i := range results {
 		r := &results[i]
-		b.WriteString(r.line(bytes))
-		f, ok := r.figures(bytes)
-		if us, found := find(results, r, bytes); ok && found && r.peer.name != ours {
+		b.WriteString(r.line())
+		f, ok := r.figures()
+		if us, found := find(results, r); ok && found && r.peer.name != ours {
 			fmt.Fprintf(&b, "   %5s %5s %5s", figure.Ratio(us.seconds, f.seconds), figure.Ratio(us.wire, f.wire), figure.Ratio(us.serverCPU, f.serverCPU))
 		}
 		b.WriteByte('\n')
@@ -100,10 +100,10 @@ func table(o *options, results []result, missing []string) string {
 }
 
 // find is our result under the same conditions as r.
-func find(results []result, r *result, bytes int64) (figures, bool) {
+func find(results []result, r *result) (figures, bool) {
 	for i := range results {
 		if o := &results[i]; o.peer.name == ours && o.clients == r.clients && o.loss == r.loss {
-			return o.figures(bytes)
+			return o.figures()
 		}
 	}
 	return figures{}, false

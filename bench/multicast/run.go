@@ -35,7 +35,6 @@ type race struct {
 	network     *network
 	peer        peer
 	work, image string
-	bytes       int64
 }
 
 // measure is what a run came to.
@@ -113,9 +112,6 @@ func (r *race) compete(ctx context.Context, out string) (m measure, err error) {
 	m.wall = time.Since(start)
 	after, serr := r.network.sent()
 	m.sent = counts{after.bytes - before.bytes, after.packets - before.packets}
-	if r.verbose != nil {
-		_ = r.network.Server.Do(func() error { t, _ := os.ReadFile("/proc/thread-self/net/dev"); fmt.Println(string(t)); return nil })
-	}
 	return m, errors.Join(err, serr)
 }
 

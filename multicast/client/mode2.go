@@ -47,6 +47,7 @@ type mode2 struct {
 	rejoinedAt time.Time
 	refusals   int // rejoins in a row that changed nothing
 	meter      lossMeter
+	used       bool // parity blocks were
 
 	control *wire.ControlKey // nil: no key
 	blocks  *wire.BlockKey   // of the version, nil: no key
@@ -55,6 +56,9 @@ type mode2 struct {
 	clockAt time.Time        // when it was that
 	book    book
 }
+
+// restoring says whether chunks have to be restored in this load.
+func (r *Reception) restoring() bool { return r.m2.used }
 
 // lossMeter measures loss, and the time between datagrams, by the trailers.
 type lossMeter struct {
@@ -282,6 +286,7 @@ func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
 	f.base, f.naks, f.hushes = max(f.base, p.Count+1+uint32(t.Left)), 0, 0
 	which := uint16(p.Count % fec.ParityBlocks)
 	if !f.holds(which) {
+		r.m2.used = true
 		slot := f.freeSlot()
 		r.place(f, slot, p.Data)
 		f.held = append(f.held, fec.Symbol{Parity: which, Slot: uint16(slot)})
@@ -309,8 +314,10 @@ func (r *Reception) slot(now time.Time) time.Duration {
 }
 
 // naks says whether what f misses is to be asked for by number of blocks only.
-func (r *Reception) naks(f *fill) bool {
-	return r.m2.on && r.m2.open && f.data != nil && f.need() <= fec.ParityBlocks && f.naks < nakTriesMax
+// Parity saves what others would lose; to a client that hears no others it is
+// only the work of restoring.
+func (r *Reception) naks(now time.Time, f *fill) bool {
+	return r.m2.on && r.m2.open && r.crowded(now) && f.data != nil && f.need() <= fec.ParityBlocks && f.naks < nakTriesMax
 }
 
 // nak asks for as many parity blocks as f needs.

@@ -23,30 +23,39 @@ type work struct {
 
 // pool feeds the sink from a few goroutines.
 type pool struct {
+	code    *fec.Code
 	work    chan work
 	done    chan written
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
+	warmed  bool
 }
 
 // newPool starts workers goroutines; both channels hold chunks elements, so
 // that neither side waits for the other. wake is called after each chunk.
 func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *pool {
 	ctx, cancel := context.WithCancel(ctx)
-	code := new(fec.Code)
-	p := &pool{work: make(chan work, chunks), done: make(chan written, chunks), cancel: cancel}
+	p := &pool{code: new(fec.Code), work: make(chan work, chunks), done: make(chan written, chunks), cancel: cancel}
 	for range max(workers, 1) {
 		p.workers.Go(func() {
 			for w := range p.work {
 				if ctx.Err() != nil {
 					continue
 				}
-				p.done <- written{w.chunk, deliver(ctx, sink, code, w)}
+				p.done <- written{w.chunk, deliver(ctx, sink, p.code, w)}
 				wake()
 			}
 		})
 	}
 	return p
+}
+
+// warm makes the code ready while the first chunk with parity comes in.
+func (p *pool) warm() {
+	if !p.warmed {
+		p.warmed = true
+		p.workers.Go(p.code.Warm)
+	}
 }
 
 // deliver completes a chunk, checks it, and hands it to the sink.

@@ -117,7 +117,7 @@ func (r *Reception) inOrderOfRequest() []*fill {
 // ask sends a REQUEST for a chunk the first time, later a PREQUEST for what is
 // missing of it, or in mode 2 a NAK.
 func (r *Reception) ask(now time.Time, f *fill) {
-	if r.naks(f) {
+	if r.naks(now, f) {
 		r.nak(now, f)
 		return
 	}
