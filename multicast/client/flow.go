@@ -20,13 +20,18 @@ const (
 	// buffers for chunks than bufferFillMax.
 	socketFillMax = 1.0 / 8
 	bufferFillMax = 3.0 / 4
+	// socketPause is how long a stall is put off while the socket has datagrams.
+	socketPause = 2 * time.Millisecond
 )
 
 // intake measures what the client takes in, and whether it keeps up.
 type intake struct {
+	at      time.Time // of the latest news
 	since   time.Time
 	count   int     // datagrams since then
-	rate    float64 // datagrams per second
+	rate    float64 // datagrams per second, while there always were some
+	busy    bool    // there always were some in the latest window
+	emptied bool    // the socket was empty at some time in this window
 	socket  float64 // how full the socket is
 	dropped uint32  // by the socket, in all
 
@@ -43,11 +48,16 @@ func (i *intake) take(now time.Time, datagrams int, left sock.Backlog) {
 	if i.since.IsZero() {
 		i.since, i.writeSince = now, now
 	}
+	i.at = now
 	i.count += datagrams
 	i.socket, i.dropped = left.Share(), left.Dropped
+	i.emptied = i.emptied || left.Bytes == 0
 	if d := now.Sub(i.since); d >= intakeWindow {
-		i.rate = blend(i.rate, float64(i.count)/d.Seconds())
-		i.since, i.count = now, 0
+		// Only who always has something to do shows what it can do.
+		if i.busy = !i.emptied; i.busy {
+			i.rate = blend(i.rate, float64(i.count)/d.Seconds())
+		}
+		i.since, i.count, i.emptied = now, 0, false
 	}
 	if d := now.Sub(i.writeSince); d >= writeWindow {
 		i.writeRate = blend(i.writeRate, float64(i.written*wire.ChunkBlocks)/d.Seconds())
@@ -65,7 +75,7 @@ func blend(old, latest float64) float64 {
 // behind says whether the client cannot keep up, how fast it can go, and how
 // full it is. buffers is the share of the chunk buffers that is in use.
 func (i *intake) behind(buffers float64) (rate, fill float64, yes bool) {
-	if i.socket > socketFillMax {
+	if i.busy && i.socket > socketFillMax {
 		rate, fill, yes = i.rate, i.socket, true
 	}
 	if buffers > bufferFillMax && (!yes || i.writeRate < rate) {
@@ -102,7 +112,7 @@ func (r *Reception) Intake(now time.Time, datagrams int, left sock.Backlog) {
 // overhearFlow is silent for a while if another client is as slow as this one.
 func (r *Reception) overhearFlow(now time.Time, m *wire.Flow) {
 	r.crowdAt = now
-	if float64(m.Rate) <= r.intake.rate {
+	if rate, _, behind := r.intake.behind(0); behind && float64(m.Rate) <= rate {
 		r.intake.toldAt = now
 	}
 }

@@ -84,11 +84,7 @@ func (r *Reception) receiving(now time.Time) {
 	}
 	r.repair(now)
 	if len(r.fills) > 0 && !now.Before(r.stallAt()) {
-		if r.intake.socket > 0 { // what we miss may lie in our own socket
-			r.stallFrom = now
-		} else {
-			r.stalled(now)
-		}
+		r.stalled(now)
 	}
 	r.refill(now)
 	r.rejoin(now)
@@ -144,10 +140,20 @@ func (r *Reception) ask(now time.Time, f *fill) {
 	r.send(r.offering(now, p.Append(nil, r.src)))
 }
 
-// stallAt returns when the present silence becomes a stall. The first comes
-// after a silence of the server, or sooner or later if what it sends is of no
-// use to us.
+// stallAt returns when the present silence becomes a stall. While datagrams lie
+// in our own socket, what we miss may be among them.
 func (r *Reception) stallAt() time.Time {
+	at := r.silenceAt()
+	if r.intake.socket > 0 {
+		return later(at, r.intake.at.Add(socketPause))
+	}
+	return at
+}
+
+// silenceAt returns when a stall comes as far as the server is concerned. The
+// first comes after a silence of the server, or sooner or later if what it
+// sends is of no use to us.
+func (r *Reception) silenceAt() time.Time {
 	if r.stalls > 0 {
 		return r.stallFrom.Add(min(stallNext+time.Duration(r.stalls-1)*stallStep, stallMax) - stallFirst)
 	}

@@ -83,14 +83,18 @@ func (s *Session) flowReport(now time.Time, from netip.Addr, body, datagram []by
 		s.stats.DatagramsRefused++
 		return false
 	}
+	c, at := s.clients.find(from, m.ClientID), m.EchoUS+m.HeldUS
+	if c == nil || c.flowAtUS != 0 && int32(at-c.flowAtUS) <= 0 {
+		s.stats.DatagramsRefused++ // of a stranger, or one that was sent again
+		return false
+	}
+	c.flowAtUS = at
 	s.heard(now)
 	s.stats.Flows++
 	s.pace.flow.hear(now, float64(m.Rate), m.Fill)
-	if c := s.clients.find(from, m.ClientID); c != nil {
-		if more := m.Dropped - c.dropped; more < 1<<31 {
-			s.stats.SocketDrops += uint64(more)
-		}
-		c.dropped = m.Dropped
+	if more := m.Dropped - c.dropped; more < 1<<31 {
+		s.stats.SocketDrops += uint64(more)
 	}
+	c.dropped = m.Dropped
 	return false
 }

@@ -19,6 +19,7 @@ type client struct {
 	seq      uint16 // of the last report
 	reported bool
 	dropped  uint32 // by its socket, as it last said
+	flowAtUS uint32 // when that was, by our clock; 0: never
 }
 
 // roster is keyed by address: a client that starts again has a new id and
