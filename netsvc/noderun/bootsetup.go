@@ -72,7 +72,7 @@ func setup(name string, args []string, env func(string) string, stdout, stderr i
 
 // setupCourse says what is told of an action.
 func setupCourse(name, action string, isUp bool) course {
-	c := course{name: name, begin: []string{"TBSETUP"}, failed: "TBFAILED", errno: true, log: logOnFailure}
+	c := course{name: name, begin: []string{"TBSETUP"}, failed: "TBFAILED", errno: true, log: logOnFailure, stream: true}
 	if isUp {
 		c.done = []string{"ISUP"}
 	}
@@ -80,7 +80,7 @@ func setupCourse(name, action string, isUp bool) course {
 		c.begin, c.done, c.failed, c.goOn = []string{"SHUTDOWN"}, nil, "", true
 	}
 	if name == "injail" {
-		c.log = logNever
+		c.log, c.stream = logNever, false
 	}
 	return c
 }

@@ -43,6 +43,7 @@ type course struct {
 	failed string   // state after failure, "" for none
 	errno  bool     // tell the exit status of a failure
 	log    logPolicy
+	stream bool // send the log while it grows, whatever log says
 	goOn   bool // run the other programs after a failure
 }
 
@@ -125,11 +126,15 @@ func (s *settings) follow(ctx context.Context, c course, tasks []task) int {
 		fmt.Fprintf(out, "%s: the log is in memory only: %v\n", c.name, err)
 	}
 	r := &reporter{boss: s.boss, vnode: c.vnode, notes: out}
+	var live LogStream
 	if r.states(ctx, c.begin) == nil && c.log != logNever {
 		r.sendKept(ctx, j.Path())
+		if live = s.stream(ctx, c); live != nil {
+			j.Also(live)
+		}
 	}
 	status := s.runAll(out, c, tasks)
-	s.conclude(ctx, c, j, r, status)
+	s.conclude(ctx, c, j, live, r, status)
 	return status
 }
 
@@ -154,9 +159,10 @@ func (s *settings) runAll(out io.Writer, c course, tasks []task) (status int) {
 	return status
 }
 
-// conclude tells how it went. The log is complete before it is sent: what goes
-// wrong here is for the console.
-func (s *settings) conclude(ctx context.Context, c course, j *journal.Journal, r *reporter, status int) {
+// conclude tells how it went. The log is complete before its end is sent: what
+// goes wrong here is for the console. A log that went while it grew is not sent
+// again.
+func (s *settings) conclude(ctx context.Context, c course, j *journal.Journal, live LogStream, r *reporter, status int) {
 	fmt.Fprintf(r.notes, "%s: ends with status %d\n", c.name, status)
 	log, onDisk, err := j.Seal()
 	r.notes = s.console
@@ -164,7 +170,8 @@ func (s *settings) conclude(ctx context.Context, c course, j *journal.Journal, r
 		fmt.Fprintf(s.console, "%s: no log: %v\n", c.name, err)
 		log = ""
 	}
-	if c.log == logNever || c.log == logOnFailure && status == 0 {
+	sent := finish(ctx, live)
+	if sent || c.log == logNever || c.log == logOnFailure && status == 0 {
 		log = ""
 	}
 	if status == 0 {

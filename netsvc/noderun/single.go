@@ -43,7 +43,7 @@ func CDBoot(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 func cdBoot(args []string, env func(string) string, stdout, stderr io.Writer, change func(*settings)) int {
 	return single("cdboot [options] command [argument...]", 1, args, env, stdout, stderr, change,
 		func(words []string) (course, []string, error) {
-			return course{name: "cdboot", log: logAlways, failed: "PXEFAILED"}, words, nil
+			return course{name: "cdboot", log: logAlways, stream: true, failed: "PXEFAILED"}, words, nil
 		})
 }
 

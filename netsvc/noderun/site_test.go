@@ -53,6 +53,31 @@ func (o *ordered) note(err error, format string, args ...any) error {
 	return err
 }
 
+// live is ordered on a server that takes logs while they grow. It notes how
+// much of the newest log was durable at each effect.
+type live struct {
+	*ordered
+	logs *bloblog.Logs
+}
+
+func (l *live) LiveLogs() tmcd.LiveLogs { return l.logs }
+
+func (l *live) Report(ctx context.Context, node, source string, states ...string) error {
+	return l.note(l.Effects.Report(ctx, node, source, states...), "%s state %s after %s", node, strings.Join(states, ","), l.size(node))
+}
+
+func (l *live) BootErrno(ctx context.Context, node string, errno int) error {
+	return l.note(l.Effects.BootErrno(ctx, node, errno), "%s errno %d after %s", node, errno, l.size(node))
+}
+
+func (l *live) size(node string) string {
+	log, err := l.logs.Get(context.Background(), node, 0)
+	if err != nil {
+		return "no log"
+	}
+	return fmt.Sprint(log.Bytes)
+}
+
 func (o *ordered) Report(ctx context.Context, node, source string, states ...string) error {
 	return o.note(o.Effects.Report(ctx, node, source, states...), "%s state %s", node, strings.Join(states, ","))
 }
@@ -117,13 +142,17 @@ func newSite(tb testing.TB) *site {
 	s := &site{tb: tb, reg: reg, logs: bloblog.New(store, bloblog.DefaultLimits(), nil)}
 	runner := stated.New(stated.Config{Registry: reg, Actor: &statedtest.Actor{}, Log: quiet})
 	s.order = &ordered{Effects: &tmcd.Recorder{States: nodeStates{runner}, Registry: reg, Logs: s.logs, Now: time.Now}}
-	s.serve(quiet)
+	s.serve(s.order)
 	return s
 }
 
-func (s *site) serve(log *slog.Logger) {
+// takeLive changes to a server that takes logs while they grow.
+func (s *site) takeLive() { s.serve(&live{s.order, s.logs}) }
+
+func (s *site) serve(effects tmcd.Effects) {
 	server, err := tmcd.New(tmcd.Config{
-		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Snapshot: s.reg.Snapshot, Effects: s.order, Log: log,
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Snapshot: s.reg.Snapshot, Effects: effects,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		s.tb.Fatal(err)

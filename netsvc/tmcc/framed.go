@@ -75,29 +75,63 @@ func (n node) askFramed(ctx context.Context, o *options, client *Client, req Req
 		ctx, cancel = context.WithTimeoutCause(ctx, client.Timeout, ErrTimeout)
 		defer cancel()
 	}
+	f, err := n.framed(ctx, client, req)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	reply, status, err := f.Do(ctx, o.words[0], o.words[1:], req.Data)
+	if errors.Is(err, framed.ErrLegacy) {
+		n.remember(n.legacyMark(f.Addrs[0]), f.BootID)
+	}
+	if err != nil {
+		return err
+	}
+	return finish(o, reply, status, out)
+}
+
+// framed is a client of the server, or ErrLegacy if that is known to speak in
+// text only.
+func (n node) framed(ctx context.Context, client *Client, req Request) (*framed.Client, error) {
 	resolver := &call{Client: *client}
 	addr, err := resolver.resolve(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	boot := n.bootID()
 	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey}
 	for _, port := range resolver.ports() {
 		f.Addrs = append(f.Addrs, netip.AddrPortFrom(addr, port))
 	}
-	mark := n.legacyMark(f.Addrs[0])
-	if text, err := os.ReadFile(mark); err == nil && string(text) == hex.EncodeToString(boot[:]) {
-		return framed.ErrLegacy
+	if text, err := os.ReadFile(n.legacyMark(f.Addrs[0])); err == nil && string(text) == hex.EncodeToString(boot[:]) {
+		return nil, framed.ErrLegacy
 	}
-	defer f.Close()
-	reply, status, err := f.Do(ctx, o.words[0], o.words[1:], req.Data)
-	if errors.Is(err, framed.ErrLegacy) {
-		n.remember(mark, boot)
-	}
+	return f, nil
+}
+
+// Framed returns a client of the server that the command with these arguments
+// would ask, for what is more than one exchange: a boot log that is sent while
+// it grows. Nothing has been asked yet. framed.ErrLegacy says that the server
+// speaks in text only, as far as is known, or that the way leads over a proxy
+// or UDP.
+func Framed(ctx context.Context, args []string, env func(string) string) (*framed.Client, error) {
+	n := node{env: env}
+	o, err := parseOptions(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return finish(o, reply, status, out)
+	if o.legacy || o.udp || o.unix != "" {
+		return nil, framed.ErrLegacy
+	}
+	client, err := n.client(&o)
+	if err != nil {
+		return nil, err
+	}
+	key, err := n.privKey(&o)
+	if err != nil {
+		return nil, err
+	}
+	return n.framed(ctx, client, Request{VNode: o.vnode, PrivKey: key, Version: o.version})
 }
 
 // finish writes the reply. Without --exit-status a refusal is an empty reply,
