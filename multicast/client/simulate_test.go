@@ -58,6 +58,8 @@ type simulation struct {
 	rng      *rand.Rand
 	session  *server.Session
 	nodes    []*simNode
+	uplinks  []lossModel // of the switches that branch clients each are behind
+	branch   int
 	events   simEvents
 	order    uint64
 	wakeAt   time.Time // of the server
@@ -105,12 +107,19 @@ type simConfig struct {
 	mode2           func(client int) bool
 	serverMode2     bool
 	seed            uint64
+	// With branch > 0 that many clients each are behind a switch, and what its
+	// uplink loses they lose all.
+	branch int
+	uplink func() lossModel
 }
 
 // newSimulation returns a site whose clients have all joined.
 func newSimulation(t testing.TB, c simConfig) *simulation {
 	t.Helper()
-	s := &simulation{t: t, now: time.Unix(1000, 0), rng: rand.New(rand.NewPCG(c.seed, 1)), loading: c.clients}
+	s := &simulation{t: t, now: time.Unix(1000, 0), rng: rand.New(rand.NewPCG(c.seed, 1)), loading: c.clients, branch: c.branch}
+	for n := 0; c.branch > 0 && n < c.clients; n += c.branch {
+		s.uplinks = append(s.uplinks, c.uplink())
+	}
 	cfg := server.SessionConfig{
 		Self: simServerAt.Addr(), Address: simGroup, FileBytes: int64(c.chunks) * wire.ChunkBytes,
 		Pace: server.Pace{BitsPerSec: simBitsPerSec},
@@ -231,12 +240,20 @@ func (s *simulation) spread(from *simNode, datagrams [][]byte, parity bool) {
 			at = from.at
 			s.toServer(from, datagrams, parity)
 		}
-		for _, n := range s.nodes {
+		var lost []bool // by the uplink
+		for i, n := range s.nodes {
+			if s.branch > 0 && i%s.branch == 0 {
+				lost = lost[:0]
+				for range datagrams {
+					lost = append(lost, s.uplinks[i/s.branch](s.rng))
+				}
+			}
 			if n == from || n.done {
 				continue
 			}
-			for _, d := range datagrams {
+			for k, d := range datagrams {
 				switch {
+				case lost != nil && lost[k]:
 				case n.lost(s.rng):
 				case parity:
 					n.r.ReceiveParity(s.now, netip.AddrPortFrom(at, simParity), d)
