@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,14 +125,15 @@ type saver struct {
 	projects string // folder of projects
 	swapinfo string
 	vname    string
-	full     bool // everything, not what differs
-	stats    bool // say how large it would be
+	full     bool          // everything, not what differs
+	stats    bool          // say how large it would be
+	growth   time.Duration // between words about how large it has become
 	stderr   io.Writer
 }
 
 func createSwapImage(args []string, env func(string) string, stderr io.Writer, change func(*saver)) int {
 	flags := newFlags("create-swapimage [options]", stderr)
-	s := &saver{boss: newClient(env, "", ""), devices: "/dev", projects: projectsDefault, stderr: stderr}
+	s := &saver{boss: newClient(env, "", ""), devices: "/dev", projects: projectsDefault, growth: growthEvery, stderr: stderr}
 	flags.BoolVar(&s.full, "f", false, "make a full image")
 	flags.BoolVar(&s.stats, "s", false, "only say how large the image would be")
 	flags.StringVar(&s.swapinfo, "d", "", "`folder` of the signature and the image; else that of the node's experiment")
@@ -171,10 +173,36 @@ func (s *saver) save(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	if status := zip.Main(s.imagezip(part), strings.NewReader(""), io.Discard, io.MultiWriter(s.stderr, log)); status != 0 {
+	return s.create(part, &oneAtATime{w: io.MultiWriter(s.stderr, log)})
+}
+
+// create makes the image. out is written to by two goroutines.
+func (s *saver) create(part SwapPart, out io.Writer) error {
+	stop := func() {}
+	if !s.stats {
+		stop = s.showGrowth(out)
+	}
+	status := zip.Main(s.imagezip(part), strings.NewReader(""), io.Discard, out)
+	stop()
+	if status != 0 {
 		return fmt.Errorf("imagezip of /dev/%s failed with status %d; the image before it is kept", part.Disk, status)
 	}
+	if info, err := os.Stat(s.path(swapImageSuffix)); err == nil && !s.stats {
+		fmt.Fprintf(out, "create-swapimage: %s has %d bytes\n", s.path(swapImageSuffix), info.Size())
+	}
 	return nil
+}
+
+// oneAtATime keeps lines of several writers whole.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
 }
 
 // locate asks the appliance what was not given.

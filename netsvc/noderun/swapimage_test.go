@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
@@ -115,6 +117,34 @@ func TestSwapImageWholePath(t *testing.T) {
 	if logs, err := os.ReadDir(filepath.Join(s.swapinfo, "..", "logs")); err != nil || len(logs) == 0 || !strings.HasPrefix(logs[0].Name(), "imagezip.nodea.") {
 		t.Errorf("logs %v, %v", logs, err)
 	}
+}
+
+// TestSwapImageGrowth: while an image is made its size can be seen, and at the
+// end only the image is left.
+func TestSwapImageGrowth(t *testing.T) {
+	t.Parallel()
+	s := newSwapSite(t)
+	var out bytes.Buffer
+	v := &saver{swapinfo: s.swapinfo, vname: "nodea"}
+	s.write(t, filepath.Join(s.swapinfo, ".nodea-swap.ndz.tmp123"), make([]byte, 4242))
+	v.noteGrowth(&out)
+	line, err := os.ReadFile(s.image() + growthSuffix)
+	if err != nil || !strings.HasPrefix(string(line), "BYTES=4242 TIME=") || out.String() != "create-swapimage: 4242 bytes so far\n" {
+		t.Errorf("%q, %v, said %q", line, err, &out)
+	}
+	if err := os.Remove(filepath.Join(s.swapinfo, ".nodea-swap.ndz.tmp123")); err != nil {
+		t.Fatal(err)
+	}
+	appliance := newSite(t)
+	out.Reset()
+	if status := createSwapImage(nil, appliance.env, &out, func(v *saver) { s.change(v); v.growth = time.Microsecond }); status != 0 {
+		t.Fatalf("exit %d: %s", status, &out)
+	}
+	info, err := os.Stat(s.image())
+	if err != nil || !strings.Contains(out.String(), " bytes so far\n") || !strings.HasSuffix(out.String(), fmt.Sprintf("nodea-swap.ndz has %d bytes\n", info.Size())) {
+		t.Errorf("%v, said %q", err, &out)
+	}
+	s.onlyFiles(t, "nodea-swap.ndz nodea.part nodea.sig p-STD.sig")
 }
 
 func (s *swapSite) onlyFiles(t *testing.T, want string) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 const (
 	vitalBytesMax   = 8 << 10
 	hostKeyBytesMax = 4095 // what tmcd takes
+	hostKeysMax     = 16   // kinds
 )
 
 // vitals reads what a node reports of itself.
@@ -62,19 +64,32 @@ func (v vitals) drift() []string {
 	return nil
 }
 
-// hostKeys gives the arguments of hostkeys. The protocol names three kinds of
-// keys and refuses others.
-func (v vitals) hostKeys() (args []string) {
-	for _, k := range []struct{ name, file string }{
-		{"SSH_HOST_KEY", "ssh_host_key.pub"}, {"SSH_HOST_RSA_KEY", "ssh_host_rsa_key.pub"}, {"SSH_HOST_DSA_KEY", "ssh_host_dsa_key.pub"},
-	} {
-		text, err := v.read(filepath.Join("/etc/ssh", k.file))
+// hostKeys gives the words of hostkeys, all keys in one: first those of SSH's
+// old kinds, then all that the node has. Old servers refuse the second.
+func (v vitals) hostKeys() (calls []string) {
+	var old, all []string
+	files, _ := filepath.Glob(v.root + "/etc/ssh/ssh_host_*key.pub") // the pattern is good
+	slices.Sort(files)
+	for _, file := range files[:min(len(files), hostKeysMax)] {
+		name := strings.ToUpper(strings.TrimSuffix(filepath.Base(file), ".pub"))
+		text, err := v.read(strings.TrimPrefix(file, v.root))
 		key := strings.Join(strings.Fields(text), " ")
-		if err == nil && key != "" && len(key) <= hostKeyBytesMax && !strings.Contains(key, "'") {
-			args = append(args, k.name+"='"+key+"'")
+		if err != nil || key == "" || len(key) > hostKeyBytesMax || strings.Contains(key, "'") {
+			continue
+		}
+		word := name + "='" + key + "'"
+		all = append(all, word)
+		if name == "SSH_HOST_KEY" || name == "SSH_HOST_RSA_KEY" || name == "SSH_HOST_DSA_KEY" {
+			old = append(old, word)
 		}
 	}
-	return args
+	if len(old) > 0 && len(old) < len(all) {
+		calls = append(calls, strings.Join(old, " "))
+	}
+	if len(all) > 0 {
+		calls = append(calls, strings.Join(all, " "))
+	}
+	return calls
 }
 
 func (v vitals) read(path string) (string, error) {

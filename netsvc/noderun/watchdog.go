@@ -38,6 +38,7 @@ func Watchdog(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := newFlags("watchdog [options] [command [argument...]]", stderr)
 	server := flags.String("s", "", "the appliance, `name[:port]`; else as tmcc finds it")
 	proxy := flags.String("l", "", "`path` of the socket of the host's tmcc proxy")
+	root := flags.Bool("rootpswd", false, "set root's password to the one that the appliance keeps for the node")
 	if err := flags.Parse(args); err != nil {
 		return statusOfFlags(err)
 	}
@@ -47,6 +48,9 @@ func Watchdog(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	w := &watchdog{boss: newClient(os.Getenv, *server, *proxy), notes: stdout}
 	if command := flags.Args(); len(command) > 0 {
 		w.update = func(ctx context.Context) error { return runUpdate(ctx, command, stdout) }
+	}
+	if *root {
+		w.setRoot = func(ctx context.Context, hash string) error { return setRootPassword(ctx, hash, stdout) }
 	}
 	w.run(ctx)
 	return 0
@@ -72,6 +76,8 @@ type watchdog struct {
 	vitals vitals
 	notes  io.Writer
 	update func(context.Context) error // fetches accounts; nil if nobody does
+	// setRoot sets root's password to one with this hash; nil if nobody does.
+	setRoot func(ctx context.Context, hash string) error
 
 	node  string // its name, for the jitter
 	table Intervals
@@ -99,6 +105,7 @@ func (w *watchdog) run(ctx context.Context) {
 		{name: "rusage", do: w.rusage},
 		{name: "ntpdrift", do: w.ntpDrift},
 		{name: "hostkeys", do: w.hostKeys},
+		{name: "rootpswd", do: w.rootPassword},
 	}
 	for {
 		due := w.due()
@@ -145,7 +152,7 @@ func (w *watchdog) ask(ctx context.Context) error {
 		w.note("%s", reply)
 		w.table = in
 	}
-	for i, every := range []time.Duration{in.Ask, in.IsAlive, in.RUsage, in.NTPDrift, in.HostKeys} {
+	for i, every := range []time.Duration{in.Ask, in.IsAlive, in.RUsage, in.NTPDrift, in.HostKeys, in.RootPassword} {
 		w.jobs[i].set(every, w.jitter(w.jobs[i].name, every))
 	}
 	return nil
@@ -230,7 +237,12 @@ func (w *watchdog) ntpDrift(ctx context.Context) error {
 	return w.send(ctx, "ntpdrift", w.vitals.drift())
 }
 func (w *watchdog) hostKeys(ctx context.Context) error {
-	return w.send(ctx, "hostkeys", w.vitals.hostKeys())
+	for _, keys := range w.vitals.hostKeys() {
+		if err := w.send(ctx, "hostkeys", []string{keys}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // send reports what has no reply: over UDP its arrival would never be known.

@@ -22,6 +22,7 @@ func testVitals(tb testing.TB) vitals {
 	for name, text := range map[string]string{
 		"proc/loadavg": "0.10 0.20 0.30 1/100 4242\n", "var/lib/ntp/ntp.drift": "-12.345\n",
 		"etc/ssh/ssh_host_rsa_key.pub": "ssh-rsa AAAA root@n1\n", "etc/ssh/ssh_host_dsa_key.pub": "ssh-dss 'quoted'\n",
+		"etc/ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 BBBB root@n1\n", "etc/ssh/ssh_host_rsa_key-cert.pub": "x\n",
 	} {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -84,8 +85,8 @@ func TestIntervals(t *testing.T) {
 	if drift := asked["ntpdrift"]; len(drift) != 2 || drift[1]-drift[0] != 7200 || drift[0] >= 100 {
 		t.Errorf("ntpdrift at %v", drift)
 	}
-	for key, want := range map[string]int{"udp rusage": 0, "rusage": 0, "hostkeys": 1, "udp ntpdrift": 0, "isalive": 0, "nodeid": 1} {
-		if got := len(asked[key]); got != want && key != "hostkeys" || key == "hostkeys" && got > 1 {
+	for key, want := range map[string]int{"udp rusage": 0, "rusage": 0, "hostkeys": 2, "udp ntpdrift": 0, "isalive": 0, "nodeid": 1} {
+		if got := len(asked[key]); got != want && key != "hostkeys" || key == "hostkeys" && got != 0 && got != want {
 			t.Errorf("%s: %d times, want %d", key, got, want)
 		}
 	}
@@ -219,7 +220,7 @@ func TestParseIntervals(t *testing.T) {
 		"-\n":      {},
 		"ISALIVE=": {},
 		"INTERVAL=3600 ISALIVE=180 NTPDRIFT=14400 CVSUP=0 RUSAGE=300 HOSTKEYS=59999940 DHCPDCONF=300 SETROOTPSWD=3600\n": {
-			Ask: time.Hour, IsAlive: 3 * time.Minute, NTPDrift: 4 * time.Hour, RUsage: 5 * time.Minute, HostKeys: 59999940 * time.Second},
+			Ask: time.Hour, IsAlive: 3 * time.Minute, NTPDrift: 4 * time.Hour, RUsage: 5 * time.Minute, HostKeys: 59999940 * time.Second, RootPassword: time.Hour},
 		"INTERVAL=-1 ISALIVE=-60 RUSAGE=0 NTPDRIFT=x HOSTKEYS=99999999999999999999": {},
 		"ISALIVE=9223372036854775807":           {IsAlive: intervalSecsMax * time.Second},
 		"RUSAGE=5 JITTER=7\nISALIVE=1":          {RUsage: 5 * time.Second, Jitter: 7 * time.Second},
@@ -247,7 +248,8 @@ func TestVitals(t *testing.T) {
 	if got := fmt.Sprint(v.drift()); got != "[-12.345]" {
 		t.Errorf("drift %s", got)
 	}
-	if got := v.hostKeys(); len(got) != 1 || got[0] != "SSH_HOST_RSA_KEY='ssh-rsa AAAA root@n1'" {
+	const old, young = "SSH_HOST_RSA_KEY='ssh-rsa AAAA root@n1'", "SSH_HOST_ED25519_KEY='ssh-ed25519 BBBB root@n1'"
+	if got := v.hostKeys(); !slices.Equal(got, []string{old, young + " " + old}) { // an old server refuses the second
 		t.Errorf("keys %q", got)
 	}
 	none := vitals{t.TempDir()}
@@ -267,8 +269,10 @@ func TestWatchdogWholePath(t *testing.T) {
 	s := newSite(t)
 	b := newClient(s.env, "", "")
 	w := &watchdog{boss: b, vitals: testVitals(t), notes: io.Discard}
-	w.jobs = []*job{{name: "watchdoginfo"}, {name: "isalive"}, {name: "rusage"}, {name: "ntpdrift"}, {name: "hostkeys"}}
-	for _, do := range []func(context.Context) error{w.ask, w.isAlive, w.rusage, w.ntpDrift, w.hostKeys} {
+	w.jobs = []*job{{name: "watchdoginfo"}, {name: "isalive"}, {name: "rusage"}, {name: "ntpdrift"}, {name: "hostkeys"}, {name: "rootpswd"}}
+	hash := ""
+	w.setRoot = func(_ context.Context, h string) error { hash = h; return nil }
+	for _, do := range []func(context.Context) error{w.ask, w.isAlive, w.rusage, w.ntpDrift, w.hostKeys, w.rootPassword} {
 		if err := do(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -280,8 +284,12 @@ func TestWatchdogWholePath(t *testing.T) {
 	if status := snap.Status("n1"); status.Status != "up" || status.Load != [3]float64{0.1, 0.2, 0.3} {
 		t.Errorf("%+v", status)
 	}
-	if run := snap.Runtime("n1"); run.NTPDrift != "-12.345" || run.SSHKeys["SSH_HOST_RSA_KEY"] != "ssh-rsa AAAA root@n1" {
+	run := snap.Runtime("n1")
+	if run.NTPDrift != "-12.345" || run.SSHKeys["SSH_HOST_RSA_KEY"] != "ssh-rsa AAAA root@n1" || run.SSHKeys["SSH_HOST_ED25519_KEY"] != "ssh-ed25519 BBBB root@n1" {
 		t.Errorf("%+v", run)
+	}
+	if len(run.RootPassword) != 12 || !strings.HasPrefix(hash, "$1$") {
+		t.Errorf("root's password %q, hash %q", run.RootPassword, hash)
 	}
 }
 
@@ -299,5 +307,20 @@ func TestUpdateCommand(t *testing.T) {
 	var once sync.Once
 	if err := runUpdate(ctx, []string{slow}, &onText{&out, "\n", func() { once.Do(cancel) }}); err == nil {
 		t.Error("a command that was killed succeeded")
+	}
+}
+
+// TestRootHash: only an MD5 hash as crypt writes it becomes an argument.
+func TestRootHash(t *testing.T) {
+	t.Parallel()
+	const good = "$1$abcdefgh$f6By0S.mvh2u7uOB0ifxs1"
+	if got, err := parseRootHash("HASH=" + good + "\n"); err != nil || got != good {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "HASH=\n", good, "HASH=$1$a b$f6By0S.mvh2u7uOB0ifxs1", "HASH=-r", "HASH=$6$abcdefgh$f6By0S.mvh2u7uOB0ifxs1",
+		"HASH=" + good + "\nHASH=x", "HASH=$1$abcdefgh$f6By0S.mvh2u7uOB0ifx;1", "HASH=$1$abcdefghi$f6By0S.mvh2u7uOB0ifxs1"} {
+		if got, err := parseRootHash(bad); err == nil {
+			t.Errorf("%q gives %q", bad, got)
+		}
 	}
 }

@@ -14,6 +14,8 @@ type Intervals struct {
 	RUsage   time.Duration
 	NTPDrift time.Duration
 	HostKeys time.Duration
+	// RootPassword is SETROOTPSWD.
+	RootPassword time.Duration
 	// Jitter is within what time after their start nodes begin, so that a
 	// site that is switched on does not speak in chorus. 0 if not given.
 	Jitter time.Duration
@@ -48,6 +50,8 @@ func ParseIntervals(reply string) (in Intervals) {
 			in.NTPDrift = every
 		case "HOSTKEYS":
 			in.HostKeys = every
+		case "SETROOTPSWD":
+			in.RootPassword = every
 		case "JITTER":
 			in.Jitter = every
 		}

@@ -10,9 +10,11 @@ import (
 // What a node says of its hardware and services.
 
 const (
-	cdVersionBytesMax = 31
-	hostKeyBytesMax   = 4095
-	ipodHashBytes     = 16
+	cdVersionBytesMax   = 31
+	hostKeyBytesMax     = 4095
+	hostKeysMax         = 16 // kinds
+	hostKeyKindBytesMax = 32
+	ipodHashBytes       = 16
 )
 
 // runHostInfo takes "CDVERSION=abc-1".
@@ -24,8 +26,8 @@ func runHostInfo(c *call) {
 	}
 }
 
-// runHostKeys takes "SSH_HOST_KEY='..' SSH_HOST_RSA_KEY='..' ..."; a key that is
-// not named is forgotten.
+// runHostKeys takes "SSH_HOST_KEY='..' SSH_HOST_RSA_KEY='..' ..." of any kind; a
+// key that is not named is forgotten.
 func runHostKeys(c *call) {
 	keys := map[string]string{}
 	for rest := string(c.args); ; {
@@ -35,8 +37,7 @@ func runHostKeys(c *call) {
 			break
 		}
 		name = strings.ToUpper(strings.TrimSpace(name))
-		known := name == "SSH_HOST_KEY" || name == "SSH_HOST_RSA_KEY" || name == "SSH_HOST_DSA_KEY"
-		if !known || len(value) > hostKeyBytesMax {
+		if !isHostKeyName(name) || len(value) > hostKeyBytesMax || len(keys) >= hostKeysMax {
 			return
 		}
 		keys[name], rest = value, next
@@ -44,6 +45,16 @@ func runHostKeys(c *call) {
 	if len(keys) > 0 {
 		c.effect(HostReport{Node: c.who.node.ID, SSHKeys: keys})
 	}
+}
+
+// isHostKeyName knows SSH_HOST_KEY, of SSH 1, and SSH_HOST_<kind>_KEY.
+func isHostKeyName(name string) bool {
+	kind, ok := strings.CutPrefix(name, "SSH_HOST_")
+	if kind == "KEY" {
+		return ok
+	}
+	kind, ends := strings.CutSuffix(kind, "_KEY")
+	return ok && ends && kind != "" && len(kind) <= hostKeyKindBytesMax && every(kind, isNameByte)
 }
 
 // runNTPDrift takes a number; "--" before it is accepted as for booterrno.

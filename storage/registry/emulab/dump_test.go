@@ -167,3 +167,21 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("heap grew from %d to %d bytes", before.HeapAlloc, dump.heapMax)
 	}
 }
+
+// TestImportAgain: a second import of a dump into the site that the first made
+// changes nothing of it.
+func TestImportAgain(t *testing.T) {
+	t.Parallel()
+	dump, err := os.ReadFile("../../../netsvc/tmcd/testdata/configured.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := importText(t, string(dump))
+	second, _, err := emulab.Import(emulab.Options{Site: *first.Site}, bytes.NewReader(dump))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(first.Site, second.Site) {
+		t.Errorf("site %+v\nthen %+v", first.Site, second.Site)
+	}
+}

@@ -1,6 +1,8 @@
 package emulab
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"hyzer/storage/registry"
@@ -38,6 +40,10 @@ func (m *mapper) firewallRecords() {
 		e.Firewall.Rules = append(e.Firewall.Rules, firewallRule(row))
 	})
 	defaults := &m.out.Site.Firewalls
+	if len(m.t.rows["default_firewall_rules"]) > 0 {
+		defaults.Rules = nil // the dump's take the place of the site's
+	}
+	defaults.Vars = maps.Clone(defaults.Vars)
 	for _, row := range m.t.rows["default_firewall_rules"] {
 		if row.has("enabled") && !row.bool("enabled") {
 			m.dropped["default_firewall_rules"]++
@@ -68,7 +74,8 @@ func (m *mapper) serverRecords() {
 		}
 		for _, p := range n.Interfaces {
 			if p.Role == registry.InterfaceControl && p.IP.IsValid() {
-				m.out.Site.Servers = append(m.out.Site.Servers, registry.Server{Name: n.ID, IP: p.IP, MAC: p.MAC})
+				others := slices.DeleteFunc(slices.Clone(m.out.Site.Servers), func(s registry.Server) bool { return s.Name == n.ID })
+				m.out.Site.Servers = append(others, registry.Server{Name: n.ID, IP: p.IP, MAC: p.MAC})
 			}
 		}
 	}

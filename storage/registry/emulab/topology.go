@@ -175,6 +175,7 @@ func (m *mapper) serviceRecords() {
 			m.drop("node_hostkeys", row, "no node %q", row.get("node_id"))
 			continue
 		}
+		run.SFSHostID = row.get("sfshostid")
 		for name, column := range columns {
 			if key := row.get(column); key != "" {
 				if run.SSHKeys == nil {
