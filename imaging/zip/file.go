@@ -43,7 +43,7 @@ func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Opti
 		w.manifest, w.key = opts.Manifest, opts.ManifestKey
 	}
 	err = w.write(func(f *os.File) (*sig.File, error) {
-		if stats, err = Create(ctx, src, f, opts); err != nil {
+		if stats, err = Create(ctx, src, &writeBehind{f: f}, opts); err != nil {
 			return nil, err
 		}
 		if opts.version() == ndz.V1 {
@@ -60,7 +60,26 @@ func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Opti
 // and returns the signature; mtime is the time of all, or zero for now.
 func WriteFile(path string, mtime time.Time, opts Options, fill func(io.Writer) (*sig.File, error)) error {
 	w := fileWriter{path: path, sigPath: path + ".sig", manifest: opts.Manifest, key: opts.ManifestKey, mtime: mtime}
-	return w.write(func(f *os.File) (*sig.File, error) { return fill(f) })
+	return w.write(func(f *os.File) (*sig.File, error) { return fill(&writeBehind{f: f}) })
+}
+
+// writeBehind has the kernel begin to write what a file is given, so that there
+// is little left to wait for when it is made durable.
+type writeBehind struct {
+	f        *os.File
+	at, from int64 // written to, and where the disk was told to go on
+}
+
+// writeBehindBytes is how much the disk is given at a time.
+const writeBehindBytes = 8 << 20
+
+func (w *writeBehind) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	if w.at += int64(n); w.at-w.from >= writeBehindBytes {
+		_ = unix.SyncFileRange(int(w.f.Fd()), w.from, w.at-w.from, unix.SYNC_FILE_RANGE_WRITE) // a hint
+		w.from = w.at
+	}
+	return n, err
 }
 
 // fileWriter makes an image file, and what lies beside it.

@@ -25,7 +25,9 @@ func (e *Encoder) parse(data []byte, from, to int) int {
 	e.dists.reset()
 	e.split.reset()
 	at, start := from, from // start of the literals
-	e.least = leastMatch(data[from:min(to, from+sampleBytes)])
+	if e.quick == nil {
+		e.least = leastMatch(data[from:min(to, from+sampleBytes)])
+	}
 	last := min(to, len(data)-loadBytes) - matchBytesMin
 	for at < to && len(e.sequences) < sequencesMax {
 		if e.split.due() && e.ends(at-from, to-at) {

@@ -5,7 +5,7 @@ const (
 	longBits  = 16
 	// hurryShift: in data without matches, of so many bits of bytes one more
 	// place is left out.
-	hurryShift = 7
+	hurryShift = 6
 	// overhang is how many bytes of a match may be given up at its begin for
 	// a longer one.
 	overhang = 2

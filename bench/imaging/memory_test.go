@@ -1,0 +1,133 @@
+package imaging
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	// memoryBytesMax is what no imaging program may take, whatever the disk.
+	memoryBytesMax = 256 << 20
+	// manyCores is as many as make all workers there can be.
+	manyCores    = 32
+	bigDiskBytes = 1 << 40
+)
+
+// TestMemory holds the programs to their memory on a disk of 1 TiB with what
+// does not compress, what compresses to nearly nothing, and thousands of
+// extents, as if the machine had many cores.
+func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compresses half a gigabyte")
+	}
+	for _, name := range []string{"mke2fs", "debugfs", "go"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("%s is not installed", name)
+		}
+	}
+	dir := t.TempDir()
+	node := filepath.Join(dir, "hyzer-node") // without the race detector, which takes far more
+	build := exec.Command("go", "build", "-o", node, "hyzer/cmd/hyzer-node")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	disk := bigDisk(t, dir)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, c := range []struct{ name, args string }{
+		{"create", "imagezip -l -F 0 -U " + at("sig") + " " + disk + " " + at("ndz")},
+		{"create V5", "imagezip --v5 -l -F 0 " + disk + " " + at("v5")},
+		{"restore", "imageunzip " + at("ndz") + " " + at("back")},
+		{"restore V5", "imageunzip " + at("v5") + " " + at("back5")},
+		{"hash", "imagehash -c -X -o " + at("sig2") + " " + at("ndz")},
+		{"check", "imagehash -o " + at("sig2") + " " + at("ndz") + " " + disk},
+		{"hash in large blocks", "imagehash -c -X -b 33554432 -o " + at("sig3") + " " + at("ndz")},
+		{"delta", "imagezip -l -F 0 -H " + at("sig") + " " + changedDisk(t, disk) + " " + at("ddz")},
+		{"delta in large blocks", "imagezip -l -F 0 -H " + at("sig3") + " " + disk + " " + at("ddz3")},
+	} {
+		peak, err := peakBytes(t.Context(), node, strings.Fields(c.args))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		t.Logf("%s: %d MiB", c.name, peak>>20)
+		if peak > memoryBytesMax {
+			t.Errorf("%s takes %d MiB, more than %d", c.name, peak>>20, memoryBytesMax>>20)
+		}
+	}
+}
+
+// peakBytes runs a program and returns the most memory it had. What it returns
+// for a program smaller than this one is this one's.
+func peakBytes(ctx context.Context, program string, args []string) (int64, error) {
+	c := exec.CommandContext(ctx, program, args...)
+	c.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", manyCores), "GOMEMLIMIT=", "GOGC=")
+	text, err := c.CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s", err, text)
+	}
+	return c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10, nil
+}
+
+// bigDisk makes the disk, a sparse file.
+func bigDisk(t *testing.T, dir string) string {
+	t.Helper()
+	tree := filepath.Join(dir, "tree")
+	write := func(name string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(tree, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 160<<20)
+	rand.NewChaCha8([32]byte{9}).Read(noise)
+	write("noise", noise)
+	write("same", bytes.Repeat([]byte("the same again; "), 16<<20)) // 256 MiB
+	var rm strings.Builder
+	for i := range 6000 {
+		write(fmt.Sprint(i), noise[i*4096:][:8192])
+		if i%2 == 0 {
+			fmt.Fprintf(&rm, "rm %d\n", i)
+		}
+	}
+	disk := filepath.Join(dir, "disk")
+	for _, c := range [][]string{
+		{"mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal,^resize_inode", "-N", "10000", "-E", "lazy_itable_init=1,nodiscard", "-d", tree,
+			disk, fmt.Sprintf("%dk", int64(bigDiskBytes>>10))},
+		{"debugfs", "-w", "-f", "/dev/stdin", disk},
+	} {
+		run := exec.Command(c[0], c[1:]...)
+		run.Stdin = strings.NewReader(rm.String())
+		if text, err := run.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", c[0], err, text)
+		}
+	}
+	return disk
+}
+
+// changedDisk changes some of the disk where its data begins.
+func changedDisk(t *testing.T, disk string) string {
+	t.Helper()
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size := int64(bigDiskBytes)
+	for at := size / 4; at < size; at += size / 64 {
+		if _, err := f.WriteAt([]byte("changed"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return disk
+}
