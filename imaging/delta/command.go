@@ -7,12 +7,10 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/view"
@@ -32,9 +30,6 @@ const (
               disk: leave out what it does not name, and sign the new image
  -V, -f, -d, -D, -b as for imagedelta
 `
-	// sigAgeMax is how far apart the times of an image and its signature may
-	// be.
-	sigAgeMax = 2 * time.Second
 )
 
 // command is a parsed command line of either program.
@@ -59,6 +54,17 @@ func MainUndelta(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 }
 
 func (c *command) main(args []string, usage string, filesMax int, run func(context.Context) error) int {
+	defer func() {
+		for _, f := range c.closers {
+			f.Close()
+		}
+	}()
+	return tool.Main(c.name, usage, c.stderr, func() (bool, error) { return false, c.parse(args, filesMax) }, func(ctx context.Context) (int, error) {
+		return tool.Status(run(ctx))
+	})
+}
+
+func (c *command) parse(args []string, filesMax int) error {
 	options, files, err := getopt.Parse(args, "SVFfdDb:h")
 	if err == nil && (len(files) < 3 || len(files) > filesMax) {
 		err = fmt.Errorf("%d file names, want 3 or up to %d", len(files), filesMax)
@@ -77,23 +83,8 @@ func (c *command) main(args []string, usage string, filesMax int, run func(conte
 			err = errors.New("help")
 		}
 	}
-	if err != nil {
-		fmt.Fprintf(c.stderr, "%s: %v\n%s", c.name, err, usage)
-		return 1
-	}
 	c.files = files
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	defer func() {
-		for _, f := range c.closers {
-			f.Close()
-		}
-	}()
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(c.stderr, "%s: %v\n", c.name, err)
-		return 1
-	}
-	return 0
+	return err
 }
 
 // open opens the images and has them closed in the end.
@@ -125,18 +116,11 @@ func (c *command) signature(ctx context.Context, f *view.File) (*sig.File, error
 		}
 		return s, nil
 	}
-	s, err := sig.ReadFile(f.Path + ".sig")
-	if err != nil {
-		return nil, err
+	path := f.Path + ".sig"
+	if err := sig.CheckAge(f.Info, path); err != nil && !(c.force && errors.Is(err, sig.ErrAge)) {
+		return nil, fmt.Errorf("%w, or use -f", err)
 	}
-	info, err := os.Stat(f.Path + ".sig")
-	if err != nil {
-		return nil, err
-	}
-	if age := f.Info.ModTime().Sub(info.ModTime()).Abs(); age > sigAgeMax && !c.force {
-		return nil, fmt.Errorf("%s.sig is not as old as its image (%v apart): make it anew with imagehash -c, or use -f", f.Path, age)
-	}
-	return s, nil
+	return sig.ReadFile(path)
 }
 
 // check makes sure that a signature is of the data of its image.

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/view"
 )
-
-// signWorkersMax bounds what is hashed at once.
-const signWorkersMax = 16
 
 // Sign makes the signature of all data of a disk, cut as imagezip -U cuts it.
 // The records' chunks are not known.
@@ -27,7 +24,7 @@ func Sign(ctx context.Context, d *view.Disk, t sig.HashType, blockSectors uint64
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	workers := min(signWorkersMax, runtime.GOMAXPROCS(0))
+	workers := tool.Workers(0)
 	for k := range workers {
 		wg.Go(func() {
 			var buf []byte
@@ -67,11 +64,11 @@ func (c *Chain) Stored() (*sig.File, error) {
 	}
 	state := top.Mark().State
 	if state.IsZero() {
-		info, err := os.Stat(top.Path + ".sig")
-		if err != nil || len(c.Files) > 1 || top.Info.ModTime().Sub(info.ModTime()).Abs() > sigAgeMax {
-			return nil, err
+		err := sig.CheckAge(top.Info, top.Path+".sig")
+		if len(c.Files) > 1 || errors.Is(err, sig.ErrAge) {
+			return nil, nil
 		}
-		return s, nil
+		return s, err
 	}
 	if state != s.ID() {
 		return nil, nil

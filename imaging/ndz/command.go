@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 )
 
 const dumpUsage = `usage: imagedump [options] <image>...
@@ -19,11 +19,6 @@ const dumpUsage = `usage: imagedump [options] <image>...
  -v           print the version
  -i, -m       accepted for compatibility, without effect
 `
-
-const (
-	dumpWorkersMax  = 8
-	keyFileBytesMax = 64 << 10
-)
 
 type dumpOptions struct {
 	detail        int
@@ -112,19 +107,13 @@ func verify(path string, f *os.File, size int64) error {
 	if sum.Encrypted {
 		return verifySums(f, sum.Chunks, opts.SigningKey)
 	}
-	workers := min(dumpWorkersMax, runtime.GOMAXPROCS(0))
-	return Each(context.Background(), f, sum.Chunks, workers, opts, func(int, *Header, *Decoder) error { return nil })
+	return Each(context.Background(), f, sum.Chunks, tool.Workers(0), opts, func(int, *Header, *Decoder) error { return nil })
 }
 
 func readSigningKey(path string) (*SigningKey, error) {
-	k, err := os.Open(path)
+	text, err := tool.ReadFile(path, tool.KeyFileBytesMax)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
-	}
-	defer k.Close()
-	text, err := io.ReadAll(io.LimitReader(k, keyFileBytesMax))
-	if err != nil {
-		return nil, err
 	}
 	return ParseSigningKey(text)
 }

@@ -9,13 +9,15 @@ import (
 
 // Each decodes the chunks [0, chunks) of the image in src on several
 // goroutines and calls fn for each, in no order. fn may use the Decoder until
-// it returns. The first error stops everything.
+// it returns. The first error stops everything. No chunk is begun more than
+// aheadOfWorkers chunks for each worker after one that is not done.
 func Each(ctx context.Context, src io.ReaderAt, chunks, workers int, opts DecodeOptions,
 	fn func(i int, h *Header, d *Decoder) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	next := make(chan int)
+	w := newWindow(workers * aheadOfWorkers)
 	for range min(workers, chunks) {
 		d, err := NewDecoder(opts)
 		if err != nil {
@@ -31,18 +33,55 @@ func Each(ctx context.Context, src io.ReaderAt, chunks, workers int, opts Decode
 				if err := decodeAt(src, i, buf, d, fn); err != nil {
 					cancel(err)
 				}
+				w.finish(i)
 			}
 		})
 	}
 	for i := 0; i < chunks && ctx.Err() == nil; i++ {
-		select {
-		case next <- i:
-		case <-ctx.Done():
+		if w.enter(ctx) {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+			}
 		}
 	}
 	close(next)
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// aheadOfWorkers is how far workers may run ahead of the slowest of them.
+const aheadOfWorkers = 4
+
+// window lets work be done out of order, but not too far.
+type window struct {
+	room chan struct{}
+	mu   sync.Mutex
+	done map[int]bool
+	next int // the first that is not done
+}
+
+func newWindow(n int) *window {
+	return &window{room: make(chan struct{}, n), done: map[int]bool{}}
+}
+
+// enter waits for the next to be within the window; false: ctx ended.
+func (w *window) enter(ctx context.Context) bool {
+	select {
+	case w.room <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *window) finish(i int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.done[i] = true; w.done[w.next]; w.next++ {
+		delete(w.done, w.next)
+		<-w.room
+	}
 }
 
 func decodeAt(src io.ReaderAt, i int, buf []byte, d *Decoder, fn func(int, *Header, *Decoder) error) error {

@@ -1,7 +1,9 @@
 package ndz
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 )
 
 // Emit calls fn for every run of data of the chunk last decoded, with its
@@ -58,10 +60,8 @@ func (d *Decoder) pass(fn func(int64, []byte) error) error {
 // at. If the buffer goes on being the window of the stream, it is put back as
 // it was.
 func (d *Decoder) handOut(at int64, from, to int, fn func(int64, []byte) error) error {
-	var saved []byte
-	if !d.whole && len(d.fixups) > 0 {
-		saved = append(saved, d.buf[from:to]...)
-		defer func() { copy(d.buf[from:to], saved) }()
+	if !d.whole {
+		defer d.save(at, from, to)()
 	}
 	if err := d.relocate(at+int64(from), d.buf[from:to]); err != nil {
 		return err
@@ -70,6 +70,26 @@ func (d *Decoder) handOut(at int64, from, to int, fn func(int64, []byte) error) 
 		return nil
 	}
 	return d.emit(at+int64(from), d.buf[from:to], fn)
+}
+
+// save remembers the bytes that relocations will change in buf[from:to], and
+// returns what puts them back.
+func (d *Decoder) save(at int64, from, to int) (restore func()) {
+	type piece struct {
+		at   int
+		data []byte
+	}
+	var saved []piece
+	for _, f := range d.fixups {
+		if i, j := int(f.from-at), int(f.to-at); i >= from && j <= to {
+			saved = append(saved, piece{i, bytes.Clone(d.buf[i:j])})
+		}
+	}
+	return func() {
+		for _, p := range slices.Backward(saved) {
+			copy(d.buf[p.at:], p.data)
+		}
+	}
 }
 
 // cut is how much of the n bytes at stream offset at can be let go without

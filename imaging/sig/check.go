@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -24,7 +25,7 @@ func Check(ctx context.Context, dev io.ReaderAt, f *File, nworkers int) ([]Misma
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for range workers(nworkers) {
+	for range tool.Workers(nworkers) {
 		wg.Go(func() {
 			if err := c.run(ctx); err != nil {
 				cancel(err)

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"time"
 
-	"golang.org/x/sys/unix"
-
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -62,21 +62,7 @@ type command struct {
 // args are those after the program's name.
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{stdout: stdout, stderr: stderr}
-	done, err := c.parse(args)
-	if err != nil {
-		fmt.Fprintf(stderr, "imagehash: %v\n%s", err, hashUsage)
-		return exitMismatch
-	}
-	if done {
-		return 0
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	code, err := c.run(ctx)
-	if err != nil {
-		fmt.Fprintf(stderr, "imagehash: %v\n", err)
-	}
-	return code
+	return tool.Main("imagehash", hashUsage, stderr, func() (bool, error) { return c.parse(args) }, c.run)
 }
 
 func (c *command) run(ctx context.Context) (int, error) {
@@ -117,12 +103,7 @@ func (c *command) hash(ctx context.Context) (*File, error) {
 
 // ReadFile reads the signature file at path.
 func ReadFile(path string) (*File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, sigFileBytesMax))
+	b, err := tool.ReadFile(path, sigFileBytesMax)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +112,25 @@ func ReadFile(path string) (*File, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+// ageMax is how far apart the times of an image and its signature may be.
+const ageMax = 2 * time.Second
+
+// ErrAge is a signature that is not as old as its image.
+var ErrAge = errors.New("signature is not as old as its image: make it anew with imagehash -c")
+
+// CheckAge holds the time of the signature at path against its image's; it is
+// ErrAge if they differ, as those of an image that was made anew.
+func CheckAge(image os.FileInfo, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if age := image.ModTime().Sub(info.ModTime()).Abs(); age > ageMax {
+		return fmt.Errorf("%s: %w (%v apart)", path, ErrAge, age)
+	}
+	return nil
 }
 
 func (c *command) makeSignature(ctx context.Context) (int, error) {

@@ -2,15 +2,13 @@ package sig
 
 import (
 	"context"
-	"hash"
+	"encoding"
 	"io"
-	"runtime"
+	"sync"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
-
-// workersMax bounds the memory on a machine of many cores.
-const workersMax = 16
 
 // HashOptions say how an image is hashed. The zero value is SHA-1 of 64 KiB
 // blocks.
@@ -35,13 +33,6 @@ func (o HashOptions) file() *File {
 	return f
 }
 
-func workers(n int) int {
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	return min(n, workersMax)
-}
-
 // Image makes the signature of an image of size bytes, of the data as it is
 // stored (spec ndz, section 4).
 func Image(ctx context.Context, src io.ReaderAt, size int64, opts HashOptions) (*File, error) {
@@ -51,70 +42,101 @@ func Image(ctx context.Context, src io.ReaderAt, size int64, opts HashOptions) (
 	}
 	f := opts.file()
 	opts.Decode.AsStored = true
-	chunks := make([]chunkHash, info.Chunks)
-	err = ndz.Each(ctx, src, info.Chunks, workers(opts.Workers), opts.Decode,
-		func(i int, h *ndz.Header, d *ndz.Decoder) error {
-			chunks[i].keep = opts.JoinSpans
-			return chunks[i].run(f, i, h, d)
-		})
-	if err != nil {
-		return nil, err
+	workers := tool.Workers(opts.Workers)
+	if f.BlockSectors > largeBlockSectors {
+		workers = 1 // the heads of many chunks would be too much
 	}
-	for i := range chunks {
-		f.join(&chunks[i], opts.JoinSpans)
-	}
-	return f, nil
+	j := joiner{f: f, spans: opts.JoinSpans, done: map[int]*chunkHash{}}
+	err = ndz.Each(ctx, src, info.Chunks, workers, opts.Decode, func(i int, h *ndz.Header, d *ndz.Decoder) error {
+		c := &chunkHash{}
+		if err := c.run(f, i, h, d, opts.JoinSpans); err != nil {
+			return err
+		}
+		j.add(i, c)
+		return nil
+	})
+	return f, err
 }
+
+// largeBlockSectors is the largest hash block that several workers hash.
+const largeBlockSectors = 4096
 
 // chunkHash is the hashes of one chunk.
 type chunkHash struct {
-	records    []Record
-	keep       bool
-	head, tail []byte // data of the first and the last record, if kept
+	records []Record
+	head    []byte // data of the first record, if the chunk before may have the rest
+	tail    []byte // state of the hash after the last record, if the next chunk may have
 }
 
 // run hashes the chunk that d has decoded, piece by piece.
-func (c *chunkHash) run(f *File, index int, h *ndz.Header, d *ndz.Decoder) error {
+func (c *chunkHash) run(f *File, index int, h *ndz.Header, d *ndz.Decoder, join bool) error {
 	for _, r := range h.Regions {
 		for s := r.Start; s < r.End(); s = f.BlockEnd(s) {
 			c.records = append(c.records, Record{Start: s, Size: min(r.End(), f.BlockEnd(s)) - s, Chunk: index})
 		}
 	}
+	keepHead := join && c.records[0].Start%f.BlockSectors != 0
+	keepTail := join && h.DataEnd()%f.BlockSectors != 0
 	i, sum := 0, f.Type.New()
 	return d.Emit(func(offset int64, data []byte) error {
 		for len(data) > 0 {
 			r := &c.records[i]
 			n := min(int64(len(data)), int64(r.End())*ndz.SectorBytes-offset)
-			c.write(sum, i, data[:n])
-			data, offset = data[n:], offset+n
-			if offset == int64(r.End())*ndz.SectorBytes {
-				sum.Sum(r.Hash[:0])
-				sum.Reset()
-				i++
+			sum.Write(data[:n])
+			if i == 0 && keepHead {
+				c.head = append(c.head, data[:n]...)
 			}
+			data, offset = data[n:], offset+n
+			if offset < int64(r.End())*ndz.SectorBytes {
+				continue
+			}
+			if i++; i == len(c.records) && keepTail {
+				var err error
+				if c.tail, err = sum.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+					return err
+				}
+			}
+			sum.Sum(r.Hash[:0])
+			sum.Reset()
 		}
 		return nil
 	})
 }
 
-func (c *chunkHash) write(sum hash.Hash, i int, data []byte) {
-	sum.Write(data)
-	if c.keep && i == 0 {
-		c.head = append(c.head, data...)
-	}
-	if c.keep && i == len(c.records)-1 {
-		c.tail = append(c.tail, data...)
+// joiner puts the records of chunks together in order. What it holds is of
+// chunks that wait for one before them.
+type joiner struct {
+	f     *File
+	spans bool
+
+	mu   sync.Mutex
+	done map[int]*chunkHash
+	next int
+	tail []byte // of the chunk before next
+}
+
+func (j *joiner) add(index int, c *chunkHash) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.done[index] = c
+	for c := j.done[j.next]; c != nil; c = j.done[j.next] {
+		j.join(c)
+		delete(j.done, j.next)
+		j.next++
 	}
 }
 
-// join adds the records of the next chunk to f.
-func (f *File) join(c *chunkHash, spans bool) {
-	records := c.records
-	if n := len(f.Records); spans && n > 0 {
+// join adds the records of the next chunk, the first of them to the last one
+// there if together they are of one block.
+func (j *joiner) join(c *chunkHash) {
+	f, records := j.f, c.records
+	if n := len(f.Records); j.spans && n > 0 && j.tail != nil && c.head != nil {
 		last, first := &f.Records[n-1], records[0]
 		if !last.Spans && last.End() == first.Start && first.End() <= f.BlockEnd(last.Start) {
 			sum := f.Type.New()
-			sum.Write(f.tail)
+			if err := sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(j.tail); err != nil {
+				panic(err) // it is what the same hash made
+			}
 			sum.Write(c.head)
 			sum.Sum(last.Hash[:0])
 			last.Size += first.Size
@@ -123,5 +145,5 @@ func (f *File) join(c *chunkHash, spans bool) {
 		}
 	}
 	f.Records = append(f.Records, records...)
-	f.tail = c.tail
+	j.tail = c.tail
 }

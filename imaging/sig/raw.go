@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -23,7 +24,7 @@ func Compare(ctx context.Context, src io.ReaderAt, size int64, dev io.ReaderAt, 
 	opts.Decode.AsStored = true
 	f := opts.file()
 	var mu sync.Mutex
-	err = ndz.Each(ctx, src, info.Chunks, workers(opts.Workers), opts.Decode, func(i int, _ *ndz.Header, d *ndz.Decoder) error {
+	err = ndz.Each(ctx, src, info.Chunks, tool.Workers(opts.Workers), opts.Decode, func(i int, _ *ndz.Header, d *ndz.Decoder) error {
 		c := rawChunk{f: f, dev: dev, index: i}
 		err := d.Emit(c.run)
 		mu.Lock()

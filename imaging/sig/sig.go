@@ -77,8 +77,6 @@ type File struct {
 	Type         HashType
 	BlockSectors uint64
 	Records      []Record
-
-	tail []byte // data of the last record, while an image is hashed
 }
 
 // Parse decodes a signature of version 1 or 2.

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -39,9 +37,8 @@ const (
  --signature FILE  the same with a signature of another name
  An input of "-" is standard input, an output of "-" standard output.
 `
-	optionLetters   = "s:D:Kzp:co0Oa:k:u:nW:r:fdvh"
-	dotsPerLine     = 67
-	keyFileBytesMax = 64 << 10
+	optionLetters = "s:D:Kzp:co0Oa:k:u:nW:r:fdvh"
+	dotsPerLine   = 67
 )
 
 // command is a parsed command line.
@@ -65,21 +62,9 @@ type command struct {
 // args are those after the program's name.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &command{slicetype: -1, stdin: stdin, stdout: stdout, stderr: stderr}
-	done, err := c.parse(args)
-	if err != nil {
-		fmt.Fprintf(stderr, "imageunzip: %v\n%s", err, usage)
-		return 1
-	}
-	if done {
-		return 0
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	if err := c.run(ctx); err != nil {
-		fmt.Fprintf(stderr, "imageunzip: %v\n", err)
-		return 1
-	}
-	return 0
+	return tool.Main("imageunzip", usage, stderr, func() (bool, error) { return c.parse(args) }, func(ctx context.Context) (int, error) {
+		return tool.Status(c.run(ctx))
+	})
 }
 
 func (c *command) run(ctx context.Context) error {

@@ -3,12 +3,11 @@ package unzip
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -79,9 +78,9 @@ func (c *command) option(o getopt.Option) (err error) {
 	decode := &c.opts.Decode
 	switch o.Letter {
 	case 's':
-		c.slice, err = number(o.Value, 1, 128)
+		c.slice, err = tool.Number(o.Value, 1, 128)
 	case 'D':
-		c.slicetype, err = number(o.Value, 0, 255)
+		c.slicetype, err = tool.Number(o.Value, 0, 255)
 	case 'K':
 		c.keep = true
 	case 'z':
@@ -96,12 +95,12 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'a':
 		decode.Checksum = true
 		var text []byte
-		if text, err = readKeyFile(o.Value); err == nil {
+		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
 			decode.SigningKey, err = ndz.ParseSigningKey(text)
 		}
 	case 'k':
 		var text []byte
-		if text, err = readKeyFile(o.Value); err == nil {
+		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
 			decode.Key, err = ndz.ParseKey(text)
 		}
 	case 'u':
@@ -118,21 +117,4 @@ func (c *command) option(o getopt.Option) (err error) {
 		err = errors.New("help")
 	}
 	return err
-}
-
-func number(s string, low, high int) (int, error) {
-	n, err := strconv.ParseInt(s, 0, 32)
-	if err != nil || int(n) < low || int(n) > high {
-		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
-	}
-	return int(n), nil
-}
-
-func readKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
 }

@@ -1,14 +1,10 @@
 package unzip
 
 import (
-	"runtime"
-
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
-
-// workersMax bounds the memory a restore can take on a machine of many cores.
-const workersMax = 16
 
 // Options of a restore. The zero value restores the data and nothing else.
 type Options struct {
@@ -40,7 +36,7 @@ type Options struct {
 	// Chunks is the number of chunks of the whole image, if known: a Writer
 	// that was given fewer fails in Close.
 	Chunks int
-	// Workers is the most chunks decoded at once; 0: one per core, at most 16.
+	// Workers is the most chunks decoded at once; 0: one per core, at most 12.
 	Workers int
 	// Progress, if set, is called after every chunk, one call at a time.
 	Progress func(Progress)
@@ -70,10 +66,4 @@ type Stats struct {
 	SkippedBytes  int64 // free space left as it was
 }
 
-func (o Options) workers() int {
-	n := o.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	return min(n, workersMax)
-}
+func (o Options) workers() int { return tool.Workers(o.Workers) }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -36,29 +35,14 @@ func (c *command) inspect(in *os.File, size int64) (err error) {
 // ReadSignature reads the signature of an image, for Options.Have. It fails if
 // they are not of the same age, as the signature of an image that was made anew.
 func ReadSignature(image *os.File, sigPath string) (*sig.File, error) {
-	s, err := sig.ReadFile(sigPath)
-	if err == nil {
-		err = sameAge(image, sigPath)
-	}
-	return s, err
-}
-
-// sigAgeMax is how far apart the times of an image and its signature may be.
-const sigAgeMax = 2 * time.Second
-
-func sameAge(image *os.File, sigPath string) error {
-	a, err := image.Stat()
+	info, err := image.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b, err := os.Stat(sigPath)
-	if err != nil {
-		return err
+	if err := sig.CheckAge(info, sigPath); err != nil {
+		return nil, err
 	}
-	if age := a.ModTime().Sub(b.ModTime()).Abs(); age > sigAgeMax {
-		return fmt.Errorf("%s is not as old as its image (%v apart): make it anew with imagehash -c", sigPath, age)
-	}
-	return nil
+	return sig.ReadFile(sigPath)
 }
 
 // clear makes an output file empty, as the old program does. One that is gone

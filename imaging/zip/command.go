@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -29,6 +27,7 @@ const (
               is no file goes through a temporary one
  -f           the input is a regular file; keep all bytes
  -z level     compression level, 0 to 9 (4)
+ --best       the smallest image that takes no longer than the old program's
  -I slice     keep nothing of this partition; can be repeated
  -R slice     keep all bytes of this partition; can be repeated
  -c count     image only the first count sectors
@@ -56,11 +55,9 @@ const (
  --manifest-key FILE  the same, signed with this Ed25519 private key (PEM)
  -d, -D, -L, -M are accepted for compatibility, without effect
 `
-	optionLetters   = "s:S:lbnrfz:I:R:c:F:ZYxMH:U:P:a:e:k:u:13NLXDidovh"
-	dotsPerLine     = 61
-	slicesMax       = 128
-	keyFileBytesMax = 64 << 10
-	sigFileBytesMax = 32 + 32*sig.RecordsMax
+	optionLetters = "s:S:lbnrfz:I:R:c:F:ZYxMH:U:P:a:e:k:u:13NLXDidovh"
+	dotsPerLine   = 61
+	slicesMax     = 128
 )
 
 // command is a parsed command line.
@@ -85,21 +82,9 @@ type command struct {
 // args are those after the program's name.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &command{stdin: stdin, stdout: stdout, stderr: stderr}
-	done, err := c.parse(args)
-	if err != nil {
-		fmt.Fprintf(stderr, "imagezip: %v\n%s", err, usage)
-		return 1
-	}
-	if done {
-		return 0
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	if err := c.run(ctx); err != nil {
-		fmt.Fprintf(stderr, "imagezip: %v\n", err)
-		return 1
-	}
-	return 0
+	return tool.Main("imagezip", usage, stderr, func() (bool, error) { return c.parse(args) }, func(ctx context.Context) (int, error) {
+		return tool.Status(c.run(ctx))
+	})
 }
 
 func (c *command) run(ctx context.Context) error {
@@ -146,12 +131,9 @@ func (c *command) warn(text string) {
 // readFiles reads the signature and the key that options name.
 func (c *command) readFiles() error {
 	if c.base != "" {
-		b, err := readFile(c.base, sigFileBytesMax)
-		if err == nil {
-			c.opts.Base, err = sig.Parse(b)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.base, err)
+		var err error
+		if c.opts.Base, err = sig.ReadFile(c.base); err != nil {
+			return err
 		}
 	}
 	if c.base != "" || c.hasSig {
@@ -197,7 +179,7 @@ func (c *command) key() error {
 	if c.keyFile == "" {
 		c.keyFile = c.out + ".ekey"
 	}
-	text, err := readFile(c.keyFile, 1024)
+	text, err := tool.ReadFile(c.keyFile, tool.KeyFileBytesMax)
 	if errors.Is(err, os.ErrNotExist) {
 		text = []byte(hex.EncodeToString(ndz.NewKey()) + "\n")
 		err = os.WriteFile(c.keyFile, text, 0o600)
@@ -209,15 +191,6 @@ func (c *command) key() error {
 		return fmt.Errorf("%s: %w", c.keyFile, err)
 	}
 	return nil
-}
-
-func readFile(path string, bytesMax int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, bytesMax))
 }
 
 func (c *command) progress(start time.Time) *getopt.Dots {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"hyzer/imaging/internal/deflate"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -14,6 +15,10 @@ import (
 // unitsAhead is how many units may wait for the packer beside those being
 // worked on.
 const unitsAhead = 2
+
+// largeBlockSectors bounds the hash blocks that are worked on at once: a unit
+// holds a whole one.
+const largeBlockSectors = tool.WorkersMax * unitBytesMax / sectorBytes
 
 // Create makes an image of src and writes its chunks to out, in order.
 func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats, error) {
@@ -51,9 +56,10 @@ func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts 
 		if sign.Type == 0 {
 			sign.Type, sign.BlockSectors = sig.SHA1, sig.BlockSectorsDefault
 		}
-		align = sign.BlockSectors
 		if opts.Base != nil {
 			o.pending, sign = sign.Records, nil // made, but for the chunks
+		} else {
+			align = sign.BlockSectors
 		}
 		opts.Signature.Records = nil
 	}
@@ -132,6 +138,9 @@ type pipeline struct {
 
 func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File, opts Options, f format) (*pipeline, error) {
 	n := opts.workers()
+	if sign != nil {
+		n = max(1, min(n, int(largeBlockSectors/sign.BlockSectors)))
+	}
 	l := &pipeline{free: make(chan *unit, n+unitsAhead), work: make(chan *unit, n+unitsAhead), order: make(chan *unit, n+unitsAhead)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	for range cap(l.free) {

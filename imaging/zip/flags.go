@@ -3,10 +3,10 @@ package zip
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/v5"
@@ -50,7 +50,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 }
 
 func longOptions() []string {
-	return []string{"v5", "codec:", "sector-size:", "image-version:", "manifest", "manifest-key:"}
+	return []string{"best", "v5", "codec:", "sector-size:", "image-version:", "manifest", "manifest-key:"}
 }
 
 // long takes the options that the old program does not have.
@@ -58,6 +58,9 @@ func (c *command) long(o getopt.Option) (err error) {
 	p := &c.opts
 	n := 0
 	switch o.Name {
+	case "best":
+		level := levelBest
+		p.Level = &level
 	case "v5":
 		p.Version = ndz.V5
 	case "codec":
@@ -65,16 +68,16 @@ func (c *command) long(o getopt.Option) (err error) {
 		codec, err = v5.ParseCodec(o.Value)
 		p.Codec = &codec
 	case "sector-size":
-		p.SectorBytes, err = number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax)
+		p.SectorBytes, err = tool.Number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax)
 	case "image-version":
-		n, err = number(o.Value, 0, 1<<32-1)
+		n, err = tool.Number(o.Value, 0, 1<<32-1)
 		p.ImageVersion = uint32(n)
 	case "manifest":
 		p.Manifest = &manifest.Manifest{}
 	case "manifest-key":
 		p.Manifest = &manifest.Manifest{}
 		var text []byte
-		if text, err = readFile(o.Value, keyFileBytesMax); err == nil {
+		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
 			p.ManifestKey, err = manifest.ParsePrivateKey(text)
 		}
 	}
@@ -103,9 +106,9 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 0:
 		return c.long(o)
 	case 's':
-		p.Slice, err = number(o.Value, 1, slicesMax)
+		p.Slice, err = tool.Number(o.Value, 1, slicesMax)
 	case 'S':
-		n, err = number(o.Value, 1, 255)
+		n, err = tool.Number(o.Value, 1, 255)
 		c.bare(n)
 	case 'l':
 		c.bare(0x83)
@@ -116,16 +119,16 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'r', 'f':
 		p.Raw = true
 	case 'I':
-		n, err = number(o.Value, 1, slicesMax)
+		n, err = tool.Number(o.Value, 1, slicesMax)
 		p.Ignore = append(p.Ignore, n)
 	case 'R':
-		n, err = number(o.Value, 1, slicesMax)
+		n, err = tool.Number(o.Value, 1, slicesMax)
 		p.KeepRaw = append(p.KeepRaw, n)
 	case 'c':
-		n, err = number(o.Value, 1, 1<<31-1)
+		n, err = tool.Number(o.Value, 1, 1<<31-1)
 		p.MaxSectors = uint64(n)
 	case 'F':
-		if p.MinFreeSectors, err = number(o.Value, 0, 1<<30); p.MinFreeSectors == 0 {
+		if p.MinFreeSectors, err = tool.Number(o.Value, 0, 1<<30); p.MinFreeSectors == 0 {
 			p.MinFreeSectors = -1
 		}
 	case 'Z', 'Y':
@@ -144,14 +147,14 @@ func (c *command) format(o getopt.Option) (err error) {
 	switch o.Letter {
 	case 'z':
 		level := 0
-		level, err = number(o.Value, 0, 9)
+		level, err = tool.Number(o.Value, 0, 9)
 		p.Level = &level
 	case 'H':
 		c.base = o.Value
 	case 'U':
 		c.hasSig, c.sig = true, o.Value
 	case 'P':
-		p.FullPercent, err = number(o.Value, 1, 100)
+		p.FullPercent, err = tool.Number(o.Value, 1, 100)
 	case 'a':
 		if p.Checksum = strings.EqualFold(o.Value, "SHA1"); !p.Checksum {
 			err = fmt.Errorf("unknown checksum %q, want SHA1", o.Value)
@@ -199,12 +202,4 @@ func (c *command) bare(kind int) {
 	case 1, 4, 6, 0xb, 0xc, 0xe:
 		c.opts.FileSystem = "fat"
 	}
-}
-
-func number(s string, low, high int) (int, error) {
-	n, err := strconv.ParseInt(s, 0, 64)
-	if err != nil || n < int64(low) || n > int64(high) {
-		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
-	}
-	return int(n), nil
 }

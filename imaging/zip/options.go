@@ -3,8 +3,8 @@ package zip
 import (
 	"crypto/ed25519"
 	"io"
-	"runtime"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -17,8 +17,9 @@ const (
 	MinFreeSectorsDefault = 64
 	// LevelDefault is the zlib level of old images.
 	LevelDefault = 4
-	// workersMax bounds the memory on a machine of many cores.
-	workersMax = 32
+	// levelBest takes about the time of the old program at its default, on two
+	// cores.
+	levelBest = 8
 )
 
 // Source is a disk, partition or file to make an image of.
@@ -84,13 +85,7 @@ type Stats struct {
 	ImageBytes   int64
 }
 
-func (o Options) workers() int {
-	n := o.Workers
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	return min(n, workersMax)
-}
+func (o Options) workers() int { return tool.Workers(o.Workers) }
 
 func (o Options) level() int {
 	if o.Level == nil {

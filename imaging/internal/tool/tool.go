@@ -1,0 +1,90 @@
+// Package tool is what the imaging programs have in common: how a command line
+// becomes an exit status, arguments that are numbers or small files, and how
+// much of a machine a program takes. The Main functions of imaging's packages
+// and their pipelines call it.
+package tool
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// WorkersMax bounds the memory of pipelines on a machine of many cores:
+	// what each worker holds, less than 10 MB, is counted with it.
+	WorkersMax = 12
+	// garbageBytesMax is the memory from which on the collector works harder,
+	// so that a program stays below 256 MiB.
+	garbageBytesMax = 192 << 20
+	// KeyFileBytesMax bounds files of keys.
+	KeyFileBytesMax = 64 << 10
+)
+
+// Main runs the program of a name: parse reads its command line, and run does
+// what that says and returns the exit status. done is true if there is nothing
+// to run. An interrupt ends ctx.
+func Main(name, usage string, stderr io.Writer, parse func() (done bool, err error), run func(ctx context.Context) (int, error)) int {
+	done, err := parse()
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n%s", name, err, usage)
+		return 1
+	}
+	if done {
+		return 0
+	}
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // nobody set another
+		debug.SetMemoryLimit(garbageBytesMax)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	code, err := run(ctx)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	}
+	return code
+}
+
+// Status is the exit status of most programs.
+func Status(err error) (int, error) {
+	if err != nil {
+		return 1, err
+	}
+	return 0, nil
+}
+
+// Workers is how many goroutines work at once, if n are asked for; 0 is one for
+// each core.
+func Workers(n int) int {
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return min(n, WorkersMax)
+}
+
+// Number parses an argument, decimal or in C's other notations.
+func Number(s string, low, high int) (int, error) {
+	n, err := strconv.ParseInt(s, 0, 64)
+	if err != nil || n < int64(low) || n > int64(high) {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
+	}
+	return int(n), nil
+}
+
+// ReadFile reads a file, at most bytesMax of it.
+func ReadFile(path string, bytesMax int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, bytesMax))
+}
