@@ -1,10 +1,15 @@
 package tmcd
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
+
+	"hyzer/storage/kv/pebblekv"
 	"hyzer/storage/registry"
 )
 
@@ -47,6 +52,50 @@ func BenchmarkStatusTCP(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+}
+
+// BenchmarkFullConfigTCP is a node's whole configuration, one connection for
+// each. Every one hands out a new reboot secret, which is on disk before the
+// answer.
+func BenchmarkFullConfigTCP(b *testing.B) {
+	reg := diskRegistry(b, goldenSite(b))
+	s, _ := startServer(b, func(c *Config) {
+		c.Snapshot = reg.Snapshot
+		c.Effects = &Recorder{Registry: reg, Now: time.Now}
+	})
+	load := newLoadgen(s, "VERSION=44 fullconfig ", 64)
+	load.from, load.want = nil, []byte("*** nodeid\npc")
+	for _, node := range reg.Snapshot().Nodes() {
+		if ip := node.ControlIP(); ip.IsLoopback() && reg.Snapshot().Reservation(node.ID) != nil && node.Host == "" {
+			load.from = append(load.from, &unix.SockaddrInet4{Addr: ip.As4()})
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := load.run(b.N); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+}
+
+// diskRegistry puts a site into a store on disk.
+func diskRegistry(b *testing.B, file *registry.SiteFile) *registry.Registry {
+	b.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	store, err := pebblekv.Open(b.TempDir()+"/db", pebblekv.Options{Logger: quiet})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	reg, err := registry.Open(b.Context(), store, quiet)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(reg.Close)
+	if err := reg.Import(b.Context(), file); err != nil {
+		b.Fatal(err)
+	}
+	return reg
 }
 
 // BenchmarkStatusUDP is one datagram each way over loopback.

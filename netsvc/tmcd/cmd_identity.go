@@ -1,5 +1,7 @@
 package tmcd
 
+import "iter"
+
 // Who am I: status and the like.
 
 func runStatus(c *call) {
@@ -88,20 +90,36 @@ func runVNodeList(c *call) {
 // runFullConfig runs every command with the fullconfig bit for this kind of
 // node, in table order, each between two lines that name it.
 func runFullConfig(c *call) {
+	for cmd := range c.fullConfig() {
+		c.str("*** ", cmd.name, "\n")
+		c.inner(cmd)
+		c.str("*** ", cmd.name, "\n")
+	}
+}
+
+// fullConfig are the commands of this caller's fullconfig.
+func (c *call) fullConfig() iter.Seq[*command] {
 	bit := fullMachine
 	if c.who.vnode {
 		bit = fullVNode
 	}
 	clearRemote := !c.who.local && c.req.Transport != TLS
-	for i := range c.h.table {
-		cmd := &c.h.table[i]
-		if !cmd.has(bit) || cmd.has(needTPM) || cmd.has(needTLS) && clearRemote {
-			continue
+	return func(yield func(*command) bool) {
+		for i := range c.h.table {
+			cmd := &c.h.table[i]
+			if !cmd.has(bit) || cmd.has(needTPM) || cmd.has(needTLS) && clearRemote {
+				continue
+			}
+			if !yield(cmd) {
+				return
+			}
 		}
-		c.str("*** ", cmd.name, "\n")
-		inner := call{h: c.h, snap: c.snap, req: c.req, who: c.who, cmd: cmd, args: c.args, out: c.out}
-		inner.run()
-		c.out, c.effects = inner.out, append(c.effects, inner.effects...)
-		c.str("*** ", cmd.name, "\n")
 	}
+}
+
+// inner runs another command with the same arguments and adds its reply.
+func (c *call) inner(cmd *command) {
+	inner := call{h: c.h, snap: c.snap, req: c.req, who: c.who, cmd: cmd, args: c.args, out: c.out}
+	inner.run()
+	c.out, c.effects = inner.out, append(c.effects, inner.effects...)
 }

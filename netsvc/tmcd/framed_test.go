@@ -201,16 +201,12 @@ func TestFramedOnce(t *testing.T) {
 	}
 	// A failed one is tried again.
 	c := dialFramed(t, s, "127.0.1.1", 3)
-	effects.mu.Lock()
-	effects.err = errors.New("disk full")
-	effects.mu.Unlock()
+	effects.fail(errors.New("disk full"))
 	c.send(framedRequest(1, 1, "state", "ISUP"))
 	if got := c.answer(); got != "1 42 " {
 		t.Error(got)
 	}
-	effects.mu.Lock()
-	effects.err = nil
-	effects.mu.Unlock()
+	effects.fail(nil)
 	c.send(framedRequest(3, 1, "state", "ISUP"))
 	if got, did := c.answer(), effects.taken(); got != "3 1 " || len(did) != 1 {
 		t.Error(got, did)

@@ -66,8 +66,9 @@ type Result struct {
 	Effects []Effect
 }
 
-// Handler answers requests from a snapshot. It has no state. Replies of commands
-// with the flag live depend on more than the snapshot.
+// Handler answers requests from a snapshot. It has no state but replies that it
+// has made before. Replies of commands with the flag live depend on more than
+// the snapshot.
 type Handler struct {
 	// ClearControlNodes lets nodes of role ctrlnode use clear TCP (C: -X).
 	ClearControlNodes bool
@@ -80,13 +81,15 @@ type Handler struct {
 	// ImageKey is as in Config.
 	ImageKey func(registry.Ref) string
 
-	table commandTable
+	table   commandTable
+	replies *replies // nil: every reply is made anew
 }
 
 // NewHandler returns a handler with all commands.
 func NewHandler() *Handler {
 	random := func(b []byte) { _, _ = rand.Read(b) } // which never fails
-	return &Handler{Random: random, Now: time.Now, ReadFile: readFile, ImageKey: func(registry.Ref) string { return "" }, table: newCommands()}
+	return &Handler{Random: random, Now: time.Now, ReadFile: readFile, ImageKey: func(registry.Ref) string { return "" },
+		table: newCommands(), replies: newReplies()}
 }
 
 // Admit makes the checks of the C server in its order (shared specs, page tmcd,
@@ -154,7 +157,7 @@ func (a *Admission) Run(body io.Reader) (Result, error) {
 			return Result{}, err
 		}
 	}
-	c.run()
+	c.answer()
 	reply := c.out
 	if c.req.Transport == UDP && len(reply) > udpReplyBytesMax {
 		reply = reply[:udpReplyBytesMax]

@@ -15,8 +15,8 @@ const quickBytesMax = 4 << 10
 
 // quickLane answers, in the accept loop and with five system calls, the
 // requests that nearly all are: whole when they are accepted, short, without
-// effects. Everything else goes to a goroutine and a connection object of its
-// own (accepted), with what was read. The lane never waits for a client.
+// effects. What is left of everything else goes to a goroutine and a connection object of its
+// own (accepted). The lane never waits for a client.
 type quickLane struct {
 	s   *Server
 	buf [quickBytesMax]byte
@@ -32,15 +32,22 @@ const (
 	quickFail                // reset it
 )
 
+// slowly is what is left to do for a client where one can wait. nil is all.
+type slowly func(net.Conn) error
+
 // serve owns the socket.
 func (q *quickLane) serve(ctx context.Context, fd int, from netip.Addr) {
 	got, final, err := q.read(fd)
-	verdict, rest := quickDone, []byte(nil)
+	verdict, serve := quickDone, slowly(nil)
 	if err == nil {
-		verdict, rest = q.answer(fd, from, got, final)
+		verdict, serve = q.answer(fd, from, got, final)
 	}
 	if verdict == quickMore {
-		q.handOver(ctx, fd, from, bytes.Clone(got), final, rest)
+		if serve == nil {
+			got := bytes.Clone(got)
+			serve = func(conn net.Conn) error { return q.s.serveInbound(q.s.inbound(conn, got, final), from) }
+		}
+		q.handOver(ctx, fd, from, serve)
 		return
 	}
 	if verdict == quickFail {
@@ -70,9 +77,8 @@ func (q *quickLane) read(fd int) (got []byte, final bool, err error) {
 	return q.buf[:n], false, nil
 }
 
-// answer answers a request that is whole. rest is what the client's buffer did
-// not take of the reply.
-func (q *quickLane) answer(fd int, from netip.Addr, got []byte, final bool) (v verdict, rest []byte) {
+// answer answers a request that is whole.
+func (q *quickLane) answer(fd int, from netip.Addr, got []byte, final bool) (v verdict, more slowly) {
 	defer func() {
 		if p := recover(); p != nil {
 			q.s.panicked(from, p)
@@ -100,19 +106,19 @@ func (q *quickLane) answer(fd int, from netip.Addr, got []byte, final bool) (v v
 	q.in.Reset(got[at:])
 	result, _ := adm.Run(&q.in) // which never fails
 	if len(result.Effects) > 0 {
-		return quickMore, nil // asked again where one can wait
+		return quickMore, func(conn net.Conn) error { return q.s.finish(&inbound{conn: conn}, &adm, result, func() {}) }
 	}
 	q.s.counts.Replies.Add(1)
 	return q.reply(fd, result.Reply)
 }
 
-func (q *quickLane) reply(fd int, reply []byte) (verdict, []byte) {
+func (q *quickLane) reply(fd int, reply []byte) (verdict, slowly) {
 	for len(reply) > 0 {
 		n, err := unix.Write(fd, reply)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return quickMore, bytes.Clone(reply)
+			return quickMore, func(conn net.Conn) error { return (&inbound{conn: conn}).reply(reply, q.s.cfg.Timeouts.Reply) }
 		case err != nil:
 			return quickDone, nil // the client has gone
 		default:
@@ -124,7 +130,7 @@ func (q *quickLane) reply(fd int, reply []byte) (verdict, []byte) {
 
 // handOver gives the connection to a goroutine. When there are as many as may
 // be, accepting waits; more clients wait in the listen queue.
-func (q *quickLane) handOver(ctx context.Context, fd int, from netip.Addr, got []byte, final bool, rest []byte) {
+func (q *quickLane) handOver(ctx context.Context, fd int, from netip.Addr, serve slowly) {
 	conn, err := connOf(fd)
 	if err != nil {
 		q.s.cfg.Log.Warn("connection dropped", "service", "tmcd", "from", from, "error", err)
@@ -136,14 +142,5 @@ func (q *quickLane) handOver(ctx context.Context, fd int, from netip.Addr, got [
 		abort(conn)
 		return
 	}
-	if rest != nil {
-		q.s.accepted(conn, from, func() error { return q.s.writeReply(conn, rest) })
-		return
-	}
-	q.s.accepted(conn, from, func() error { return q.s.serveInbound(q.s.inbound(conn, got, final), from) })
-}
-
-// writeReply gives a client the time that it has for its reply.
-func (s *Server) writeReply(conn net.Conn, reply []byte) error {
-	return (&inbound{conn: conn}).reply(reply, s.cfg.Timeouts.Reply)
+	q.s.accepted(conn, from, serve)
 }

@@ -80,6 +80,13 @@ func (r *recording) AccountsFetched(_ context.Context, node string) error {
 	return r.note(node + " accounts")
 }
 
+// fail makes all effects fail from now on; nil ends that.
+func (r *recording) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
 func (r *recording) taken() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,7 +245,7 @@ func TestSplitRequests(t *testing.T) {
 func TestFailedEffectIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	s, effects := startServer(t, nil)
-	effects.err = errors.New("disk full")
+	effects.fail(errors.New("disk full"))
 	if reply, err := ask(t, dial(t, s, "127.0.1.1"), true, "VERSION=44 state ISUP "); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("reply %q, %v, want a reset connection", reply, err)
 	}

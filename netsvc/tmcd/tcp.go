@@ -10,7 +10,7 @@ import (
 
 // accepted serves a connection in a goroutine of its own, and gives back the
 // place that was taken for it at the end.
-func (s *Server) accepted(conn net.Conn, from netip.Addr, serve func() error) {
+func (s *Server) accepted(conn net.Conn, from netip.Addr, serve slowly) {
 	if !s.gate.enter(conn, from, mayRedirect(s.cfg.Snapshot(), from)) {
 		s.counts.Refused.Add(1)
 		abort(conn)
@@ -28,7 +28,7 @@ func (s *Server) accepted(conn net.Conn, from netip.Addr, serve func() error) {
 				abort(conn)
 			}
 		}()
-		if err := serve(); err != nil {
+		if err := serve(conn); err != nil {
 			abort(conn)
 		}
 	})
@@ -99,30 +99,32 @@ func (s *Server) serveText(in *inbound, transport Transport, from netip.Addr) er
 		body.drain()
 		return nil
 	}
-	if err := s.answer(in, &adm, body); err != nil {
+	result, err := adm.Run(body)
+	if err != nil {
+		return err
+	}
+	// The request is read to its end: closing on unread bytes would reset the
+	// connection, and the client could lose the reply.
+	if !adm.Streams {
+		body.drain()
+	}
+	return s.finish(in, &adm, result, body.drain)
+}
+
+// finish makes a result's effects durable and only then replies. drain reads
+// what effects have left of the request.
+func (s *Server) finish(in *inbound, adm *Admission, result Result, drain func()) error {
+	err := s.execute(result.Effects)
+	if err == nil {
+		drain()
+		err = in.reply(result.Reply, s.cfg.Timeouts.Reply)
+	}
+	if err != nil {
 		s.cfg.Log.Warn("request not answered", "service", "tmcd", "node", adm.Node, "command", adm.Command, "error", err)
 		return err
 	}
 	s.counts.Replies.Add(1)
 	return nil
-}
-
-// answer runs the command, makes its effects durable and only then replies.
-// The request is read to its end: closing on unread bytes would reset the
-// connection, and the client could lose the reply.
-func (s *Server) answer(in *inbound, adm *Admission, body *body) error {
-	result, err := adm.Run(body)
-	if err != nil {
-		return err
-	}
-	if !adm.Streams {
-		body.drain()
-	}
-	if err := s.execute(result.Effects); err != nil {
-		return err
-	}
-	body.drain()
-	return in.reply(result.Reply, s.cfg.Timeouts.Reply)
 }
 
 // body is the rest of a request. When it ends depends on the client: it

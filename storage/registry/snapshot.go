@@ -232,3 +232,19 @@ func sorted[V any](m pmap[string, *V]) []*V {
 // SameTypes reports whether no node type changed between two snapshots, for
 // what is computed from all types.
 func (s *Snapshot) SameTypes(o *Snapshot) bool { return s.types == o.types }
+
+// SameSite reports whether two snapshots differ at most in records of single
+// nodes that come and go with loads and boots: boot selection, partitions,
+// runtime, command, errands, loads, states. It is for what is made from many
+// records and kept; a kind of record that is added here is part of the site
+// unless it is left out below.
+func (s *Snapshot) SameSite(o *Snapshot) bool {
+	a, b := *s, *o
+	for _, c := range []*Snapshot{&a, &b} {
+		c.revision, c.cells = 0, pmap[string, *cell]{}
+		c.boots, c.partitions, c.runtimes = pmap[string, *BootSelection]{}, pmap[string, *PartitionTable]{}, pmap[string, *Runtime]{}
+		c.commands, c.errands = pmap[string, *Command]{}, pmap[string, *Errand]{}
+		c.loads, c.jobs, c.loadNodes = pmap[string, *NodeLoad]{}, pmap[string, *LoadJob]{}, pmap[string, *LoadNode]{}
+	}
+	return a == b
+}
