@@ -115,7 +115,9 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 		r.stats.NoFreeChunks++
 		return
 	}
-	f.inPass, f.at = true, n
+	if f.at = n; !f.inPass {
+		f.inPass, f.dueAt = true, time.Time{} // its end will show what is missing
+	}
 	r.store(now, f, n, b.Data)
 }
 
@@ -201,11 +203,16 @@ func (r *Reception) turnTo(now time.Time, chunk int) {
 	}
 }
 
-// passOver decides when to ask for what the pass did not bring.
+// passOver decides when to ask for what the pass did not bring. If it brought
+// nothing at all, the server may just have heard requests in another order.
 func (r *Reception) passOver(now time.Time, f *fill) {
 	f.inPass = false
-	if f.dueAt.IsZero() {
-		f.dueAt = now.Add(r.jitter(now))
+	if !f.dueAt.IsZero() {
+		return
+	}
+	f.dueAt = now.Add(r.jitter(now))
+	if f.data == nil && r.crowded(now) {
+		f.dueAt = f.dueAt.Add(orderGrace)
 	}
 }
 

@@ -45,6 +45,8 @@ const (
 	// loss or completion; crowdMemory is how long others count as present.
 	crowdJitterMax = 3 * time.Millisecond
 	crowdMemory    = 5 * time.Second
+	// orderGrace is how long a chunk may come later than one asked for after it.
+	orderGrace = 40 * time.Millisecond
 	// rejoinAfter is the silence after which the server is asked whether it is
 	// there, and still has the same file.
 	rejoinAfter = 2 * time.Second

@@ -254,8 +254,8 @@ func TestDynamicByReportedLoss(t *testing.T) {
 		min, max float64 // of the full rate, at the end
 	}{
 		"no loss":              {func(int) float64 { return 0 }, 20, 1, 1},
-		"noise":                {func(int) float64 { return 0.009 }, 20, 1, 1},
-		"one cut by a tenth":   {func(p int) float64 { return []float64{0.02, 0}[min(p, 1)] }, 2, 0.88, 0.92},
+		"noise":                {func(int) float64 { return 0.019 }, 20, 1, 1},
+		"one cut by a tenth":   {func(p int) float64 { return []float64{0.03, 0}[min(p, 1)] }, 2, 0.88, 0.92},
 		"one cut by half":      {func(p int) float64 { return []float64{0.4, 0}[min(p, 1)] }, 2, 0.48, 0.53},
 		"recovers":             {func(p int) float64 { return []float64{0.1, 0}[min(p, 1)] }, 30, 1, 1},
 		"never below a floor":  {func(p int) float64 { return 0.9 * math.Pow(0.8, float64(p)) }, 6, 1.0 / 20, 1.0 / 10},

@@ -24,13 +24,14 @@ const (
 	// which a link is never slowed down; twice what is more is cut, at least a
 	// tenth and at most half. Below a lossFloorDiv-th of the cap loss is not of
 	// our making.
-	lossTolerated = wire.Loss(1 << 16 / 100)
+	lossTolerated = wire.Loss(2 << 16 / 100)
 	lossCutMin    = 0.1
 	lossCutMax    = 0.5
 	lossFloorDiv  = 16
 	// Loss that a cut does not lower by one part in noiseShareDiv is the
 	// link's own. Slowing down does not help against that.
 	noiseShareDiv      = 8
+	noiseMemory        = 8 // periods
 	dynamicUnpacedBits = 10_000_000_000
 	// lagIntervalsMax is how many bursts a late sender may make up for at
 	// once; what is later than that is forgone.
@@ -66,6 +67,8 @@ type pacer struct {
 
 	dynamic   bool
 	lossy     bool
+	sent      int       // blocks in this period
+	again     int       // blocks that old clients asked for again
 	loss      wire.Loss // worst reported in this period
 	noise     wire.Loss // that does not go away when the rate is cut
 	cutFor    wire.Loss // the loss that made us cut in the period before; 0: none
@@ -160,6 +163,7 @@ func (p *pacer) begin(now time.Time) {
 }
 
 func (p *pacer) spend(n int) {
+	p.sent += n
 	if p.burst != 0 {
 		p.left -= n
 	}
@@ -170,6 +174,7 @@ func (p *pacer) adjust(now time.Time) {
 	if !p.dynamic || now.Before(p.adjustAt) {
 		return
 	}
+	p.loss = max(p.loss, wire.NewLoss(p.again, p.sent))
 	switch {
 	case p.lossy:
 		p.burst = max(1, min(p.burst-1, p.burst*dynamicCutNum/dynamicCutDen))
@@ -183,8 +188,8 @@ func (p *pacer) adjust(now time.Time) {
 		p.burst = min(p.burst+1, p.cap)
 		p.cutFor = 0
 	}
-	p.noise = min(p.noise, p.loss)
-	p.lossy, p.loss = false, 0
+	p.noise -= (p.noise - min(p.noise, p.loss)) / noiseMemory
+	p.lossy, p.loss, p.sent, p.again = false, 0, 0, 0
 	p.adjustAt = now.Add(dynamicPeriod)
 }
 

@@ -221,6 +221,10 @@ func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 			return false
 		}
 	}
+	if asked == all && s.justSent(now, p.Chunk) {
+		s.stats.DuplicateRequests++
+		return false
+	}
 	if e := s.queue.find(p.Chunk); e != nil && !s.inService(e) {
 		s.queue.merge(e, &p.Wanted, all)
 		e.trusted = e.trusted || trusted
@@ -228,7 +232,7 @@ func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 		return false
 	}
 	if p.Retries != 0 {
-		s.pace.lossy = true
+		s.pace.again += asked
 	}
 	hold := now
 	if asked < all && s.clients.len() > 1 && s.cfg.RepairHold > 0 {
@@ -242,6 +246,18 @@ func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 	}
 	s.queue.push(p.Chunk, &p.Wanted, all, hold).trusted = trusted
 	return true
+}
+
+// justSent says whether all of a chunk was sent a moment ago: a request for all
+// of it left before its blocks were heard. A client that lost them all, which
+// is rare, will ask again.
+func (s *Session) justSent(now time.Time, chunk uint32) bool {
+	for i := range s.whole {
+		if w := &s.whole[i]; w.chunk == chunk && !w.endAt.IsZero() && now.Sub(w.endAt) < s.flight() {
+			return true
+		}
+	}
+	return false
 }
 
 // inService says whether e is what is left of the element being sent, into

@@ -109,6 +109,15 @@ type sending struct {
 	since     time.Time     // when it came to the head
 }
 
+// wholePass is when all of a chunk was last sent.
+type wholePass struct {
+	chunk uint32
+	endAt time.Time
+}
+
+// wholePassesMax is how many of the latest are known.
+const wholePassesMax = 32
+
 // joinReply is a JOIN answer that waits.
 type joinReply struct {
 	id      uint32
@@ -130,6 +139,9 @@ type Session struct {
 	stats   Stats
 	events  []Event
 	m2      mode2
+
+	whole   [wholePassesMax]wholePass // the latest of the chunks sent whole
+	wholeAt int                       // where the next goes
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due
