@@ -3,10 +3,7 @@ package fec
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/klauspost/reedsolomon"
 
@@ -40,23 +37,9 @@ type Code struct {
 	zero [wire.BlockBytes]byte
 }
 
-// warmNice is the niceness of the thread that builds the tables: a node that
-// is busy receiving has better things to do.
-const warmNice = 10
-
 // Warm builds the tables, so that the first use need not. An error comes back
 // with that.
-func (c *Code) Warm() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread stays nice, and ends
-		// If it may not be nice, it is as others are.
-		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), warmNice)
-		_ = c.open()
-	}()
-	<-done
-}
+func (c *Code) Warm() { _ = c.open() }
 
 func (c *Code) open() error {
 	c.once.Do(func() {
