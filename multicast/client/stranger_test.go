@@ -139,6 +139,8 @@ func forgedNaks(x *stranger) {
 		n := wire.Nak{Version: x.version(), Chunk: x.chunk(), Need: 256, Base: x.rng.Uint32(), Loss: 1<<16 - 1}
 		x.say(as, strangeParityAt, n.Append(nil, as.As4()))
 		x.say(as, strangeParityAt, wire.Want{Version: x.version(), Count: 1}.Append(nil, as.As4()))
+		as = netip.AddrFrom4([4]byte{10, 0, 1, byte(x.rng.IntN(4))}) // a client
+		x.say(as, strangeParityAt, wire.Flow{Version: x.version(), Rate: 1, Fill: 1<<16 - 1, ClientID: x.rng.Uint32()}.Append(nil, as.As4()))
 	}
 }
 
@@ -225,14 +227,14 @@ func TestStranger(t *testing.T) {
 		slower float64 // at most, than without
 		ways   []func(*stranger)
 	}{
-		"forged blocks":      {1.2, everything[:1]},
-		"forged replies":     {1.2, everything[1:2]},
-		"forged NAKs":        {1.2, everything[2:3]},
-		"JOIN flood":         {1.3, everything[3:4]},
-		"requests flood":     {1.6, everything[4:5]},
-		"LEAVE of others":    {1.2, everything[5:6]},
-		"packets sent again": {1.6, everything[6:]},
-		"everything":         {3, everything},
+		"forged blocks":         {1.2, everything[:1]},
+		"forged replies":        {1.2, everything[1:2]},
+		"forged NAKs and so on": {1.2, everything[2:3]},
+		"JOIN flood":            {1.3, everything[3:4]},
+		"requests flood":        {1.6, everything[4:5]},
+		"LEAVE of others":       {1.2, everything[5:6]},
+		"packets sent again":    {1.6, everything[6:]},
+		"everything":            {3, everything},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
