@@ -23,7 +23,7 @@ func rooms() []room {
 		{"cmd/hyzer", []string{"netsvc/control", "netsvc/lifecycle/states", "netsvc/lifecycle/wait", "imaging", "storage/registry", "storage/kv"}},
 		{"cmd/hyzer-node", []string{"imaging", "multicast", "netsvc/tmcc", "netsvc/bootinfo", "netsvc/diskloader", "netsvc/mfs", "netsvc/noderun"}},
 		{"cmd/hyzer-bench", []string{"bench"}},
-		{"netsvc/appliance", []string{"netsvc", "multicast", "storage"}},
+		{"netsvc/appliance", []string{"netsvc", "multicast", "storage", "imaging/manifest"}},
 		{"netsvc/dhcp", service}, {"netsvc/tftp", service}, {"netsvc/httpboot", service},
 		{"netsvc/bootinfo", service}, {"netsvc/bootfiles", nil},
 		{"netsvc/tmc2", nil},
@@ -40,6 +40,8 @@ func rooms() []room {
 		{"multicast", nil},
 		{"multicast/server", []string{"multicast", "imaging/manifest"}},
 		{"multicast/client", []string{"multicast", "imaging"}},
+		{"multicast/carrier", []string{"multicast", "imaging"}},
+		{"multicast/master", []string{"multicast", "imaging"}},
 		{"storage", nil},
 		{"bench", all}, {"fuzz", all},
 	}

@@ -91,7 +91,7 @@ func (c *command) logger() *slog.Logger {
 func (c *command) query(status bool) master.Query {
 	return master.Query{
 		Server: netip.AddrPortFrom(c.master, uint16(c.port)), From: c.session.Iface,
-		Request: wire.GetRequest{Host: c.session.ReportFor, Methods: c.methods, Status: status, ImageID: c.imageID},
+		Request: wire.GetRequest{Host: c.session.ReportFor, Methods: c.methods, Status: status, HTTP: !status, ImageID: c.imageID},
 	}
 }
 
@@ -128,6 +128,9 @@ func (c *command) get(ctx context.Context) (done bool, err error) {
 			c.session.Address = netip.AddrPortFrom(a.Addr, a.Port)
 			c.session.Server = a.Server
 			c.session.Broadcast = a.Method == wire.Broadcast
+			if f := a.Carrier(c.query(false)); f != nil {
+				c.session.Fetcher = f
+			}
 			if !c.session.Iface.IsValid() {
 				c.session.Iface = a.Local
 			}

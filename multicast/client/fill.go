@@ -99,6 +99,21 @@ func (s *chunkSet) remove(n int) {
 	}
 }
 
+// absentDown returns the first number from n down that is not in the set, or
+// -1.
+func (s *chunkSet) absentDown(n int) int {
+	for ; n >= 0 && s.count < s.size; n-- {
+		if n%64 == 63 && s.words[n/64] == ^uint64(0) {
+			n -= 63
+			continue
+		}
+		if !s.has(n) {
+			return n
+		}
+	}
+	return -1
+}
+
 // absent returns the first number from n on, around the end, that is not in
 // the set, or -1.
 func (s *chunkSet) absent(n int) int {

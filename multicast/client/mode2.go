@@ -278,6 +278,7 @@ func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram [
 
 // parity takes a parity block.
 func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
+	r.heard++
 	r.alive(now)
 	f := r.fills[int(p.Chunk)]
 	if f == nil {

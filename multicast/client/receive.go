@@ -69,6 +69,9 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 		return
 	}
 	r.silentFrom = now
+	if !r.server.IsValid() {
+		r.server = from // began without it
+	}
 	if !r.sameSize(sub, size) {
 		r.fail(fmt.Errorf("%w: %v at %v had %d bytes, now has %d; start the load again",
 			ErrImageChanged, from, r.cfg.Address, r.geo.FileBytes(), size))
@@ -102,6 +105,7 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 			return
 		}
 	}
+	r.heard++
 	r.noteBlock(now, chunk)
 	if chunk != r.curIdx {
 		r.turnTo(now, chunk)
@@ -161,6 +165,7 @@ func (r *Reception) place(f *fill, n int, data []byte) {
 		f.data = r.buffer(r.geo.ChunkLen(f.chunk))
 	}
 	f.vacate(n)
+	r.used++
 	if r.cfg.blank == nil {
 		copy(f.data[:cap(f.data)][n*wire.BlockBytes:], data)
 	}
@@ -233,7 +238,7 @@ func (r *Reception) complete(now time.Time, f *fill) {
 
 // open makes room for a chunk, or returns nil if all buffers are in use.
 func (r *Reception) open(chunk int) *fill {
-	if len(r.fills)+r.busy >= r.cfg.Buffers {
+	if r.lent[chunk] || len(r.fills)+r.busy+len(r.lent) >= r.cfg.Buffers {
 		return nil
 	}
 	f := &fill{chunk: chunk, missing: r.geo.Whole(chunk), left: r.geo.ChunkBlocks(chunk)}

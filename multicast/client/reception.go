@@ -160,10 +160,13 @@ type Reception struct {
 	done   chunkSet // received completely
 	taken  chunkSet // done or in fills
 	fills  map[int]*fill
-	cur    *fill // the pass under way, if it is one of ours
-	curIdx int   // chunk of the last block, -1: none
-	cursor int   // next chunk to ask for
-	begun  bool  // something was asked for or seen
+	lent   map[int]bool // chunks that are fetched by another way
+	heard  uint64       // blocks that passed
+	used   uint64       // blocks, of data or parity, that were stored
+	cur    *fill        // the pass under way, if it is one of ours
+	curIdx int          // chunk of the last block, -1: none
+	cursor int          // next chunk to ask for
+	begun  bool         // something was asked for or seen
 	seq    uint64
 	busy   int // chunks with the sink
 	out    int // chunks the sink is done with
@@ -193,7 +196,7 @@ func NewReception(cfg ReceptionConfig, now time.Time) *Reception {
 	cfg.fillIn()
 	r := &Reception{
 		cfg: cfg, src: wire.SourceOf(cfg.Self), server: cfg.Server, joinAt: now, startedAt: now,
-		fills: make(map[int]*fill), curIdx: -1, stats: wire.NewStats(),
+		fills: make(map[int]*fill), lent: make(map[int]bool), curIdx: -1, stats: wire.NewStats(),
 	}
 	r.m2.control, r.m2.nonce = cfg.Key.Control(cfg.Address.Port()), cfg.Rand.Uint32()
 	r.stats.ChunkBufs, r.stats.MaxReadAhead = uint32(cfg.Buffers), uint32(cfg.Window)

@@ -67,6 +67,11 @@ type Config struct {
 	// switches that forget; 0: never.
 	Keepalive time.Duration
 
+	// Fetcher gets chunks another way while the session brings next to nothing
+	// for FetchAfter (0: FetchAfterDefault); nil: there is none.
+	Fetcher    Fetcher
+	FetchAfter time.Duration
+
 	// OnProgress is told how far the load is, every ProgressEvery (0: one
 	// second) and at the end; nil: nobody.
 	OnProgress    func(Progress)
@@ -103,17 +108,18 @@ type Result struct {
 
 // shell is one Run.
 type shell struct {
-	cfg     Config
-	conn    sock.Conn
-	address netip.AddrPort
-	log     *slog.Logger
-	r       *Reception
-	pool    *pool
-	meter   meter
-	failing int // sends in a row
-	taken   int // datagrams since the machine was told
-	parity  *parityPort
-	tried   netip.AddrPort // parity address that was opened, or could not be
+	cfg      Config
+	conn     sock.Conn
+	address  netip.AddrPort
+	log      *slog.Logger
+	r        *Reception
+	pool     *pool
+	meter    meter
+	fetching *fetching // nil: there is no other way
+	failing  int       // sends in a row
+	taken    int       // datagrams since the machine was told
+	parity   *parityPort
+	tried    netip.AddrPort // parity address that was opened, or could not be
 	inspector
 }
 
@@ -136,7 +142,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	s.meter = meter{start: start, last: start, every: cfg.ProgressEvery, tell: cfg.OnProgress}
 	s.r = NewReception(s.receptionConfig(), start)
 	s.pool = newPool(ctx, cfg.Sink, cfg.SinkWorkers, max(s.r.cfg.Buffers, 1), s.conn.Wake)
+	s.fetching = newFetching(ctx, cfg.Fetcher, cfg.FetchAfter)
 	err := s.loop(ctx)
+	s.fetching.close()
 	s.pool.close()
 	s.closeParity()
 	if ctx.Err() == nil || !cfg.QuietAbort {
@@ -192,6 +200,9 @@ func (s *shell) loop(ctx context.Context) error {
 		s.r.Intake(now, s.taken, s.conn.Backlog())
 		s.taken = 0
 		s.r.Tick(now)
+		if err := s.fetch(now); err != nil {
+			return err
+		}
 		if err := s.flush(ctx, now); err != nil {
 			return err
 		}

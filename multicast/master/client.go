@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hyzer/multicast/carrier"
 	"hyzer/multicast/wire"
 )
 
@@ -28,6 +29,20 @@ type Query struct {
 type Answer struct {
 	wire.GetReply
 	Local netip.Addr
+}
+
+// Carrier is the way to have the image by HTTP, nil if the server told none.
+func (a *Answer) Carrier(q Query) *carrier.Fetcher {
+	if a.HTTPPort == 0 {
+		return nil
+	}
+	c := carrier.Config{
+		Server: netip.AddrPortFrom(q.Server.Addr(), a.HTTPPort), From: q.From, ImageID: q.Request.ImageID, FileBytes: int64(a.FileBytes),
+	}
+	if mtime, ok := a.Signature.MTime(); ok {
+		c.MTime = time.Unix(int64(mtime), 0)
+	}
+	return carrier.New(c)
 }
 
 // Get asks a master server. The error wraps the wire.MasterError of a refusal;

@@ -50,6 +50,9 @@ func (s *Server) tryGet(ctx context.Context, caller netip.Addr, req wire.GetRequ
 		Server: netip.IPv4Unspecified(), Addr: netip.IPv4Unspecified(), Method: methods,
 		FileBytes: uint64(file.Size()), Signature: wire.MTimeSignature(uint32(file.MTime().Unix())),
 	}
+	if req.HTTP {
+		reply.HTTPPort = s.cfg.HTTPPort
+	}
 	if req.Status {
 		defer file.Close()
 		s.fillStatus(&reply, img, file, client)

@@ -30,7 +30,10 @@ type ServerConfig struct {
 	// multicast, as the C server's default.
 	Methods wire.Methods
 	Uploads UploadConfig
-	Log     *slog.Logger // nil: slog.Default()
+	// HTTPPort is where clients that ask may have the image by HTTP, at this
+	// server's address; 0: nowhere.
+	HTTPPort uint16
+	Log      *slog.Logger // nil: slog.Default()
 }
 
 // Server answers the master protocol.

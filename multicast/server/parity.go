@@ -74,7 +74,11 @@ func imageID(image Image) uint64 {
 	if !ok {
 		return rand.Uint64()
 	}
-	id := file.Identity()
+	return file.Identity().ImageID()
+}
+
+// ImageID is what the version is called in mode 2, and by HTTP.
+func (id Identity) ImageID() uint64 {
 	b := make([]byte, 0, 32)
 	for _, v := range []uint64{id.Device, id.Inode, uint64(id.Bytes), uint64(id.MTimeNS)} {
 		b = binary.LittleEndian.AppendUint64(b, v)

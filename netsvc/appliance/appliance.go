@@ -37,6 +37,7 @@ type Appliance struct {
 	counts    []func(map[string]int64)
 	progress  *progress
 	imageKeys imageKeys
+	httpPort  uint16 // where images are to be had, 0: nowhere
 }
 
 // service is one part that runs until its context ends. Run with a context

@@ -51,7 +51,7 @@ func (a *Appliance) openFrisbee() error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Uploads: uploads, Log: a.log})
+	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Uploads: uploads, HTTPPort: a.httpPort, Log: a.log})
 	a.add("frisbee", func(ctx context.Context) error {
 		defer sessions.Close()
 		if ctx.Err() != nil {

@@ -82,7 +82,9 @@ func (a *Appliance) openHTTP() error {
 	if err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	a.add("http", httpboot.New(httpboot.Config{Files: files, Listener: listener, Log: a.log}).Run, listener.Addr().String())
+	images := &imageFiles{catalog: catalog{a.reg}, log: a.log}
+	a.httpPort = listener.Addr().(*net.TCPAddr).AddrPort().Port()
+	a.add("http", httpboot.New(httpboot.Config{Files: files, Images: images, Listener: listener, Log: a.log}).Run, listener.Addr().String())
 	return nil
 }
 

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"hyzer/bench/shared"
+	"hyzer/imaging/manifest"
+	"hyzer/multicast/carrier"
+	"hyzer/multicast/master"
 	"hyzer/multicast/upload"
 	"hyzer/multicast/wire"
 	"hyzer/netsvc/control"
@@ -73,5 +77,52 @@ func TestUpload(t *testing.T) {
 	}
 	if err := send("127.70.0.11", "testbed/own", image); !errors.Is(err, wire.MasterNoAccess) {
 		t.Errorf("after the grant is gone: %v", err)
+	}
+}
+
+// TestImagesByHTTP: nodes get by HTTP what the master server would give them,
+// in ranges of one version, with its manifest; the master tells where.
+func TestImagesByHTTP(t *testing.T) {
+	t.Parallel()
+	image := shared.ReadFile(t, "vectors/frisbee/a.ndz")
+	a, _ := runs(t, loopback(t.TempDir()))
+	site := testSite(t)
+	path := filepath.Join(a.cfg.imageDir(), "own.ndz")
+	site.Images[0].Versions[0].Path = path
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.reg.Import(t.Context(), site); err != nil {
+		t.Fatal(err)
+	}
+	q := master.Query{Server: serviceAddr(t, a, "frisbee"), From: netip.MustParseAddr("127.70.0.11")}
+	q.Request = wire.GetRequest{Host: netip.IPv4Unspecified(), Methods: wire.AnyMethod, Status: true, HTTP: true, ImageID: "testbed,testbed,own"}
+	answer, err := master.Get(t.Context(), q)
+	if err != nil || answer.HTTPPort != serviceAddr(t, a, "http").Port() {
+		t.Fatalf("%+v, %v", answer, err)
+	}
+	for range 2 { // the second finds the manifest beside the image
+		f := answer.Carrier(q)
+		size, m, err := f.Describe(t.Context())
+		if err != nil || size != int64(len(image)) || m == nil {
+			t.Fatalf("%d bytes, manifest %v, %v", size, m, err)
+		}
+		got := make([]byte, size)
+		if err := f.FetchChunk(t.Context(), 0, got); err != nil || !bytes.Equal(got, image) {
+			t.Error(err)
+		}
+		f.Close()
+	}
+	if _, err := os.Stat(path + manifest.Suffix); err != nil {
+		t.Error(err)
+	}
+	for from, id := range map[string]string{"127.70.0.12": "testbed/own", "127.70.0.99": "testbed/own", "127.70.0.11": "other/foreign"} {
+		q := q
+		q.From, q.Request.ImageID = netip.MustParseAddr(from), id
+		f := answer.Carrier(q)
+		if _, _, err := f.Describe(t.Context()); !errors.Is(err, carrier.ErrRefused) {
+			t.Errorf("%s gets %s: %v", from, id, err)
+		}
+		f.Close()
 	}
 }

@@ -23,6 +23,12 @@ type Stamped interface {
 	ModTime() time.Time
 }
 
+// Tagged is a File that knows its version's name, for HTTP's ETag: a quoted
+// string that no other content of this name ever has.
+type Tagged interface {
+	ETag() string
+}
+
 // Files opens boot files by the name the client asked for, unclean as it came.
 // client is the address that asked, without a zone. Errors: fs.ErrNotExist
 // for a name that is not there, ErrRefused for a name or file that may not be

@@ -235,13 +235,13 @@ func (l loader) loadVersion(ctx context.Context, d Disk, image Image) error {
 
 // receive joins the session and writes what comes.
 func (l loader) receive(ctx context.Context, to client.Sink, image Image) (client.Result, error) {
-	at, server, err := l.session(ctx, image)
+	at, err := l.session(ctx, image)
 	if err != nil {
 		return client.Result{}, err
 	}
-	l.cfg.Log.Info("receiving", "image", image.ID, "session", at)
+	l.cfg.Log.Info("receiving", "image", image.ID, "session", at.address, "http", at.carrier != nil)
 	result, err := client.Run(ctx, client.Config{
-		Address: at, Server: server, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
+		Address: at.address, Server: at.server, Fetcher: at.carrier, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
 		Mode2: !l.cfg.Legacy, QuietAbort: l.cfg.QuietAbort, Key: image.Key, Integrity: client.Integrity{Signer: l.cfg.Signer},
 		Sink: to, JoinTimeout: l.cfg.Timing.JoinTimeout, Heartbeat: image.Heartbeat > 0,
 		ProgressEvery: l.cfg.Timing.Progress, Log: l.cfg.Log,
@@ -256,34 +256,46 @@ func (l loader) receive(ctx context.Context, to client.Sink, image Image) (clien
 	return result, err
 }
 
+// source is where an image comes from.
+type source struct {
+	address netip.AddrPort // of the session
+	server  netip.Addr     // not valid: not known
+	carrier client.Fetcher // nil: it is not to be had by HTTP
+}
+
 // session is the address that loadinfo gives, or else the master's answer. A
 // master that is being started again is waited for.
-func (l loader) session(ctx context.Context, image Image) (at netip.AddrPort, server netip.Addr, err error) {
+func (l loader) session(ctx context.Context, image Image) (source, error) {
 	if image.Addr != "" {
-		if at, err = netip.ParseAddrPort(image.Addr); err != nil {
+		at, err := netip.ParseAddrPort(image.Addr)
+		if err != nil {
 			err = fmt.Errorf("ADDR=%.80s: only multicast addresses are loaded from", image.Addr)
 		}
-		return at, server, err
+		return source{address: at}, err
 	}
-	server = image.Server
+	server := image.Server
 	if !server.IsValid() {
 		server = l.cfg.Server
 	}
 	query := master.Query{
 		Server: netip.AddrPortFrom(server, l.cfg.MasterPort), From: l.cfg.Local,
-		Request: wire.GetRequest{Host: netip.IPv4Unspecified(), Methods: wire.Unicast | wire.Multicast, ImageID: image.ID},
+		Request: wire.GetRequest{Host: netip.IPv4Unspecified(), Methods: wire.Unicast | wire.Multicast, HTTP: !l.cfg.Legacy, ImageID: image.ID},
 	}
 	for {
 		answer, err := master.Get(ctx, query)
 		if err == nil {
-			return netip.AddrPortFrom(answer.Addr, answer.Port), answer.Server, nil
+			at := source{address: netip.AddrPortFrom(answer.Addr, answer.Port), server: answer.Server}
+			if f := answer.Carrier(query); f != nil {
+				at.carrier = f
+			}
+			return at, nil
 		}
 		if !errors.Is(err, wire.MasterTryAgain) && !masterAway(err) {
-			return at, server, err
+			return source{}, err
 		}
 		l.cfg.Log.Debug("master asked again", "image", image.ID, "server", server, "error", err)
 		if err := pause(ctx, l.cfg.Timing.MasterPause); err != nil {
-			return at, server, err
+			return source{}, err
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (s *Server) serve(w *progressWriter, r *http.Request, client netip.Addr) (s
 		w.refuse(http.StatusMethodNotAllowed)
 		return 0, fmt.Errorf("method %s", bootfiles.LogName(r.Method))
 	}
-	f, err := s.cfg.Files.Open(r.Context(), client, r.URL.Path)
+	f, err := s.open(r, client)
 	if err != nil {
 		w.refuse(openStatus(err))
 		return 0, err
@@ -85,11 +85,25 @@ func (s *Server) serve(w *progressWriter, r *http.Request, client netip.Addr) (s
 	if stamped, ok := f.(bootfiles.Stamped); ok {
 		modified = stamped.ModTime()
 	}
+	if tagged, ok := f.(bootfiles.Tagged); ok {
+		w.Header().Set("ETag", tagged.ETag())
+	}
 	w.Header().Set("Content-Type", contentType(r.URL.Path))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	body := &fileReader{SectionReader: io.NewSectionReader(f, 0, f.Size())}
 	http.ServeContent(w, r, "", modified, body)
 	return f.Size(), body.err
+}
+
+// open looks among the images first if the name is of one.
+func (s *Server) open(r *http.Request, client netip.Addr) (bootfiles.File, error) {
+	if id, ok := strings.CutPrefix(r.URL.Path, ImagesPath); ok && s.cfg.Images != nil {
+		f, err := s.cfg.Images.Open(r.Context(), client, id)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+	}
+	return s.cfg.Files.Open(r.Context(), client, r.URL.Path)
 }
 
 func openStatus(err error) int {

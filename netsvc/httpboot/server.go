@@ -19,6 +19,8 @@ import (
 // needed; zero elsewhere means the default in limits.go.
 type Config struct {
 	Files bootfiles.Files
+	// Images, if set, is asked first for names below ImagesPath, without that.
+	Images bootfiles.Files
 	// Listener is the bound socket. Run closes it.
 	Listener net.Listener
 	// Addr is bound by Run if Listener is nil.
@@ -33,6 +35,9 @@ type Config struct {
 	ConnectionsPerClientMax int           // at one time and address
 	WriteTimeout            time.Duration // of one piece of a body, not of the whole
 }
+
+// ImagesPath is what the paths of images begin with.
+const ImagesPath = "/images/"
 
 // Stats are counts since the start of the server.
 type Stats struct {
