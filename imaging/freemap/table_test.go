@@ -43,7 +43,7 @@ func subjects() []subject {
 		{"exFAT", "", used("dirty, single bytes damaged: kept whole"), "bytes", "", here + "TestExFATDamaged"},
 		{"btrfs", "mkfs.btrfs", btrfsMkfs(), "btrfs check, btrfs restore", "block groups in dump-tree", here + "TestBtrfs"},
 		{"btrfs", "", used("mounted, snapshot, zstd, files removed", "copied with a log: kept whole"), "btrfs check, btrfs restore", "block groups in dump-tree", here + "TestBtrfsUsed"},
-		{"btrfs", "", used("two devices, RAID, other checksums: kept whole"), "bytes", "", here + "TestBtrfsKept"},
+		{"btrfs", "", used("two devices, RAID: kept whole"), "bytes", "", here + "TestBtrfsKept"},
 		{"btrfs", "", used("single bytes damaged: kept whole"), "bytes", "", here + "TestBtrfsDamaged"},
 		{"LVM2", "lvcreate", used("linear volumes in pieces, with ext4, XFS, swap, other content"), "pvck, vgck, lvs; e2fsck, xfs_repair", "lvs, and each file system alone", here + "TestLVM"},
 		{"LVM2", "", used("snapshots, thin pools, RAID, stripes, moves; damage: kept"), "bytes", "", "imaging/partition/lvm"},

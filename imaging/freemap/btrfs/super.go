@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/cespare/xxhash/v2"
+
 	"hyzer/imaging/freemap"
 )
 
@@ -19,6 +21,7 @@ const (
 	magic       = "_BHRfS_M"
 	uuidBytes   = 16
 	csumBytes   = 32
+	xxhashBytes = 8
 
 	offFSID       = 32
 	offPlace      = 48
@@ -59,7 +62,9 @@ const (
 	incompatMetaUUID = 0x400
 
 	csumCRC32C = 0
+	csumXXHash = 1
 	csumSHA256 = 2
+	csumBLAKE2 = 3
 
 	nodeBytesMin = 4 << 10
 	nodeBytesMax = 64 << 10
@@ -164,8 +169,13 @@ func (s *super) intact(b []byte) error {
 	case csumCRC32C:
 		n = crc32.Size
 		binary.LittleEndian.PutUint32(sum[:], crc32.Checksum(b[csumBytes:], crc32.MakeTable(crc32.Castagnoli)))
+	case csumXXHash:
+		n = xxhashBytes
+		binary.LittleEndian.PutUint64(sum[:], xxhash.Sum64(b[csumBytes:]))
 	case csumSHA256:
 		sum = sha256.Sum256(b[csumBytes:])
+	case csumBLAKE2:
+		sum = blake2b256(b[csumBytes:])
 	default:
 		return fmt.Errorf("checksums of type %d cannot be verified", s.csumType)
 	}
