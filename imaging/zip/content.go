@@ -11,6 +11,7 @@ import (
 	"hyzer/imaging/freemap/btrfs"
 	"hyzer/imaging/freemap/exfat"
 	"hyzer/imaging/freemap/ext"
+	"hyzer/imaging/freemap/f2fs"
 	"hyzer/imaging/freemap/fat"
 	"hyzer/imaging/freemap/luks"
 	"hyzer/imaging/freemap/ntfs"
@@ -44,6 +45,7 @@ func fileSystems() []probe {
 		{"exfat", exfat.Is, exfat.Free},
 		{"xfs", xfs.Is, xfs.Free},
 		{"btrfs", btrfs.Is, btrfs.Free},
+		{"f2fs", f2fs.Is, f2fs.Free},
 		{"luks", luks.Is, luks.Free},
 	}
 }
@@ -145,7 +147,7 @@ func volumes(r io.ReaderAt, size int64) (*freemap.Map, error) {
 
 // linuxType tells the families that have the same partition types as ext.
 func linuxType(family string) bool {
-	return slices.Contains([]string{"xfs", "btrfs", "luks", "lvm"}, family)
+	return slices.Contains([]string{"xfs", "btrfs", "f2fs", "luks", "lvm"}, family)
 }
 
 // unknown is a partition without a file system we know.
