@@ -62,7 +62,17 @@ func (m *mapper) firewallRecords() {
 
 // firewallRule is a rule on one line: the replies that carry it have lines.
 func firewallRule(row *record) registry.FirewallRule {
-	return registry.FirewallRule{Number: row.int("ruleno"), Rule: strings.Join(strings.Fields(row.get("rule")), " ")}
+	return registry.FirewallRule{Number: row.int("ruleno"), Rule: oneLine(row.get("rule"))}
+}
+
+// oneLine makes control characters spaces.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // serverRecords lists the operators' machines, which Emulab keeps as nodes.

@@ -14,6 +14,7 @@ func (m *mapper) osRecords() {
 	m.systems = map[string]*registry.OS{}
 	versions := byColumn(m.t.rows["os_info_versions"], "osid")
 	next := map[*registry.OS][]*record{}
+	named := map[string]*registry.OS{}
 	var order []*registry.OS
 	for _, row := range m.t.rows["os_info"] {
 		name, ok := m.named("os_info", row, "osname")
@@ -27,7 +28,13 @@ func (m *mapper) osRecords() {
 		m.project(row.get("pid"))
 		os := &registry.OS{Project: row.get("pid"), Name: name, LegacyID: row.int("osid")}
 		for _, v := range rows {
-			if !v.has("deleted") {
+			switch {
+			case v.has("deleted"):
+			case v.number("vers") < 0:
+				m.note("os_info_versions", v, "%s/%s has a version %d", os.Project, name, v.int("vers"))
+			case os.Version(v.int("vers")) != nil && len(os.Versions) > 0:
+				m.note("os_info_versions", v, "%s/%s has two versions %d", os.Project, name, v.int("vers"))
+			default:
 				os.Versions = append(os.Versions, osVersion(v))
 				next[os] = append(next[os], v)
 			}
@@ -36,16 +43,59 @@ func (m *mapper) osRecords() {
 			m.drop("os_info", row, "%s/%s has no version or no project", os.Project, name)
 			continue
 		}
+		if named[os.Project+"/"+name] != nil {
+			m.drop("os_info", row, "%s/%s stands twice", os.Project, name)
+			continue
+		}
+		named[os.Project+"/"+name] = os
 		m.systems[row.get("osid")] = os
 		order = append(order, os)
 	}
 	for _, os := range order {
 		for i, row := range next[os] {
 			os.Versions[i].NextOS = m.osRef("os_info", row, "nextosid", "nextosid_vers")
+			if leadsBack(named, os, os.Versions[i].NextOS) {
+				m.note("os_info", row, "nextosid of %s/%s leads in a circle", os.Project, os.Name)
+				os.Versions[i].NextOS = registry.Ref{}
+			}
+			if os.Versions[i].OpMode == "" && os.Versions[i].NextOS.IsZero() {
+				os.Versions[i].OpMode = opModeNone
+			}
 		}
+	}
+	for _, os := range order {
 		m.out.OSes = append(m.out.OSes, sortedOS(*os))
 	}
 }
+
+// opModeNone is what stated assumes of a system without a mode.
+const opModeNone = "MINIMAL"
+
+// leadsBack says whether a chain of generic systems that begins with next comes
+// to os, or is too long for the registry, as far as it is known. Versions are
+// not sorted yet, so all of them are followed.
+func leadsBack(named map[string]*registry.OS, os *registry.OS, next registry.Ref) bool {
+	chain := map[string]bool{}
+	for at := []registry.Ref{next}; len(at) > 0; at = at[1:] {
+		key := at[0].Key()
+		switch {
+		case at[0].IsZero() || chain[key]:
+			continue
+		case key == os.Project+"/"+os.Name || len(chain) >= nextOSHopsMax:
+			return true
+		}
+		chain[key] = true
+		if o := named[key]; o != nil {
+			for i := range o.Versions {
+				at = append(at, o.Versions[i].NextOS)
+			}
+		}
+	}
+	return false
+}
+
+// nextOSHopsMax is under the registry's bound on such a chain.
+const nextOSHopsMax = 6
 
 func sortedOS(os registry.OS) registry.OS {
 	slices.SortFunc(os.Versions, func(a, b registry.OSVersion) int { return cmp.Compare(a.Version, b.Version) })
@@ -59,9 +109,6 @@ func osVersion(row *record) registry.OSVersion {
 	}
 	if features := row.get("osfeatures"); features != "" {
 		v.Features = strings.Split(features, ",")
-	}
-	if v.OpMode == "" && !row.has("nextosid") {
-		v.OpMode = "MINIMAL" // what stated assumes of a system without one
 	}
 	return v
 }
@@ -96,6 +143,7 @@ func byColumn(rows []*record, column string) map[string][]*record {
 func (m *mapper) imageRecords() {
 	m.images = map[string]*registry.Image{}
 	versions := byColumn(m.t.rows["image_versions"], "imageid")
+	named := map[string]bool{}
 	for _, row := range m.t.rows["images"] {
 		name, ok := m.named("images", row, "imagename")
 		if !ok {
@@ -113,8 +161,8 @@ func (m *mapper) imageRecords() {
 			if v.has("deleted") {
 				continue
 			}
-			if v.get("path") == "" {
-				m.note("image_versions", v, "%s/%s version %d has no path", image.Project, name, v.int("version"))
+			if fault := imageFault(image, v); fault != "" {
+				m.note("image_versions", v, "%s/%s version %d %s", image.Project, name, v.int("version"), fault)
 				continue
 			}
 			image.Versions = append(image.Versions, m.imageVersion(v))
@@ -123,10 +171,30 @@ func (m *mapper) imageRecords() {
 			m.drop("images", row, "%s/%s has no version with a file, or no project", image.Project, name)
 			continue
 		}
+		if named[image.Project+"/"+name] {
+			m.drop("images", row, "%s/%s stands twice", image.Project, name)
+			continue
+		}
+		named[image.Project+"/"+name] = true
 		slices.SortFunc(image.Versions, func(a, b registry.ImageVersion) int { return cmp.Compare(a.Version, b.Version) })
 		m.images[row.get("imageid")] = image
 		m.out.Images = append(m.out.Images, *image)
 	}
+}
+
+// imageFault says why a version cannot be taken, "" if it can.
+func imageFault(image *registry.Image, v *record) string {
+	switch part := v.number("loadpart"); {
+	case v.get("path") == "":
+		return "has no path"
+	case part < 0 || part > registry.SlotsMax:
+		return "loads no partition of a disk"
+	case v.number("version") < 0:
+		return "has no number"
+	case len(image.Versions) > 0 && image.Version(v.int("version")) != nil:
+		return "stands twice"
+	}
+	return ""
 }
 
 func (m *mapper) imageVersion(row *record) registry.ImageVersion {
