@@ -57,15 +57,26 @@ func send(t *testing.T, slice bool) (source []byte, at netip.AddrPort) {
 
 func serveImage(t *testing.T, path string) netip.AddrPort {
 	t.Helper()
+	return serveWith(t, path, func(*server.Config) {})
+}
+
+// clientAddress is that of a loader on loopback.
+func clientAddress() netip.Addr { return netip.AddrFrom4([4]byte{127, 9, 0, 3}) }
+
+// serveWith is serveImage with a config that is changed first.
+func serveWith(t *testing.T, path string, change func(*server.Config)) netip.AddrPort {
+	t.Helper()
 	image, err := server.OpenFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	group := netip.AddrFrom4([4]byte{239, 196, byte(os.Getpid() >> 8), byte(os.Getpid())})
-	s, err := server.Open(server.Config{
-		Image: image, Address: netip.AddrPortFrom(group, 0), Iface: loopback, ShareHost: true,
+	cfg := server.Config{
+		Image: image, Address: netip.AddrPortFrom(group, 0), Iface: loopback, ShareHost: true, Mode2: true,
 		Log: slog.New(slog.DiscardHandler), Pace: server.Pace{BitsPerSec: 400_000_000},
-	})
+	}
+	change(&cfg)
+	s, err := server.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
