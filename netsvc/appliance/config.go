@@ -96,6 +96,16 @@ type TMCD struct {
 	Listen []netip.AddrPort `json:"listen" yaml:"listen"`
 	// BootLogBytesMax bounds one stored boot log; 0: 16 MiB.
 	BootLogBytesMax int64 `json:"boot_log_bytes_max" yaml:"boot_log_bytes_max"`
+	TLS             TLS   `json:"tls" yaml:"tls"`
+}
+
+// TLS names the files, PEM, of a service that also speaks TLS. Without them it
+// does not.
+type TLS struct {
+	Cert string `json:"cert" yaml:"cert"` // and those of authorities between it and the root
+	Key  string `json:"key" yaml:"key"`   // may be the same file
+	// ClientCA is whose certificates clients must have.
+	ClientCA string `json:"client_ca" yaml:"client_ca"`
 }
 
 // Multicast says how images are distributed.
@@ -192,6 +202,9 @@ func (c *Config) check() error {
 	}
 	if err := c.Frisbee.Upload.check(); err != nil {
 		return err
+	}
+	if t := c.TMCD.TLS; t != (TLS{}) && (t.Cert == "" || t.Key == "" || t.ClientCA == "") {
+		return errors.New("tmcd: tls: want all of cert, key and client_ca")
 	}
 	return c.Multicast.check(c.Frisbee.Listen.IsValid())
 }

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -17,8 +18,12 @@ func (a *Appliance) openTMCD() error {
 	if len(a.cfg.TMCD.Listen) == 0 {
 		return nil
 	}
+	secured, err := a.cfg.TMCD.TLS.config()
+	if err != nil {
+		return fmt.Errorf("tmcd: %w", err)
+	}
 	server, err := tmcd.New(tmcd.Config{
-		ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Log: a.log,
+		TLS: secured, ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Log: a.log,
 		Effects: &tmcd.Recorder{States: nodeStates{a.runner}, Registry: a.reg, Logs: a.logs(), Now: time.Now},
 	})
 	if err != nil {

@@ -107,7 +107,7 @@ func (c *call) fullConfig() iter.Seq[*command] {
 	return func(yield func(*command) bool) {
 		for i := range c.h.table {
 			cmd := &c.h.table[i]
-			if !cmd.has(bit) || cmd.has(needTPM) || cmd.has(needTLS) && clearRemote {
+			if !cmd.has(bit) || cmd.has(needTPM) || cmd.has(needTLS) && clearRemote || !c.who.proven && c.who.policy.wantsProof(cmd) {
 				continue
 			}
 			if !yield(cmd) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,12 +17,11 @@ import (
 // nothing in place, as long as nothing else is being done; all others go through the
 // node's lane, in order.
 type framedConn struct {
-	s         *Server
-	conn      net.Conn
-	from      netip.Addr
-	transport Transport
-	peer      tmc2.Hello
-	out       framedOut
+	s    *Server
+	conn net.Conn
+	origin
+	peer tmc2.Hello
+	out  framedOut
 
 	// Of the reader alone.
 	buf        []byte // read and not yet decoded: buf[at:]
@@ -47,14 +45,14 @@ func protocolError(format string, args ...any) error {
 
 // serveFramed serves a connection until its client ends it or is quiet for too
 // long, or the server stops. in has read the preamble.
-func (s *Server) serveFramed(in *inbound, transport Transport, from netip.Addr) error {
-	c := &framedConn{s: s, conn: in.conn, from: from, transport: transport, peer: tmc2.UsualHello(),
+func (s *Server) serveFramed(in *inbound, by origin) error {
+	c := &framedConn{s: s, conn: in.conn, origin: by, peer: tmc2.UsualHello(),
 		buf: in.buf, at: len(tmc2.Preamble), streams: map[uint32]*stream{}, lanes: map[string]*lane{}}
 	c.out = framedOut{conn: in.conn, timeout: s.cfg.Timeouts.Reply}
 	if err := c.hello(in.until); err != nil {
 		return err
 	}
-	if code := s.framed.enter(c, s.framedPerAddr(from)); code != tmc2.CodeOK {
+	if code := s.framed.enter(c, s.framedPerAddr(by.from)); code != tmc2.CodeOK {
 		s.counts.Refused.Add(1)
 		c.goAway(code, framedBusyRetry, "")
 		return nil

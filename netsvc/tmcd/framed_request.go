@@ -77,7 +77,7 @@ func (c *framedConn) admit(r *tmc2.Request) Admission { return c.admitWord(r, r.
 
 // admitWord checks a request as if its command were word.
 func (c *framedConn) admitWord(r *tmc2.Request, word []byte) Admission {
-	return admitFramed(c.s, r, word, Request{Head: Head{Version: int(c.peer.ReplyVersion)}, From: c.from, Transport: c.transport})
+	return admitFramed(c.s, r, word, Request{Head: Head{Version: int(c.peer.ReplyVersion)}, From: c.from, Transport: c.transport, Names: c.names})
 }
 
 // admitFramed fills a legacy request from a framed one. Names that no legacy
@@ -195,7 +195,7 @@ func refusalCode(s *registry.Snapshot, r *tmc2.Request, adm *Admission, from net
 			}
 		}
 		return tmc2.CodeUnknownNode
-	case RefusedControl, RefusedRemote:
+	case RefusedControl, RefusedRemote, RefusedSecret:
 		return tmc2.CodeNeedsTLS
 	case RefusedCommand:
 		return tmc2.CodeUnknownCommand

@@ -30,6 +30,8 @@ type Request struct {
 	Head
 	From      netip.Addr // source address, unmapped
 	Transport Transport
+	// Names are those in the client's certificate, if it was verified.
+	Names []string
 	// LoaderVersion is that of a bootinfo packet, for bootwhat; nil is 1.
 	LoaderVersion *int
 }
@@ -44,6 +46,8 @@ const (
 	RefusedRemote    = "remote node in clear"
 	RefusedFree      = "node is free"
 	RefusedTPM       = "needs a TPM key"
+	RefusedSecret    = "policy wants TLS"
+	RefusedProof     = "policy wants the node's certificate or key"
 )
 
 // Admission is a request that passed, or did not pass, the checks that come
@@ -106,6 +110,7 @@ func (h *Handler) Admit(s *registry.Snapshot, req Request) Admission {
 	if who == nil {
 		return Admission{Refused: RefusedUnknown}
 	}
+	who.policy, who.proven = policyOf(s, who.phys), proves(s, who, &req)
 	adm := Admission{Node: who.node.ID}
 	cmd := h.table.find(req.Word)
 	if cmd != nil {
@@ -135,6 +140,10 @@ func (h *Handler) refuse(who *caller, cmd *command, req *Request) string {
 		return RefusedRemoteUDP
 	case !who.local && req.Transport == TCP && cmd.has(needTLS):
 		return RefusedRemote
+	case !who.proven && who.policy.wantsProof(cmd) && req.Transport != TLS:
+		return RefusedSecret
+	case !who.proven && who.policy.wantsProof(cmd):
+		return RefusedProof
 	case cmd.has(needAllocated) && !who.allocated():
 		return RefusedFree
 	case cmd.has(needTPM):

@@ -24,6 +24,8 @@ type caller struct {
 	asVNode bool
 	local   bool // the machine's type is not remote
 	shared  bool // the machine carries nodes of several experiments
+	policy  policy
+	proven  bool // it showed more than its address
 }
 
 // identify finds who asks, or nil. from is the source address.

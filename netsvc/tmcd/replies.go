@@ -28,6 +28,7 @@ type replyKey struct {
 	transport Transport
 	vnode     bool
 	asVNode   bool
+	proven    bool
 }
 
 // keptReply is never changed.
@@ -105,7 +106,7 @@ func (c *call) answer() {
 		c.run()
 		return
 	}
-	key := replyKey{c.who.node.ID, c.cmd, clampVersion(c.req.Version), c.req.Transport, c.who.vnode, c.who.asVNode}
+	key := replyKey{c.who.node.ID, c.cmd, clampVersion(c.req.Version), c.req.Transport, c.who.vnode, c.who.asVNode, c.who.proven}
 	own := ownRecordsOf(c.snap, c.who)
 	kept := c.h.replies.get(key, c.snap, own)
 	if kept == nil {

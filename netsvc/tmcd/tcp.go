@@ -63,27 +63,37 @@ func (s *Server) serveInbound(in *inbound, from netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	transport := TCP
-	if greeting == GreetingLegacyTLS && s.cfg.TLS != nil {
-		in.drop(len(legacyTLSTag))
+	by := origin{from: from, transport: TCP}
+	if (greeting == GreetingLegacyTLS || greeting == GreetingTLS) && s.cfg.TLS != nil {
+		if greeting == GreetingLegacyTLS {
+			in.drop(len(legacyTLSTag))
+		}
 		secured := tls.Server(in.rest(), s.cfg.TLS)
 		defer secured.Close()
 		in = &inbound{conn: secured, until: in.until, quiet: t.Quiet}
 		if greeting, err = in.greeting(); err != nil {
 			return err
 		}
-		transport = TLS
+		by.transport, by.names = TLS, certificateNames(secured.ConnectionState())
 	}
 	if greeting == GreetingFramed {
-		return s.serveFramed(in, transport, from)
+		return s.serveFramed(in, by)
 	}
 	if greeting != GreetingText {
 		return nil
 	}
-	return s.serveText(in, transport, from)
+	return s.serveText(in, by)
 }
 
-func (s *Server) serveText(in *inbound, transport Transport, from netip.Addr) error {
+// origin is where a connection came from.
+type origin struct {
+	from      netip.Addr
+	transport Transport
+	names     []string // in the client's certificate, which was verified
+}
+
+func (s *Server) serveText(in *inbound, by origin) error {
+	from, transport := by.from, by.transport
 	head, rest, err := in.head()
 	if errors.Is(err, ErrMalformed) {
 		return nil // dropped with an empty reply, as in C
@@ -91,7 +101,7 @@ func (s *Server) serveText(in *inbound, transport Transport, from netip.Addr) er
 	if err != nil {
 		return err
 	}
-	adm := s.handler.Admit(s.cfg.Snapshot(), Request{Head: head, From: from, Transport: transport})
+	adm := s.handler.Admit(s.cfg.Snapshot(), Request{Head: head, From: from, Transport: transport, Names: by.names})
 	body := s.body(in, rest, &head, transport, adm.Streams)
 	if adm.Refused != "" {
 		s.logRefused(&adm, from)
