@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ type Client struct {
 	// Once makes a connection that cannot be made an error at once. The
 	// command tries for ever.
 	Once bool
+	// TLS is spoken, unless it is nil. Not over UDP or a proxy's socket.
+	TLS *tls.Config
 	// Bind is the local address, for tests with many nodes on one host.
 	Bind netip.Addr
 	// Debug gets a line per step; nil is silent.
@@ -110,6 +113,11 @@ func (c *call) exchangeStream(ctx context.Context, request []byte, out io.Writer
 	if err != nil {
 		return "", err
 	}
+	if c.TLS != nil && c.Unix == "" {
+		if conn, err = secure(ctx, conn, c.TLS); err != nil {
+			return "", err
+		}
+	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -132,6 +140,9 @@ func (c *call) send(conn net.Conn, request []byte) error {
 		c.progress()
 	}
 	half, ok := conn.(interface{ CloseWrite() error })
+	if _, secured := conn.(*tls.Conn); secured {
+		return nil // nobody half-closes there
+	}
 	if version := c.req.Version; !ok || version != 0 && version < 22 {
 		return nil
 	}

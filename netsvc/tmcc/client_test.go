@@ -225,16 +225,25 @@ func (s *sinkEffects) BootLog(_ context.Context, _ string, text io.Reader) error
 // startServer runs a real server with one node at 127.0.1.1.
 func startServer(tb testing.TB) (port uint16, effects *sinkEffects) {
 	tb.Helper()
-	snapshot := registry.NewSnapshot(&registry.SiteFile{
+	return startServerWith(tb, func(*tmcd.Config, *registry.SiteFile) {})
+}
+
+func startServerWith(tb testing.TB, change func(*tmcd.Config, *registry.SiteFile)) (port uint16, effects *sinkEffects) {
+	tb.Helper()
+	site := &registry.SiteFile{
 		Types: []registry.NodeType{{Name: "t", Class: "pc"}},
 		Nodes: []registry.Node{{ID: "n1", Type: "t", Interfaces: []registry.Interface{
 			{Name: "eth0", Role: registry.InterfaceControl, IP: netip.MustParseAddr("127.0.1.1")}}}},
-	})
+	}
 	effects = &sinkEffects{}
-	server, err := tmcd.New(tmcd.Config{
+	var snapshot *registry.Snapshot
+	config := tmcd.Config{
 		Addrs:    []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
 		Snapshot: func() *registry.Snapshot { return snapshot }, Effects: effects, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	change(&config, site)
+	snapshot = registry.NewSnapshot(site)
+	server, err := tmcd.New(config)
 	if err != nil {
 		tb.Fatal(err)
 	}

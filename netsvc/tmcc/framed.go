@@ -100,6 +100,9 @@ func (n node) framed(ctx context.Context, client *Client, req Request) (*framed.
 	}
 	boot := n.bootID()
 	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey}
+	if client.TLS != nil {
+		f.Secure = func(ctx context.Context, raw net.Conn) (net.Conn, error) { return secure(ctx, raw, client.TLS) }
+	}
 	for _, port := range resolver.ports() {
 		f.Addrs = append(f.Addrs, netip.AddrPortFrom(addr, port))
 	}

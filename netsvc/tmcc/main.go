@@ -15,7 +15,7 @@ const (
 )
 
 // Main is the command tmcc. args are those after the program's name, env looks
-// up the environment (BOSSNAME; HYZER_BIND is the local address to use);
+// up the environment (BOSSNAME, TMCCNOSSL; HYZER_BIND is the local address to use);
 // standard input is not read. It returns the exit status.
 func Main(args []string, env func(string) string, _ io.Reader, stdout, stderr io.Writer) int {
 	return node{env: env}.main(context.Background(), args, stdout, stderr)
@@ -80,6 +80,9 @@ func (n node) client(o *options) (*Client, error) {
 		return nil, err
 	}
 	c.Server = server
+	if c.TLS, err = n.tls(o); err != nil {
+		return nil, err
+	}
 	if port != 0 {
 		c.Ports = []uint16{port}
 	}

@@ -25,6 +25,7 @@ type options struct {
 	logFile     string
 	dataFile    string
 	noRetry     bool // -R
+	clear       bool // -i: no TLS
 	legacy      bool // --legacy: no TMC2
 	exitStatus  bool // --exit-status: that of TMC2
 	words       []string
@@ -103,7 +104,8 @@ func (o *options) flag(letter byte) error {
 		o.udp = true
 	case 'R':
 		o.noRetry = true
-	case 'i': // no SSL: this client speaks in clear
+	case 'i':
+		o.clear = true
 	case 'T':
 		return fmt.Errorf("%w: -T: no TPM here", errUsage)
 	}

@@ -31,6 +31,8 @@ type Client struct {
 	// LoaderVersion is, for bootwhat, the version of a bootinfo packet; nil
 	// does not say.
 	LoaderVersion *uint16
+	// Secure makes TLS of a new connection, or closes it; nil speaks in clear.
+	Secure func(context.Context, net.Conn) (net.Conn, error)
 	// RetryPause is before the second try, and doubles; 0 is a second.
 	RetryPause time.Duration
 
@@ -209,6 +211,11 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 	raw, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if c.Secure != nil {
+		if raw, err = c.Secure(ctx, raw); err != nil {
+			return nil, err
+		}
 	}
 	hello := tmc2.UsualHello()
 	hello.BootID = c.BootID
