@@ -80,22 +80,30 @@ func peakBytes(ctx context.Context, program string, args []string) (int64, error
 func bigDisk(t *testing.T, dir string) string {
 	t.Helper()
 	tree := filepath.Join(dir, "tree")
-	write := func(name string, data []byte) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(tree, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := os.Mkdir(tree, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	noise := make([]byte, 160<<20)
-	rand.NewChaCha8([32]byte{9}).Read(noise)
-	write("noise", noise)
-	write("same", bytes.Repeat([]byte("the same again; "), 16<<20)) // 256 MiB
+	random := rand.NewChaCha8([32]byte{9})
+	noise := make([]byte, 1<<20)
+	write := func(name string, times int, fill func() []byte) {
+		t.Helper()
+		f, err := os.Create(filepath.Join(tree, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for range times {
+			if _, err := f.Write(fill()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("noise", 64, func() []byte { random.Read(noise); return noise })
+	same := bytes.Repeat([]byte("the same again; "), 1<<16)
+	write("same", 96, func() []byte { return same })
 	var rm strings.Builder
-	for i := range 6000 {
-		write(fmt.Sprint(i), noise[i*4096:][:8192])
+	for i := range 3000 {
+		write(fmt.Sprint(i), 1, func() []byte { return noise[:4096+i] })
 		if i%2 == 0 {
 			fmt.Fprintf(&rm, "rm %d\n", i)
 		}
