@@ -54,8 +54,8 @@ func TestRun(t *testing.T) {
 	if err != nil || !strings.HasSuffix(out.String(), string(text)) {
 		t.Errorf("table in the file is another: %v", err)
 	}
-	for _, task := range []string{taskCreate, taskRestore, taskHash, taskDelta} {
-		if !strings.Contains(string(text), fmt.Sprintf("%-20s %-20s", task, ours)) {
+	for _, task := range []string{taskCreate, taskNowhere, taskFile, taskHash, taskDelta} {
+		if !strings.Contains(string(text), fmt.Sprintf("%-20s %-20s", task, oursV3)) {
 			t.Errorf("no result of ours for %s in\n%s", task, text)
 		}
 	}
@@ -89,16 +89,19 @@ func size(t *testing.T, dir, name string) int64 {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	peers := []*peer{
-		{task: taskHash, name: ours, runs: []run{{wall: 3 * time.Second, cpu: 4 * time.Second, madeBytes: 10e6}, {wall: time.Second, cpu: 2 * time.Second, madeBytes: 10e6}}},
+		{task: taskHash, name: oursV3, runs: []run{{wall: 3 * time.Second, cpu: 4 * time.Second, madeBytes: 10e6}, {wall: time.Second, cpu: 2 * time.Second, madeBytes: 10e6}}},
 		{task: taskHash, name: theirs, runs: []run{{wall: 2 * time.Second, cpu: 2 * time.Second, madeBytes: 8e6}}},
-		{task: taskDelta, name: ours, err: errors.New("delta of 5 %, hyzer: exit status 1: no room")},
+		{task: taskHash, name: "rdiff", absent: "rdiff"},
+		{task: taskDelta, name: oursV3, err: errors.New("delta of 5 %, hyzer: exit status 1: no room")},
 	}
 	const want = `
-100 MB of real files, N cores; the best round of each; ratios are hyzer to the other
+100 MB of real files, N cores; the best round of each; ratios are ours to the other
 
-task                 program                wall s    cpu s    out MB    wall   cpu  size
-hash                 hyzer                    1.00     2.00      10.0
+                                                                         hyzer V3 to it      hyzer V5 to it
+task                 program                wall s    cpu s    out MB    wall   cpu  size    wall   cpu  size
+hash                 hyzer V3                 1.00     2.00      10.0
 hash                 C                        2.00     2.00       8.0    0.50  1.00  1.25
+hash                 rdiff                rdiff is not installed
 failed: delta of 5 %, hyzer: exit status 1: no room
 `
 	got := table(peers, 100e6)

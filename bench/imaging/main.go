@@ -22,6 +22,7 @@ type options struct {
 	mb        int64
 	rounds    int
 	keep      bool
+	c         string   // folder of the old C programs; empty: they are in PATH
 	self      []string // how to run our programs
 }
 
@@ -37,8 +38,9 @@ func Main(ctx context.Context, args []string, stdout io.Writer) int {
 	fs := flag.NewFlagSet("hyzer-bench imaging", flag.ContinueOnError)
 	fs.StringVar(&o.dir, "dir", "bench-imaging", "`folder` for disks and results")
 	fs.StringVar(&o.from, "from", "/usr", "`folder` of real files")
-	fs.Int64Var(&o.mb, "mb", 1000, "`MB` of files on the disk")
-	fs.IntVar(&o.rounds, "rounds", 3, "`times` every program runs")
+	fs.Int64Var(&o.mb, "mb", 400, "`MB` of files on the disk")
+	fs.IntVar(&o.rounds, "rounds", 2, "`times` every program runs")
+	fs.StringVar(&o.c, "c", os.Getenv("HYZER_C_IMAGING"), "`folder` of the old C programs, also $HYZER_C_IMAGING; else they are looked for in PATH")
 	fs.BoolVar(&o.keep, "keep", false, "leave disks and images behind")
 	if perr := fs.Parse(args); perr != nil {
 		return 3
@@ -82,7 +84,7 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	peers := installed(o.self)
+	peers := list(o.self, o.c)
 	for round := range o.rounds {
 		fmt.Fprintf(stdout, "round %d of %d\n", round+1, o.rounds)
 		for _, p := range peers {

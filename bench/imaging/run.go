@@ -25,7 +25,7 @@ const errorTailBytes = 300
 // measure runs the peer once more. A peer that failed is not run again; only
 // the end of the context is an error.
 func (p *peer) measure(ctx context.Context, dir string) error {
-	if p.err != nil {
+	if p.err != nil || p.absent != "" {
 		return nil
 	}
 	var text bytes.Buffer
@@ -74,7 +74,7 @@ func (p *peer) best() (run, bool) {
 func oursFailed(peers []*peer) error {
 	var errs []error
 	for _, p := range peers {
-		if p.name == ours && p.err != nil {
+		if isOurs(p.name) && p.err != nil {
 			errs = append(errs, p.err)
 		}
 	}
