@@ -127,17 +127,29 @@ func (c conversion) rewrite() error {
 	return merge(c.e, "convert", chain, c.opts, c.out)
 }
 
-// disk makes a disk of an image.
+// disk makes a disk of an image. A file has its name only when it is whole.
 func (c conversion) disk() error {
-	if c.to == formatRaw {
-		return c.restore(c.out)
-	}
-	return c.withRaw(func(raw string) error {
-		r, err := restoreTo(c.e, c.read, c.in, raw)
+	if c.to == formatRaw && isDevice(c.out) {
+		r, err := restoreTo(c.e, c.read, c.in, c.out)
 		if err != nil {
 			return err
 		}
-		if err := qemuImg(c.e.ctx, "convert", "-f", formatRaw, "-O", c.to, raw, c.out); err != nil {
+		return r.report(c.out)
+	}
+	return c.beside(c.to != formatRaw, func(dir string) error {
+		made := filepath.Join(dir, "disk")
+		r, err := restoreTo(c.e, c.read, c.in, made)
+		if err != nil {
+			return err
+		}
+		if c.to != formatRaw {
+			raw := made
+			made += "." + c.to
+			if err := qemuImg(c.e.ctx, "convert", "-f", formatRaw, "-O", c.to, raw, made); err != nil {
+				return err
+			}
+		}
+		if err := os.Rename(made, c.out); err != nil {
 			return err
 		}
 		r.out.Target = c.out
@@ -145,12 +157,9 @@ func (c conversion) disk() error {
 	})
 }
 
-func (c conversion) restore(path string) error {
-	r, err := restoreTo(c.e, c.read, c.in, path)
-	if err != nil {
-		return err
-	}
-	return r.report(path)
+func isDevice(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // image makes an image of a disk.
@@ -158,7 +167,8 @@ func (c conversion) image() error {
 	if c.from == formatRaw {
 		return c.make(c.in)
 	}
-	return c.withRaw(func(raw string) error {
+	return c.beside(true, func(dir string) error {
+		raw := filepath.Join(dir, "disk")
 		if err := qemuImg(c.e.ctx, "convert", "-f", c.from, "-O", formatRaw, c.in, raw); err != nil {
 			return err
 		}
@@ -177,10 +187,10 @@ func (c conversion) make(path string) error {
 	return makeImage(m, src, c.out, c.opts, false)
 }
 
-// withRaw gives fn the name of a file beside the output, which is gone
-// afterwards. It takes what is in use of the disk.
-func (c conversion) withRaw(fn func(raw string) error) error {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
+// beside gives fn a folder beside the output, which is gone afterwards. What is
+// in it takes the room of what is in use of the disk.
+func (c conversion) beside(qemu bool, fn func(dir string) error) error {
+	if _, err := exec.LookPath("qemu-img"); qemu && err != nil {
 		return errors.New("qemu-img is not installed; it is in the package qemu-utils. Without it, convert to or from raw")
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(c.out), ".convert-*")
@@ -188,7 +198,7 @@ func (c conversion) withRaw(fn func(raw string) error) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return fn(filepath.Join(dir, "disk.raw"))
+	return fn(dir)
 }
 
 func qemuImg(ctx context.Context, args ...string) error {

@@ -70,9 +70,8 @@ func Make(ctx context.Context, from, to Image, out io.Writer, opts zip.Options) 
 		return Made{}, err
 	}
 	made := Made{Same: len(changed) == 0}
-	if data := to.Disk.Data(); made.Same && len(data) > 0 {
-		unit := uint64(to.Disk.Summary().SectorBytes / ndz.SectorBytes)
-		changed = []freemap.Range{{Start: data[0].Start, End: data[0].Start + unit}}
+	if made.Same {
+		changed = zip.Least(to.Disk.Data(), to.Disk.Summary().SectorBytes)
 	}
 	relocs, err := to.Disk.Relocs()
 	if err != nil {

@@ -137,7 +137,8 @@ func (c *comparison) sign(ctx context.Context, workers int) error {
 }
 
 // delta replaces the layout's data by what differs from opts.Base, unless that
-// is more than opts.FullPercent of it, and returns the signature of all data.
+// is more than opts.FullPercent of it, and returns the signature of all data. If
+// nothing differs it leaves one sector.
 func (l *Layout) delta(ctx context.Context, src Source, opts Options) (*sig.File, error) {
 	changed, full, err := Compare(ctx, src, l, opts.Base, opts.workers())
 	if err != nil {
@@ -148,8 +149,20 @@ func (l *Layout) delta(ctx context.Context, src Source, opts Options) (*sig.File
 	l.FullSectors, l.DeltaSectors = all, some
 	l.Mark.State = full.ID()
 	if l.Delta {
+		if len(changed) == 0 {
+			changed = Least(l.Data, opts.sectorBytes())
+		}
 		l.Data = changed
 		l.Mark.Delta, l.Mark.Base = true, opts.Base.ID()
 	}
 	return full, nil
+}
+
+// Least is the least of data that an image can hold, its first sector: what a
+// delta of nothing has, so that it restores like any other.
+func Least(data []freemap.Range, bytes int) []freemap.Range {
+	if len(data) == 0 {
+		return nil
+	}
+	return []freemap.Range{{Start: data[0].Start, End: data[0].Start + uint64(bytes/sectorBytes)}}
 }

@@ -42,8 +42,7 @@ func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats
 	return Write(ctx, src, layout, out, opts)
 }
 
-// Write makes an image of what layout says is in use. A delta of nothing makes
-// an image of no chunk.
+// Write makes an image of what layout says is in use.
 func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts Options) (Stats, error) {
 	o := newOutput(layout, out, opts)
 	p, err := newFormat(o)

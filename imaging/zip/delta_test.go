@@ -12,6 +12,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
@@ -121,9 +122,15 @@ func TestNoDelta(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := &sig.File{}
-	if _, err = zip.Create(ctx, source(img), &delta, zip.Options{Raw: true, Base: base, Signature: again}); err != nil || delta.Len() > 0 {
-		t.Errorf("delta of nothing has %d bytes, %v", delta.Len(), err)
+	if _, err = zip.Create(ctx, source(img), &delta, zip.Options{Raw: true, Base: base, Signature: again}); err != nil {
+		t.Fatal(err)
 	}
+	d := &disk{bytes.Clone(img)}
+	done, err := unzip.File(ctx, bytes.NewReader(delta.Bytes()), int64(delta.Len()), d, unzip.Options{Base: base})
+	if err != nil || done.WrittenBytes != ndz.SectorBytes || !bytes.Equal(d.data, img) {
+		t.Errorf("delta of nothing wrote %d bytes, %v", done.WrittenBytes, err)
+	}
+	delta.Reset()
 	sameSignature(t, again, base)
 	for i := range len(img) * 2 / 3 {
 		img[i]++
