@@ -8,8 +8,9 @@ import (
 )
 
 // Flow control: the rate follows the slowest client that is wanted. A client
-// whose buffers fill says how fast it can go; one that is slower than a
-// flowFloorDiv-th of the cap has to find another way (client.Fetcher).
+// whose buffers fill says how fast it can go. The group does not wait for one
+// that is slower than a flowFloorDiv-th of the cap, nor for long for one that
+// is alone in being slow: that has to find another way (client.Fetcher).
 const (
 	// flowFirstDiv: a session begins with that part of the cap, for nobody
 	// knows yet what the clients can take.
@@ -28,6 +29,13 @@ const (
 	// that did not run for a moment seems slower than it is.
 	flowCutMost = 0.6
 	flowRateMin = 100 // blocks per second
+	// A client that alone has held the others for flowPatience, below a
+	// laggardDiv-th of the cap, is a laggard, until another says that it is not
+	// laggardApart times as fast.
+	flowPatience  = 5 * time.Second
+	laggardDiv    = 4
+	laggardApart  = 2
+	laggardRecent = time.Second // silence after which it no longer holds them
 )
 
 // flow limits the rate to what clients can take. It is pure.
@@ -37,6 +45,11 @@ type flow struct {
 	told     bool    // somebody complained
 	changeAt time.Time
 	cutAt    time.Time
+
+	slowest  uint32 // id of the client that has held the rate
+	since    time.Time
+	heardAt  time.Time
+	laggards map[uint32]float64 // their rates, by id
 }
 
 // begin starts slowly.
@@ -59,10 +72,10 @@ func (f *flow) grow(now time.Time) {
 	f.changeAt = now.Add(flowPeriod)
 }
 
-// hear takes what a client can do. Within a period only the first report cuts
-// by as much as it says; the others if they are slower still.
-func (f *flow) hear(now time.Time, rate float64, fill wire.Loss) {
-	if f.limit == 0 {
+// hear takes what a client can do, which may have others beside it. Within a
+// period only the first report cuts.
+func (f *flow) hear(now time.Time, id uint32, alone bool, rate float64, fill wire.Loss) {
+	if f.limit == 0 || !alone && f.lags(now, id, rate) {
 		return
 	}
 	f.told = true
@@ -74,6 +87,31 @@ func (f *flow) hear(now time.Time, rate float64, fill wire.Loss) {
 	}
 	f.limit = max(want, f.limit*flowCutMost)
 	f.cutAt = now
+}
+
+// lags says whether the client is one that the group does not wait for.
+func (f *flow) lags(now time.Time, id uint32, rate float64) bool {
+	if _, known := f.laggards[id]; known {
+		f.laggards[id] = rate
+		return true
+	}
+	for other, its := range f.laggards {
+		if rate < laggardApart*its { // two of a kind are no laggards
+			delete(f.laggards, other)
+		}
+	}
+	if id != f.slowest || now.Sub(f.heardAt) > laggardRecent {
+		f.slowest, f.since = id, now
+	}
+	f.heardAt = now
+	if now.Sub(f.since) < flowPatience || rate > f.cap/laggardDiv || len(f.laggards) >= clientsMax {
+		return false
+	}
+	if f.laggards == nil {
+		f.laggards = make(map[uint32]float64)
+	}
+	f.laggards[id] = rate
+	return true
 }
 
 // flowReport takes a FLOW.
@@ -91,7 +129,7 @@ func (s *Session) flowReport(now time.Time, from netip.Addr, body, datagram []by
 	c.flowAtUS = at
 	s.heard(now)
 	s.stats.Flows++
-	s.pace.flow.hear(now, float64(m.Rate), m.Fill)
+	s.pace.flow.hear(now, m.ClientID, s.clients.len() < 2, float64(m.Rate), m.Fill)
 	if more := m.Dropped - c.dropped; more < 1<<31 {
 		s.stats.SocketDrops += uint64(more)
 	}
