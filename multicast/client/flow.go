@@ -16,8 +16,8 @@ const (
 	rateMemory   = 4 // a new measurement counts for one part in so many
 	// flowEvery is how often the server is told.
 	flowEvery = 20 * time.Millisecond
-	// A client is behind when its socket is fuller than socketFillMax, or its
-	// buffers for chunks than bufferFillMax.
+	// A client is behind when its socket is fuller than socketFillMax, or the
+	// buffers for chunks that wait for the sink than bufferFillMax.
 	socketFillMax = 1.0 / 8
 	bufferFillMax = 3.0 / 4
 	// socketPause is how long a stall is put off while the socket has datagrams.
@@ -73,7 +73,7 @@ func blend(old, latest float64) float64 {
 }
 
 // behind says whether the client cannot keep up, how fast it can go, and how
-// full it is. buffers is the share of the chunk buffers that is in use.
+// full it is; buffers is what Reception.waiting returns.
 func (i *intake) behind(buffers float64) (rate, fill float64, yes bool) {
 	if i.busy && i.socket > socketFillMax {
 		rate, fill, yes = i.rate, i.socket, true
@@ -93,7 +93,7 @@ func (r *Reception) Intake(now time.Time, datagrams int, left sock.Backlog) {
 		return
 	}
 	inUse := len(r.fills) + r.busy
-	rate, fill, behind := r.intake.behind(float64(inUse) / float64(r.cfg.Buffers))
+	rate, fill, behind := r.intake.behind(r.waiting())
 	if !behind && r.intake.dropped == r.intake.toldDrops {
 		return
 	}
@@ -107,6 +107,12 @@ func (r *Reception) Intake(now time.Time, datagrams int, left sock.Backlog) {
 	}
 	m.EchoUS, m.HeldUS = r.echo(now)
 	r.sendParity(m.Append(nil, r.src))
+}
+
+// waiting is how many chunks wait for the sink, as a share of the buffers that
+// are not for those on their way.
+func (r *Reception) waiting() float64 {
+	return float64(r.busy) / float64(max(r.cfg.Buffers-r.cfg.Window, r.cfg.Buffers/4, 1))
 }
 
 // overhearFlow is silent for a while if another client is as slow as this one.

@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,9 +33,9 @@ func TestSiteSlowIntake(t *testing.T) {
 		clients int
 		each    time.Duration // of the slow one
 	}{
-		"alone, half the rate":  {1, 50 * time.Microsecond},
-		"one of eight, a fifth": {8, 115 * time.Microsecond},
-		"fast enough":           {4, 10 * time.Microsecond},
+		"alone, half the rate":    {1, 50 * time.Microsecond},
+		"one of eight, a quarter": {8, 90 * time.Microsecond},
+		"fast enough":             {4, 10 * time.Microsecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,4 +111,62 @@ func TestSiteSlowDisk(t *testing.T) {
 			t.Errorf("took %v, could be %v; %d blocks sent", took, ideal, st.BlocksSent)
 		}
 	})
+}
+
+// TestSiteSpill: a node with a slow disk lets chunks wait in a file, and the
+// others do not wait for it.
+func TestSiteSpill(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		bytesMax int64
+		keepsUp  bool
+	}{
+		"room for all":  {64 << 20, true},
+		"room for few":  {5 << 20, false},
+		"room for none": {0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				const chunks, each = 60, 60 * time.Millisecond
+				s := newSite(t, chunks<<20+700)
+				ctx, cancel := context.WithCancel(s.ctx)
+				_, result := s.serve(ctx, s.mode2Server(4001))
+				var m memory
+				refused := false
+				cfg := s.mode2Client(99, 0.01, 0.01, sinkFunc(func(ctx context.Context, index int, data []byte) error {
+					time.Sleep(each)
+					if index == 50 && !refused {
+						refused = true
+						return client.ErrBadChunk
+					}
+					return client.RawSink{W: &m}.Chunk(ctx, index, data)
+				}))
+				cfg.Buffers, cfg.SpillDir, cfg.SpillBytesMax = 24, dir, c.bytesMax
+				start := time.Now()
+				var spills int
+				s.all.Go(func() {
+					r, err := client.Run(s.ctx, cfg)
+					if spills = r.Spills; err != nil || !bytes.Equal(m.data, s.want) {
+						t.Errorf("error %v, content equal %v", err, bytes.Equal(m.data, s.want))
+					}
+				})
+				var others time.Duration
+				for n := range 2 {
+					s.loadMode2(n, 0.01, 0.01, func(client.Result) { others = time.Since(start) })
+				}
+				s.all.Wait()
+				cancel()
+				<-result
+				t.Logf("others took %v, %d chunks spilled", others, spills)
+				if fast := others < 2300*time.Millisecond; fast != c.keepsUp || spills > 0 != (c.bytesMax > 0) {
+					t.Errorf("others took %v, %d chunks spilled", others, spills)
+				}
+			})
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind %v, %v", left, err)
+			}
+		})
+	}
 }

@@ -7,11 +7,13 @@ import (
 
 	"hyzer/imaging/manifest"
 	"hyzer/multicast/fec"
+	"hyzer/multicast/wire"
 )
 
 // written is a chunk that the sink is done with, or not.
 type written struct {
 	chunk Chunk
+	slot  int // of the spill that it came from, or -1
 	err   error
 }
 
@@ -29,25 +31,66 @@ type pool struct {
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 	warmed  bool
+	spill   *spill // nil: there is none
 }
 
 // newPool starts workers goroutines; both channels hold chunks elements, so
 // that neither side waits for the other. wake is called after each chunk.
-func newPool(ctx context.Context, sink Sink, workers, chunks int, wake func()) *pool {
+func newPool(ctx context.Context, sink Sink, workers, chunks int, sp *spill, wake func()) *pool {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pool{code: new(fec.Code), work: make(chan work, chunks), done: make(chan written, chunks), cancel: cancel}
+	waiting := 0
+	if sp != nil {
+		waiting = sp.slots
+	}
+	p := &pool{
+		code: new(fec.Code), work: make(chan work, chunks), done: make(chan written, chunks+waiting), cancel: cancel, spill: sp,
+	}
 	for range max(workers, 1) {
 		p.workers.Go(func() {
-			for w := range p.work {
-				if ctx.Err() != nil {
-					continue
+			var buf []byte // for chunks that were spilled
+			for {
+				w, slot, err := p.next(ctx, &buf)
+				switch {
+				case ctx.Err() != nil:
+					return
+				case err == nil:
+					err = deliver(ctx, sink, p.code, w)
 				}
-				p.done <- written{w.chunk, deliver(ctx, sink, p.code, w)}
+				p.done <- written{w.chunk, slot, err}
 				wake()
 			}
 		})
 	}
+	if sp != nil {
+		p.workers.Go(func() { sp.run(wake) })
+	}
 	return p
+}
+
+// next returns the next chunk for the sink, those in memory first, and the slot
+// of the spill that it comes from, or -1.
+func (p *pool) next(ctx context.Context, buf *[]byte) (work, int, error) {
+	select {
+	case w := <-p.work:
+		return w, -1, nil
+	default:
+	}
+	var back chan spilled
+	if p.spill != nil {
+		back = p.spill.back
+	}
+	select {
+	case w := <-p.work:
+		return w, -1, nil
+	case c := <-back:
+		if *buf == nil {
+			*buf = make([]byte, wire.ChunkBytes)
+		}
+		w, err := p.spill.read(c, *buf)
+		return w, c.slot, err
+	case <-ctx.Done():
+		return work{}, -1, ctx.Err()
+	}
 }
 
 // warm makes the code ready while the first chunk with parity comes in.
@@ -72,7 +115,10 @@ func deliver(ctx context.Context, sink Sink, code *fec.Code, w work) error {
 // close stops the workers and waits for them; what is queued is dropped.
 func (p *pool) close() {
 	p.cancel()
-	close(p.work)
+	if p.spill != nil {
+		close(p.spill.write)
+		defer p.spill.file.Close()
+	}
 	p.workers.Wait()
 }
 

@@ -238,21 +238,31 @@ func (r *Reception) TakeReady() []Chunk {
 
 // Release takes back the buffer of a chunk that the sink is done with.
 func (r *Reception) Release(now time.Time, c Chunk) {
-	r.busy--
+	r.free(c)
 	r.out++
 	r.intake.written++
-	r.idle = append(r.idle, c.Data[:cap(c.Data)])
 	r.refill(now)
 }
 
 // Reject takes back a chunk that the sink found damaged and asks for it again.
 func (r *Reception) Reject(now time.Time, c Chunk) {
-	r.busy--
-	r.idle = append(r.idle, c.Data[:cap(c.Data)])
+	r.free(c)
 	r.done.remove(c.Index)
 	r.taken.remove(c.Index)
 	r.cursor = c.Index
 	r.refill(now)
+}
+
+// Stored takes back the buffer of a chunk that lies elsewhere now. Release or
+// Reject will follow, without Data.
+func (r *Reception) Stored(c Chunk) { r.free(c) }
+
+// free takes back the buffer of a chunk, if it still has it.
+func (r *Reception) free(c Chunk) {
+	if c.Data != nil {
+		r.busy--
+		r.idle = append(r.idle, c.Data[:cap(c.Data)])
+	}
 }
 
 // Leave returns the LEAVE2 that tells the server how it went.

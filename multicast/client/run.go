@@ -23,6 +23,9 @@ const (
 	leavePause           = 10 * time.Millisecond
 	progressEveryDefault = time.Second
 	sendErrorsMax        = 1000 // in a row
+	// spillFill is how full of waiting chunks the buffers are before more are
+	// put aside.
+	spillFill = 0.5
 )
 
 // Config is what Run needs.
@@ -43,6 +46,10 @@ type Config struct {
 	Sink Sink
 	// SinkWorkers is how many calls of Sink run at once; 0: one.
 	SinkWorkers int
+	// SpillDir is where chunks that wait for a slow sink may lie in a file of up
+	// to SpillBytesMax, as they came; "": only in the Buffers.
+	SpillDir      string
+	SpillBytesMax int64
 
 	Raw         bool // as in ReceptionConfig, like the following
 	Buffers     int
@@ -104,6 +111,7 @@ type Result struct {
 	// SocketDrops are datagrams that were not lost on the way, but found no
 	// room in our socket.
 	SocketDrops uint32
+	Spills      int // chunks that waited in a file
 }
 
 // shell is one Run.
@@ -118,6 +126,7 @@ type shell struct {
 	fetching *fetching // nil: there is no other way
 	failing  int       // sends in a row
 	taken    int       // datagrams since the machine was told
+	spills   int
 	parity   *parityPort
 	tried    netip.AddrPort // parity address that was opened, or could not be
 	inspector
@@ -141,9 +150,13 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	start := time.Now()
 	s.meter = meter{start: start, last: start, every: cfg.ProgressEvery, tell: cfg.OnProgress}
 	s.r = NewReception(s.receptionConfig(), start)
-	s.pool = newPool(ctx, cfg.Sink, cfg.SinkWorkers, max(s.r.cfg.Buffers, 1), s.conn.Wake)
+	sp, err := newSpill(cfg.SpillDir, cfg.SpillBytesMax, s.r.cfg.Buffers)
+	if err != nil {
+		return Result{}, err
+	}
+	s.pool = newPool(ctx, cfg.Sink, cfg.SinkWorkers, max(s.r.cfg.Buffers, 1), sp, s.conn.Wake)
 	s.fetching = newFetching(ctx, cfg.Fetcher, cfg.FetchAfter)
-	err := s.loop(ctx)
+	err = s.loop(ctx)
 	s.fetching.close()
 	s.pool.close()
 	s.closeParity()
@@ -153,7 +166,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)
-	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped}, err
+	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped, s.spills}, err
 }
 
 func (s *shell) open() error {
@@ -258,6 +271,7 @@ func (s *shell) keepalive(now, last time.Time) time.Time {
 // flush carries out what the machine wants and takes back what the sink is
 // done with.
 func (s *shell) flush(ctx context.Context, now time.Time) error {
+	s.keep()
 	if err := s.takeWritten(now); err != nil {
 		return err
 	}
@@ -267,7 +281,7 @@ func (s *shell) flush(ctx context.Context, now time.Time) error {
 	}
 	if s.inspector.settled {
 		for _, c := range s.inspector.held {
-			s.pool.work <- work{c, s.inspector.manifest} // has room for all buffers
+			s.hand(work{c, s.inspector.manifest})
 		}
 		s.inspector.held = s.inspector.held[:0]
 	}
@@ -281,6 +295,14 @@ func (s *shell) flush(ctx context.Context, now time.Time) error {
 		return err
 	}
 	return s.r.Err()
+}
+
+// hand gives a chunk to the sink, or puts it aside when too many wait there.
+func (s *shell) hand(w work) {
+	if s.r.waiting() > spillFill && s.pool.spill.take(w) {
+		return
+	}
+	s.pool.work <- w // has room for all buffers
 }
 
 // takeWritten gives buffers back to the machine.
@@ -298,9 +320,14 @@ func (s *shell) takeWritten(now time.Time) error {
 }
 
 func (s *shell) written(now time.Time, w written) error {
+	bytes := int64(len(w.chunk.Data))
+	if w.slot >= 0 {
+		s.pool.spill.free = append(s.pool.spill.free, w.slot)
+		w.chunk.Data = nil // was the worker's
+	}
 	switch {
 	case w.err == nil:
-		s.meter.written += int64(len(w.chunk.Data))
+		s.meter.written += bytes
 		s.r.SetWritten(uint64(s.meter.written), uint64(s.meter.written))
 		s.r.Release(now, w.chunk)
 		return nil
