@@ -18,29 +18,6 @@ type lvmGroup struct {
 	name         string
 }
 
-// attach makes a loop device of a file until the test ends.
-func attach(t *testing.T, path string) (device string, detach func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make loop devices")
-	}
-	losetup := tools.Find(t, "losetup", "mount")
-	out, err := tools.Try(losetup, "-f", "--show", path)
-	if err != nil {
-		t.Skipf("this kernel has no loop devices: %s", out)
-	}
-	device = strings.TrimSpace(out)
-	attached := true
-	detach = func() {
-		if attached {
-			attached = false
-			tools.Run(t, losetup, "-d", device)
-		}
-	}
-	t.Cleanup(detach)
-	return device, detach
-}
-
 // lvm runs a program of LVM, which sees only the one device.
 func (g *lvmGroup) lvm(name string, args ...string) string {
 	g.t.Helper()
@@ -101,7 +78,7 @@ func TestLVM(t *testing.T) {
 	mkfsXFS, mke2fs, mkswap := tools.Find(t, "mkfs.xfs", "xfsprogs"), tools.Find(t, "mke2fs", "e2fsprogs"), tools.Find(t, "mkswap", "util-linux")
 	files := tree(t)
 	path := newFile(t, 160)
-	device, detach := attach(t, path)
+	device, detach := tools.Loop(t, path)
 	g := &lvmGroup{t: t, path: path, device: device, name: fmt.Sprintf("hyzertest%d", os.Getpid())}
 	g.lvm("pvcreate", "-ff", "-y", device)
 	g.lvm("vgcreate", "-s", "1M", g.name, device)
@@ -160,7 +137,7 @@ func TestLVM(t *testing.T) {
 	sameTree(t, files, dump, treeFiles)
 
 	g.path = r.file(t)
-	g.device, _ = attach(t, g.path)
+	g.device, _ = tools.Loop(t, g.path)
 	g.lvm("pvck", g.device)
 	g.lvm("vgck", g.name)
 	for name, list := range volumes {

@@ -26,6 +26,7 @@ const (
  -o           print a dot per chunk
  -O           print a mark per 10^9 bytes: . data, z zeros, s skipped
  -n           decode on one core
+ -C           restore to nowhere, and print a CRC of the whole disk
  -v           print the version
  -W, -r, -f   accepted for compatibility, without effect
  --base FILE       the signature of what a delta goes on top of: check the output
@@ -37,7 +38,7 @@ const (
  --signature FILE  the same with a signature of another name
  An input of "-" is standard input, an output of "-" standard output.
 `
-	optionLetters = "s:D:Kzp:co0Oa:k:u:nW:r:fdvh"
+	optionLetters = "s:D:CKzp:co0Oa:k:u:nW:r:fdvh"
 	dotsPerLine   = 67
 )
 
@@ -51,6 +52,7 @@ type command struct {
 	sigPath   string
 	dots      bool
 	gigadots  bool
+	crc       bool
 	info      ndz.Summary // of an image that is a file
 	opts      Options
 
@@ -118,6 +120,9 @@ func (c *command) report(s Stats, took time.Duration) {
 }
 
 func (c *command) restore(ctx context.Context) (Stats, error) {
+	if c.crc {
+		return c.checksum(ctx)
+	}
 	if c.out == "-" {
 		return c.toStdout(ctx)
 	}
@@ -177,6 +182,14 @@ func (c *command) open() (*os.File, int64, error) {
 }
 
 func (c *command) toStdout(ctx context.Context) (Stats, error) {
+	if !c.opts.ZeroFill {
+		fmt.Fprintln(c.stderr, "WARNING: forcing zero-fill as the output cannot seek")
+	}
+	return c.stream(ctx, c.stdout)
+}
+
+// stream restores to something that cannot seek.
+func (c *command) stream(ctx context.Context, dst io.Writer) (Stats, error) {
 	src := c.stdin
 	if c.in != "-" {
 		f, err := os.Open(c.in)
@@ -186,8 +199,5 @@ func (c *command) toStdout(ctx context.Context) (Stats, error) {
 		defer f.Close()
 		src = f
 	}
-	if !c.opts.ZeroFill {
-		fmt.Fprintln(c.stderr, "WARNING: forcing zero-fill as the output cannot seek")
-	}
-	return Stream(ctx, src, c.stdout, c.opts)
+	return Stream(ctx, src, dst, c.opts)
 }

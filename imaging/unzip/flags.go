@@ -81,6 +81,8 @@ func (c *command) option(o getopt.Option) (err error) {
 		c.slice, err = tool.Number(o.Value, 1, 128)
 	case 'D':
 		c.slicetype, err = tool.Number(o.Value, 0, 255)
+	case 'C':
+		c.crc = true
 	case 'K':
 		c.keep = true
 	case 'z':

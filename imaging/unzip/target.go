@@ -107,7 +107,8 @@ func (t *FileTarget) WriteAt(p []byte, offset int64) (int, error) { return t.f.W
 // ReadAt is pread, for checking what is there.
 func (t *FileTarget) ReadAt(p []byte, offset int64) (int, error) { return t.f.ReadAt(p, offset) }
 
-// Zero punches holes in a file and zeroes a device, by the kernel if it can.
+// Zero punches holes in a file. Of a device it discards what then reads as
+// zeros, and else has the kernel zero it, or writes zeros.
 func (t *FileTarget) Zero(offset, size int64) error {
 	if t.fresh {
 		return nil
@@ -128,10 +129,11 @@ func (t *FileTarget) Zero(offset, size int64) error {
 
 func (t *FileTarget) kernelZero(offset, size int64) error {
 	const punch = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
-	if !t.device {
-		return unix.Fallocate(int(t.f.Fd()), punch, offset, size)
+	err := unix.Fallocate(int(t.f.Fd()), punch, offset, size)
+	if err != nil && t.device {
+		return zeroDevice(t.f, offset, size)
 	}
-	return zeroDevice(t.f, offset, size)
+	return err
 }
 
 var zeros [zeroRunBytesMin]byte

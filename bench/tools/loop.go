@@ -1,0 +1,30 @@
+package tools
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// Loop makes a loop device of a file until the test ends.
+func Loop(t testing.TB, path string) (device string, detach func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make loop devices")
+	}
+	losetup := Find(t, "losetup", "mount")
+	out, err := Try(losetup, "-f", "--show", path)
+	if err != nil {
+		t.Skipf("this kernel has no loop devices: %s", out)
+	}
+	device = strings.TrimSpace(out)
+	attached := true
+	detach = func() {
+		if attached {
+			attached = false
+			Run(t, losetup, "-d", device)
+		}
+	}
+	t.Cleanup(detach)
+	return device, detach
+}
