@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/imaging/delta"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -84,6 +86,11 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// All find the disks in memory, and nobody waits for what was written before.
+	unix.Sync()
+	if err := warm(filepath.Join(work, "a.img"), filepath.Join(work, "b.img")); err != nil {
+		return err
+	}
 	peers := list(o.self, o.c)
 	for round := range o.rounds {
 		fmt.Fprintf(stdout, "round %d of %d\n", round+1, o.rounds)
@@ -101,4 +108,20 @@ func (o options) run(ctx context.Context, stdout io.Writer) error {
 		os.WriteFile(filepath.Join(o.dir, "imaging.txt"), []byte(report), 0o644),
 		os.WriteFile(filepath.Join(o.dir, "imaging.svg"), bars(peers), 0o644),
 		oursFailed(peers))
+}
+
+// warm reads files, so that they are in memory.
+func warm(paths ...string) error {
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(struct{ io.Writer }{io.Discard}, f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -88,7 +88,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 func (c *command) run(ctx context.Context) error {
-	src, closer, err := c.source()
+	src, closer, err := c.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,9 +114,9 @@ func (c *command) run(ctx context.Context) error {
 	return nil
 }
 
-func (c *command) source() (Source, io.Closer, error) {
+func (c *command) source(ctx context.Context) (Source, io.Closer, error) {
 	if c.in == "-" {
-		return spool(c.stdin)
+		return spool(ctx, c.stdin)
 	}
 	return OpenSource(c.in)
 }

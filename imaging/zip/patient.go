@@ -1,6 +1,7 @@
 package zip
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -44,7 +45,7 @@ func (p patient) ReadAt(b []byte, offset int64) (int, error) {
 
 // spool makes a source of a stream. What is no regular file goes through a
 // temporary one, because the size must be known before the first chunk.
-func spool(in io.Reader) (Source, io.Closer, error) {
+func spool(ctx context.Context, in io.Reader) (Source, io.Closer, error) {
 	if f, ok := in.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			return Source{f, info.Size()}, io.NopCloser(nil), nil
@@ -55,10 +56,23 @@ func spool(in io.Reader) (Source, io.Closer, error) {
 		return Source{}, nil, err
 	}
 	os.Remove(f.Name()) // it lives until it is closed
-	size, err := io.Copy(f, in)
+	size, err := io.Copy(f, untilDone{ctx, in})
 	if err != nil {
 		f.Close()
 		return Source{}, nil, fmt.Errorf("reading standard input at byte %d: %w", size, err)
 	}
 	return Source{f, size}, f, nil
+}
+
+// untilDone fails when ctx has ended.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }

@@ -31,7 +31,8 @@ const (
 
 // Main runs the program of a name: parse reads its command line, and run does
 // what that says and returns the exit status. done is true if there is nothing
-// to run. An interrupt ends ctx.
+// to run. An interrupt ends ctx, and another
+// one the program.
 func Main(name, usage string, stderr io.Writer, parse func() (done bool, err error), run func(ctx context.Context) (int, error)) int {
 	done, err := parse()
 	if err != nil {
@@ -46,6 +47,7 @@ func Main(name, usage string, stderr io.Writer, parse func() (done bool, err err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second one kills
 	code, err := run(ctx)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
