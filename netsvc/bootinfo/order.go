@@ -17,7 +17,12 @@ const (
 // SendOrder sends one order datagram from a server address to a node. Nothing
 // acknowledges it: the node's next state does.
 func SendOrder(ctx context.Context, server, node netip.Addr, order uint16) error {
-	packet, err := Packet{Version: 1, Opcode: OpOrder, Answer: Answer{Type: order}}.Append(nil)
+	return SendAnswer(ctx, server, node, Answer{Type: order})
+}
+
+// SendAnswer sends a node that waits what it would be told if it asked.
+func SendAnswer(ctx context.Context, server, node netip.Addr, answer Answer) error {
+	packet, err := Packet{Version: 1, Opcode: OpOrder, Answer: answer}.Append(nil)
 	if err != nil {
 		return err
 	}

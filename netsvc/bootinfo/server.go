@@ -28,13 +28,16 @@ type Config struct {
 	Reports  Reporter
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
+	// AnswerWait is how long an answer waits for its report to be durable;
+	// 0: answerWaitMax.
+	AnswerWait time.Duration
 }
 
 // Limits of a server.
 const (
-	reportsInFlightMax = 512                    // requests whose reports are being written
-	reportWaitMax      = 500 * time.Millisecond // then the loader is answered all the same
-	readBatchPackets   = 64
+	reportsInFlightMax = 512                  // requests whose reports are being written
+	answerWaitMax      = 4 * time.Millisecond // then the loader is answered all the same
+	batchPackets       = 64                   // read and answered in one system call each
 )
 
 // Server answers bootinfo requests on one address.
@@ -59,6 +62,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.AnswerWait == 0 {
+		cfg.AnswerWait = answerWaitMax
 	}
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(cfg.Addr))
 	if err != nil {
@@ -92,7 +98,7 @@ func (s *Server) serve(ctx context.Context) error {
 	if err := p.SetControlMessage(ipv4.FlagDst, true); err != nil {
 		return fmt.Errorf("bootinfo: asking for destination addresses: %w", err)
 	}
-	in := newBatch(readBatchPackets)
+	in, out := newBatch(batchPackets), &outBatch{s: s, conn: p}
 	for {
 		n, err := p.ReadBatch(in, 0)
 		if err != nil {
@@ -102,9 +108,10 @@ func (s *Server) serve(ctx context.Context) error {
 			return fmt.Errorf("bootinfo: receiving: %w", err)
 		}
 		for i := range in[:n] {
-			s.datagram(ctx, p, &in[i])
+			s.datagram(ctx, out, &in[i])
 			in[i].NN = 0
 		}
+		out.send()
 	}
 }
 
@@ -119,7 +126,7 @@ func newBatch(n int) []ipv4.Message {
 
 // datagram handles one request: at once if there is nothing to report, beside
 // the loop otherwise.
-func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Message) {
+func (s *Server) datagram(ctx context.Context, batch *outBatch, m *ipv4.Message) {
 	s.counts.Requests.Add(1)
 	from := m.Addr.(*net.UDPAddr).AddrPort().Addr().Unmap()
 	req, err := DecodeRequest(m.Buffers[0][:m.N])
@@ -137,12 +144,11 @@ func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Messa
 		return
 	}
 	var control ipv4.ControlMessage
-	reply := func() { s.reply(p, from, control.Dst, out) }
 	if err := control.Parse(m.OOB[:m.NN]); err != nil {
 		control.Dst = nil
 	}
 	if len(out.States) == 0 || !s.recent.first(from, snapshot.State(out.Node).Seq, s.cfg.Now()) {
-		reply()
+		batch.add(from, control.Dst, &out)
 		return
 	}
 	select {
@@ -154,15 +160,26 @@ func (s *Server) datagram(ctx context.Context, p *ipv4.PacketConn, m *ipv4.Messa
 	}
 	s.work.Go(func() {
 		defer func() { <-s.slots }()
-		s.report(ctx, from, out, reply)
+		s.report(ctx, from, out, func() {
+			one := outBatch{s: s, conn: batch.conn}
+			one.add(from, control.Dst, &out)
+			one.send()
+		})
 	})
 }
 
 // report makes the states durable, then answers: a loader that boots although
-// its state was lost would be found in a wrong mode later. A disk that hangs
-// must not hold up a boot, so the answer waits at most reportWaitMax.
+// its state was lost would be found in a wrong mode later. But a loader that
+// hears nothing gives up, or boots its disk; a few in a row and a machine that
+// was to be loaded runs an old system. So the answer does not wait for longer
+// than answerWaitMax, which a disk that is well does not take, and the report
+// goes on beside it. Nothing is lost by that order: what the node reports next
+// comes seconds later and is recorded behind this report, since the state
+// machine takes the reports of one node one after the other; the answer does
+// not depend on it, for it was decided before; and if the report fails, the
+// node's next question, or its next state, says where it is.
 func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply func()) {
-	late := time.AfterFunc(reportWaitMax, func() {
+	late := time.AfterFunc(s.cfg.AnswerWait, func() {
 		s.counts.ReportsLate.Add(1)
 		reply()
 	})
@@ -178,26 +195,4 @@ func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply
 	if late.Stop() {
 		reply()
 	}
-}
-
-// reply goes to the client port whatever port the request came from.
-func (s *Server) reply(p *ipv4.PacketConn, to netip.Addr, src net.IP, out Outcome) {
-	packet, err := out.Reply.Append(nil)
-	if err != nil {
-		s.cfg.Log.Error("answer does not fit", "service", "bootinfo", "node", out.Node, "error", err)
-		out.Reply = Packet{Version: out.Reply.Version, Opcode: OpReply, Status: StatusFail}
-		packet, _ = out.Reply.Append(nil)
-	}
-	var control *ipv4.ControlMessage
-	if src != nil {
-		control = &ipv4.ControlMessage{Src: src}
-	}
-	dst := net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, ClientPort))
-	if _, err := p.WriteTo(packet, control, dst); err != nil {
-		s.counts.Dropped.Add(1)
-		s.cfg.Log.Debug("answer not sent", "service", "bootinfo", "node", out.Node, "error", err)
-		return
-	}
-	s.counts.Replies.Add(1)
-	s.cfg.Log.Debug("answered", "service", "bootinfo", "node", out.Node, "from", to, "plan", out.Plan.Kind.String(), "reason", out.Plan.Reason)
 }
