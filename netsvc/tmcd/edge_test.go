@@ -242,3 +242,52 @@ func TestReplies(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstRootPassword: of two requests that both made one, only the first is
+// answered, so that no node is told a hash of a password that is not kept.
+func TestFirstRootPassword(t *testing.T) {
+	t.Parallel()
+	reg := emulabtest.Open(t, loopSite())
+	r := &Recorder{Registry: reg, Now: time.Now}
+	head := Head{Version: 44, Word: []byte("rootpswd")}
+	req := Request{Head: head, From: netip.MustParseAddr("127.0.1.1")}
+	first, second := NewHandler().Handle(reg.Snapshot(), req, nil), NewHandler().Handle(reg.Snapshot(), req, nil)
+	if err := first.Effects[0].apply(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Effects[0].apply(context.Background(), r); err == nil {
+		t.Error("a second password was taken")
+	}
+	if err := first.Effects[0].apply(context.Background(), r); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	if kept := first.Effects[0].(RootPassword).Password; reg.Snapshot().Runtime("n1").RootPassword != kept {
+		t.Errorf("kept %q, want %q", reg.Snapshot().Runtime("n1").RootPassword, kept)
+	}
+	again := NewHandler().Handle(reg.Snapshot(), req, nil)
+	if len(again.Effects) > 0 || !bytes.HasPrefix(again.Reply, []byte("HASH=$1$")) || bytes.Equal(again.Reply, first.Reply) {
+		t.Errorf("asked again: %q and %v, at first %q", again.Reply, again.Effects, first.Reply)
+	}
+}
+
+// TestConsoleOfVirtualNode goes into the node's record, which is not written if
+// it says so already.
+func TestConsoleOfVirtualNode(t *testing.T) {
+	t.Parallel()
+	reg := emulabtest.Open(t, loopSite())
+	r := &Recorder{Registry: reg, Now: time.Now}
+	console := registry.Console{Server: "h", Port: 7, KeyLen: 2, Key: "00ff"}
+	var revisions []uint64
+	for range 2 {
+		if err := r.ConsoleAt(context.Background(), ConsoleReport{"n1", console}); err != nil {
+			t.Fatal(err)
+		}
+		revisions = append(revisions, uint64(reg.Snapshot().Revision()))
+	}
+	if got := reg.Snapshot().Node("n1").Console; got != console || revisions[0] != revisions[1] {
+		t.Errorf("%+v, revisions %v", got, revisions)
+	}
+	if err := r.ConsoleAt(context.Background(), ConsoleReport{"gone", console}); err == nil {
+		t.Error("a node that is gone got a console")
+	}
+}

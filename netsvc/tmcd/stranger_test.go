@@ -120,7 +120,7 @@ func TestStrangeRequests(t *testing.T) {
 				answered += m.ask(t, snap, cmd.name)
 			}
 			t.Logf("%d of %d requests had a reply or an effect", answered, requests)
-			if cmd.run != nil && answered == 0 && !slices.Contains(silent, cmd.name) {
+			if !raceDetector && cmd.run != nil && answered == 0 && !slices.Contains(silent, cmd.name) {
 				t.Error("no request got through")
 			}
 		})

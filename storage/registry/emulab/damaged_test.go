@@ -25,7 +25,7 @@ func TestDamagedDumps(t *testing.T) {
 	}
 	texts := []string{string(dump), strings.ReplaceAll(smallSite, "\n ", " ")}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for round := range 200 {
+	for round := range 100 {
 		text := damage(rng, texts[round%len(texts)])
 		file, _, err := emulab.Import(emulab.Options{}, strings.NewReader(text))
 		if err != nil {

@@ -148,14 +148,14 @@ func (e *endless) look() {
 	e.heapMax = max(e.heapMax, stats.HeapAlloc)
 }
 
-// TestMemoryIsBounded reads 64 MB of one statement on one line. It runs alone:
+// TestMemoryIsBounded reads 16 MB of one statement on one line. It runs alone:
 // it looks at the whole heap.
 func TestMemoryIsBounded(t *testing.T) {
 	const heapGrowthMax = 4 << 20
 	var before runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	dump := &endless{left: 64 << 20}
+	dump := &endless{left: 16 << 20}
 	_, report, err := emulab.Import(emulab.Options{}, dump)
 	if err != nil {
 		t.Fatal(err)
