@@ -288,6 +288,8 @@ func FuzzFrisbeeMode2Packet(f *testing.F) {
 	f.Add(wire.AppendGrant(wire.NewJoin2Reply(7, 5000).Append(nil, wire.Reply, src), wire.Grant{Version: v, ParityPort: 9, Code: 1, ParityBlocks: 256}))
 	f.Add(wire.Nak{Version: v, Chunk: 1, Need: 3, Base: 4}.Append(nil, src))
 	f.Add(frisbeeFrame(true, 1, 300, wire.Trailer{Version: v, Seq: 3, Left: 2}, src))
+	f.Add(wire.Want{Version: v, First: 1, Count: 3}.Append(nil, src))
+	f.Add(wire.Flow{Version: v, Rate: 1, Fill: 3, Free: 4}.Append(nil, src))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if o, ok := wire.ParseOffer(b); ok {
 			head := b[:len(b)-wire.ExtensionBytes]
@@ -314,6 +316,7 @@ func FuzzFrisbeeMode2Packet(f *testing.F) {
 		if p, err := wire.ParseParity(body); h.Subtype == wire.SubParity && err == nil && len(p.Data) != wire.BlockBytes {
 			t.Fatalf("parity block of %d bytes", len(p.Data))
 		}
+		frisbeeAsked(t, h, body)
 		if m, err := wire.ParseNak(body); h.Subtype == wire.SubNak && err == nil {
 			_, body, err := wire.SplitMode2(m.Append(nil, h.SrcIP))
 			if again, err2 := wire.ParseNak(body); err != nil || err2 != nil || again != m || m.Need == 0 || m.Need > wire.NeedMax {
