@@ -58,7 +58,7 @@ func allPeers() []peer {
 		},
 		{
 			name: "hyzer, HTTP", server: "{tool} httpd {server}:7002 {image}",
-			client: "{tool} get http://{server}:7002/image {out}", port: httpPort,
+			client: "{tool} get {server}:7002 {out}", port: httpPort,
 		},
 	}
 }

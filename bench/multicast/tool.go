@@ -5,14 +5,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"hyzer/multicast/carrier"
 	"hyzer/multicast/client"
 	"hyzer/multicast/server"
 )
@@ -62,7 +64,10 @@ func frisbeed(ctx context.Context, args []string) error {
 	return s.Run(ctx)
 }
 
-// httpd serves the image.
+// imageName is the image by HTTP.
+const imageName = "image"
+
+// httpd serves the image as the appliance does.
 func httpd(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return errors.New("want address and image")
@@ -73,34 +78,62 @@ func httpd(ctx context.Context, args []string) error {
 	}
 	srv := &http.Server{
 		ReadHeaderTimeout: time.Minute,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, args[1]) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/images/"+imageName {
+				http.NotFound(w, r)
+				return
+			}
+			w.Header().Set("ETag", `"1"`)
+			http.ServeFile(w, r, args[1])
+		}),
 	}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	return srv.Serve(l)
 }
 
-// get fetches a file.
-func get(ctx context.Context, args []string) error {
+// fetchersMax is how many chunks are asked for at once.
+const fetchersMax = 4
+
+// get fetches the image as our clients do when a session brings nothing.
+func get(ctx context.Context, args []string) (err error) {
 	if len(args) != 2 {
 		return errors.New("want address and file")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
+	at, err := netip.ParseAddrPort(args[0])
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	c := carrier.New(carrier.Config{Server: at, ImageID: imageName, NoManifest: true})
+	defer c.Close()
+	size, _, err := c.Describe(ctx)
 	if err != nil {
 		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", args[0], resp.Status)
 	}
 	f, err := os.Create(args[1])
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, resp.Body)
-	return errors.Join(err, f.Close())
+	defer func() { err = errors.Join(err, f.Close()) }()
+	const chunkBytes = 1 << 20
+	errs := make([]error, fetchersMax)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			buf := make([]byte, chunkBytes)
+			for errs[i] == nil {
+				from := (next.Add(1) - 1) * chunkBytes
+				if from >= size {
+					return
+				}
+				into := buf[:min(chunkBytes, size-from)]
+				if errs[i] = c.FetchChunk(ctx, int(from/chunkBytes), into); errs[i] == nil {
+					_, errs[i] = f.WriteAt(into, from)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -92,6 +92,13 @@ func (r *Reception) receiving(now time.Time) {
 
 // repair asks for what passes did not bring.
 func (r *Reception) repair(now time.Time) {
+	due := false
+	for _, f := range r.fills {
+		due = due || !f.dueAt.IsZero() && !now.Before(f.dueAt)
+	}
+	if !due { // as most of the time
+		return
+	}
 	for _, f := range r.inOrderOfRequest() {
 		if !f.dueAt.IsZero() && !now.Before(f.dueAt) {
 			r.ask(now, f)
