@@ -43,7 +43,7 @@ func tree(t *testing.T) string {
 	for i, n := range []int{0, 1, 59, 60, 61, 100, 150, 1023, 1024, 4096, 4097, 12 << 10, 13 << 10, 300 << 10, 1200000} {
 		put(fmt.Sprintf("sizes/%d", i), noise(n))
 	}
-	for i := range 700 {
+	for i := range 300 {
 		put(fmt.Sprintf("many/%04d-%s", i, strings.Repeat("n", i%200)), noise(i%90))
 	}
 	put(strings.Repeat("deep/", 40)+"end", noise(10))
@@ -76,7 +76,7 @@ func sparse(t *testing.T, path string, noise func(int) []byte) {
 	for i := range int64(400) {
 		at := i * 16 << 10
 		if i > 390 {
-			at = i*1<<20 + 77
+			at = i*170<<10 + 77
 		}
 		if _, err := f.WriteAt(noise(200), at); err != nil {
 			t.Fatal(err)
@@ -322,7 +322,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := rand.New(rand.NewPCG(3, 4))
-		for range 60 {
+		for range 30 {
 			at := r.IntN(2 << 20)
 			old := whole[at]
 			whole[at] ^= 1 << r.IntN(8)
