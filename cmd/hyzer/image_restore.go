@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"hyzer/imaging/delta"
@@ -125,6 +126,9 @@ func (r *restore) run(paths []string, path string) error {
 	if err := r.prepare(target); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if err := r.checkBase(target); err != nil {
+		return fmt.Errorf("%s on %s: %w", paths[0], path, err)
+	}
 	for i := range r.files {
 		if err := r.image(target, i); err != nil {
 			return fmt.Errorf("%s to %s: %w", r.files[i].Path, path, err)
@@ -188,6 +192,20 @@ func (r *restore) zeroFreed(t *unzip.FileTarget) error {
 	return t.Finish(0)
 }
 
+// checkBase holds the target against the base of a delta without a mark, which
+// the restore knows nothing of.
+func (r *restore) checkBase(t *unzip.FileTarget) error {
+	if r.opts.Base == nil || r.files[0].Mark().Delta {
+		return nil
+	}
+	at := int64(r.opts.Decode.Placement.Start) * ndz.SectorBytes
+	bad, err := sig.Check(r.e.ctx, io.NewSectionReader(t, at, 1<<62), r.opts.Base, 0)
+	if err == nil && len(bad) > 0 {
+		err = fmt.Errorf("%w: %d of %d blocks differ", view.ErrWrongBase, len(bad), len(r.opts.Base.Records))
+	}
+	return err
+}
+
 // prepare makes the target ready for the first image.
 func (r *restore) prepare(t *unzip.FileTarget) error {
 	if r.part > 0 {
@@ -199,7 +217,8 @@ func (r *restore) prepare(t *unzip.FileTarget) error {
 		r.opts.ZeroFill = r.zero
 		return nil
 	}
-	delta := r.files[0].Mark().Delta || r.base != ""
+	// Deltas of the old programs have no mark: only the flags tell what they are.
+	delta := r.files[0].Mark().Delta || r.base != "" || r.read.anyBase && len(r.files) == 1
 	if delta && r.zero {
 		return unzip.ErrDeltaZeroFill
 	}

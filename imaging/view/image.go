@@ -53,7 +53,10 @@ func Open(src io.ReaderAt, size int64, opts Options) (*Image, error) {
 	if m.cache.bytesMax == 0 {
 		m.cache.bytesMax = CacheBytesDefault
 	}
-	return m, m.openNDZ(src, size, opts.Decode)
+	if err := m.openNDZ(src, size, opts.Decode); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // File is an Image with the file that it is in.
