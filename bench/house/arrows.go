@@ -20,7 +20,7 @@ func rooms() []room {
 	all := []string{""}
 	return []room{
 		{"cmd/hyzerd", []string{"netsvc/appliance"}},
-		{"cmd/hyzer", []string{"netsvc/control", "netsvc/lifecycle/states", "netsvc/lifecycle/wait", "imaging", "storage/registry", "storage/kv"}},
+		{"cmd/hyzer", []string{"multicast/doctor", "netsvc/control", "netsvc/lifecycle/states", "netsvc/lifecycle/wait", "imaging", "storage/registry", "storage/kv"}},
 		{"cmd/hyzer-node", []string{"imaging", "multicast", "netsvc/tmcc", "netsvc/bootinfo", "netsvc/diskloader", "netsvc/mfs", "netsvc/noderun"}},
 		{"cmd/hyzer-bench", []string{"bench"}},
 		{"netsvc/appliance", []string{"netsvc", "multicast", "storage", "imaging/manifest"}},

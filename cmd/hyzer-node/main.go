@@ -18,6 +18,7 @@ import (
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
 	"hyzer/multicast/client"
+	"hyzer/multicast/doctor"
 	"hyzer/multicast/upload"
 	"hyzer/netsvc/bootinfo"
 	"hyzer/netsvc/noderun"
@@ -35,6 +36,7 @@ func programs() map[string]program {
 		},
 		"frisbee":        client.Main,
 		"frisupload":     upload.Main,
+		"doctor":         doctor.Main,
 		"imagezip":       zip.Main,
 		"imageunzip":     unzip.Main,
 		"imagehash":      sig.Main,

@@ -47,6 +47,7 @@ func verbs() map[string]verb {
 		"wait":    {"STATE[,STATE...] [> STATE...] NODE...", "wait until nodes reach states", waitVerb},
 		"log":     {"NODE", "show a node's states, or its boot log with --boot", showLog},
 		"watch":   {"", "follow all nodes as they change", watch},
+		"doctor":  {"multicast --interface ADDRESS [--node ADDRESS]", "find out why images do not reach nodes, on the appliance", doctorVerb},
 		"explain": {"MAC|IP|NODE", "say what each service would answer, and why", explain},
 		"import":  {"FILE | emulab FILE...", "apply a site file, or an Emulab database", importSite},
 		"export":  {"", "write the site as a site file", exportSite},

@@ -46,6 +46,13 @@ func aliasesLocalControl(g netip.Addr) bool {
 	return b[1]&0x7f == 0 && b[2] == 0
 }
 
+// sameEthernet says whether two groups have one Ethernet address, so that the
+// hosts of one session hear the other.
+func sameEthernet(g, h netip.Addr) bool {
+	a, b := g.As4(), h.As4()
+	return a[1]&0x7f == b[1]&0x7f && a[2] == b[2] && a[3] == b[3]
+}
+
 // next returns the next group that is not in use, and where to start to look
 // for a port.
 func (p *addressPlan) next(used func(netip.Addr) bool) (netip.Addr, int, error) {

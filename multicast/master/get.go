@@ -18,7 +18,10 @@ func (s *Server) get(ctx context.Context, caller netip.Addr, req wire.GetRequest
 		code := masterError(err)
 		s.log.Warn("image refused", "node", caller.String(), "for", req.Host.String(), "image", req.ImageID, "status", req.Status,
 			"reply", code.Error(), "err", err)
-		return wire.GetReply{Error: code, Server: netip.IPv4Unspecified(), Addr: netip.IPv4Unspecified()}
+		reply = wire.GetReply{Error: code, Server: netip.IPv4Unspecified(), Addr: netip.IPv4Unspecified()}
+		if busy := (*Busy)(nil); errors.As(err, &busy) {
+			reply.Signature, reply.FileBytes = busy.Signature, busy.FileBytes
+		}
 	}
 	return reply
 }

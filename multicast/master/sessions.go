@@ -287,7 +287,7 @@ func (s *Sessions) start(a Assignment, srv *server.Server) *running {
 
 func (s *Sessions) groupUsed(g netip.Addr) bool {
 	for _, r := range s.running {
-		if r.Address.Addr() == g {
+		if a := r.Address.Addr(); a.Is4() && a.IsMulticast() && sameEthernet(a, g) {
 			return true
 		}
 	}

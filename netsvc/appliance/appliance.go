@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"hyzer/multicast/mirror"
 	"hyzer/netsvc/control"
 	"hyzer/netsvc/lifecycle/load"
 	"hyzer/netsvc/lifecycle/reboot"
@@ -37,7 +38,8 @@ type Appliance struct {
 	counts    []func(map[string]int64)
 	progress  *progress
 	imageKeys imageKeys
-	httpPort  uint16 // where images are to be had, 0: nowhere
+	mirror    *mirror.Mirror // nil: the images are here
+	httpPort  uint16         // where images are to be had, 0: nowhere
 }
 
 // service is one part that runs until its context ends. Run with a context

@@ -59,6 +59,9 @@ type Frisbee struct {
 	// sessions know each other's packets. Loaders that ask in clear get none,
 	// and are served as old ones.
 	SessionKeys bool `json:"session_keys" yaml:"session_keys"`
+	// Parent makes this a mirror: all images come from that master server,
+	// which says who may have them. Nobody uploads to a mirror.
+	Parent netip.AddrPort `json:"parent" yaml:"parent"`
 	// Upload takes images from nodes that were granted one.
 	Upload Upload `json:"upload" yaml:"upload"`
 }
@@ -121,6 +124,9 @@ type Multicast struct {
 	LastParityPort  uint16 `json:"last_parity_port" yaml:"last_parity_port"`
 	// RateMbps bounds what one session sends; 0: 400. Loss lowers it.
 	RateMbps int `json:"rate_mbps" yaml:"rate_mbps"`
+	// QuerierSecs asks the network that often who is in which group, for
+	// switches that need somebody to; 0: do not.
+	QuerierSecs int `json:"querier_secs" yaml:"querier_secs"`
 	// LoopbackLab lets clients run on this machine.
 	LoopbackLab bool `json:"loopback_lab" yaml:"loopback_lab"`
 }
@@ -219,6 +225,8 @@ func (m *Multicast) check(used bool) error {
 		return fmt.Errorf("multicast: first_port %d, last_port %d: want a range of ports", m.FirstPort, m.LastPort)
 	case m.LastParityPort < m.FirstParityPort:
 		return fmt.Errorf("multicast: first_parity_port %d, last_parity_port %d: want a range of ports, or neither", m.FirstParityPort, m.LastParityPort)
+	case m.QuerierSecs < 0:
+		return fmt.Errorf("multicast: querier_secs %d is negative", m.QuerierSecs)
 	case m.RateMbps < 0:
 		return fmt.Errorf("multicast: rate_mbps %d is negative", m.RateMbps)
 	}
@@ -227,5 +235,6 @@ func (m *Multicast) check(used bool) error {
 
 // Folders below DataDir.
 func (c *Config) dbDir() string       { return filepath.Join(c.DataDir, "db") }
+func (c *Config) mirrorDir() string   { return filepath.Join(c.DataDir, "mirror") }
 func (c *Config) imageDir() string    { return filepath.Join(c.DataDir, "images") }
 func (c *Config) bootFileDir() string { return filepath.Join(c.DataDir, "tftpboot") }

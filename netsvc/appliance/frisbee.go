@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"hyzer/multicast/igmp"
 	"hyzer/multicast/master"
+	"hyzer/multicast/mirror"
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 	"hyzer/netsvc/control"
@@ -32,6 +34,10 @@ func (a *Appliance) openFrisbee() error {
 		return nil
 	}
 	c := a.cfg.Multicast
+	images, err := a.images()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp4", a.cfg.Frisbee.Listen.String())
 	if err != nil {
 		return fmt.Errorf("frisbee: %w", err)
@@ -51,7 +57,7 @@ func (a *Appliance) openFrisbee() error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	masterServer := master.NewServer(master.ServerConfig{Catalog: catalog{a.reg}, Sessions: sessions, Uploads: uploads, HTTPPort: a.httpPort, Log: a.log})
+	masterServer := master.NewServer(master.ServerConfig{Catalog: images, Sessions: sessions, Uploads: uploads, HTTPPort: a.httpPort, Log: a.log})
 	a.add("frisbee", func(ctx context.Context) error {
 		defer sessions.Close()
 		if ctx.Err() != nil {
@@ -62,8 +68,51 @@ func (a *Appliance) openFrisbee() error {
 		}
 		return masterServer.Serve(ctx, listener)
 	}, listener.Addr().String())
+	if c.QuerierSecs > 0 {
+		a.add("igmp querier", func(ctx context.Context) error {
+			return igmp.RunQuerier(ctx, c.Interface, time.Duration(c.QuerierSecs)*time.Second, a.log)
+		})
+	}
 	a.explain = append(a.explain, a.explainFrisbee)
 	a.counts = append(a.counts, func(out map[string]int64) { out["frisbee.sessions"] = int64(len(sessions.List())) })
+	return nil
+}
+
+// images is whom the master server and HTTP ask: the registry, or the parent of
+// a mirror.
+func (a *Appliance) images() (master.Catalog, error) {
+	f := a.cfg.Frisbee
+	if !f.Parent.IsValid() {
+		return catalog{a.reg}, nil
+	}
+	if a.mirror != nil {
+		return a.mirror, nil
+	}
+	m, err := mirror.New(mirror.Config{Parent: f.Parent, Iface: a.cfg.Multicast.Interface, ShareHost: a.cfg.Multicast.LoopbackLab,
+		Dir: a.cfg.mirrorDir(), Log: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("frisbee: mirror: %w", err)
+	}
+	a.mirror = m
+	a.closers = append(a.closers, func() error { m.Close(); return nil })
+	return m, nil
+}
+
+// MayProxy implements master.Proxies: a subboss asks for the nodes that it
+// serves.
+func (c catalog) MayProxy(_ context.Context, caller, client netip.Addr) error {
+	s := c.reg.Snapshot()
+	asks, known := s.NodeByIP(caller)
+	if !known {
+		return fmt.Errorf("%s is no node: %w", caller, wire.MasterNoHost)
+	}
+	port, ok := s.NodeByIP(client)
+	if !ok {
+		return fmt.Errorf("%s is no node: %w", client, wire.MasterNoHost)
+	}
+	if port.Node.Subbosses["frisbee"] != asks.Node.ID {
+		return fmt.Errorf("node %s does not serve images to node %s: %w", asks.Node.ID, port.Node.ID, wire.MasterFailed)
+	}
 	return nil
 }
 

@@ -19,7 +19,6 @@ import (
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 	"hyzer/netsvc/bootfiles"
-	"hyzer/storage/registry"
 )
 
 // imageFiles are the images and their manifests as files by HTTP, for those
@@ -62,6 +61,8 @@ func httpError(err error) error {
 	switch {
 	case errors.Is(err, wire.MasterNoImage):
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	case errors.Is(err, wire.MasterTryAgain):
+		return fmt.Errorf("%w: %w", bootfiles.ErrBusy, err)
 	case errors.Is(err, wire.MasterNoHost), errors.Is(err, wire.MasterNoAccess):
 		return fmt.Errorf("%w: %w", bootfiles.ErrRefused, err)
 	}
@@ -84,7 +85,7 @@ func (i *imageFiles) manifest(ctx context.Context, image master.Image, f imageFi
 	case err != nil:
 		i.log.Warn("manifest of an image is made anew", "service", "http", "image", image.ID, "err", err)
 	}
-	ref, err := registry.ParseRef(image.ID)
+	ref, err := imageRef(image.ID)
 	if err != nil {
 		return nil, err
 	}

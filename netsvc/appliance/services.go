@@ -78,11 +78,15 @@ func (a *Appliance) openHTTP() error {
 		return err
 	}
 	a.closers = append(a.closers, files.Close)
+	catalog, err := a.images()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", a.cfg.HTTP.Listen.String())
 	if err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	images := &imageFiles{catalog: catalog{a.reg}, log: a.log}
+	images := &imageFiles{catalog: catalog, log: a.log}
 	a.httpPort = listener.Addr().(*net.TCPAddr).AddrPort().Port()
 	a.add("http", httpboot.New(httpboot.Config{Files: files, Images: images, Listener: listener, Log: a.log}).Run, listener.Addr().String())
 	return nil

@@ -17,7 +17,7 @@ import (
 // are not.
 func (a *Appliance) openUploads() (master.UploadConfig, error) {
 	f, m := a.cfg.Frisbee, a.cfg.Multicast
-	if !f.Upload.On {
+	if !f.Upload.On || f.Parent.IsValid() {
 		return master.UploadConfig{}, nil
 	}
 	store := capture.New(a.cfg.imageDir(), a.reg)

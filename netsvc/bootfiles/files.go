@@ -38,6 +38,9 @@ type Files interface {
 	Open(ctx context.Context, client netip.Addr, name string) (File, error)
 }
 
+// ErrBusy says that the file will be there when it is asked for again.
+var ErrBusy = errors.New("busy")
+
 // ErrRefused says that the name or what it names may not be served, whoever
 // asks: an unclean name, a folder, a device, a link that leaves the root.
 var ErrRefused = errors.New("refused")

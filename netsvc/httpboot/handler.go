@@ -110,6 +110,8 @@ func openStatus(err error) int {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return http.StatusNotFound
+	case errors.Is(err, bootfiles.ErrBusy):
+		return http.StatusServiceUnavailable
 	case errors.Is(err, bootfiles.ErrRefused), errors.Is(err, fs.ErrPermission):
 		return http.StatusForbidden
 	}

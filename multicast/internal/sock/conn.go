@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/multicast/igmp"
 )
 
 // conn is a Conn on one socket, or on two: clients receive on a socket bound
@@ -26,6 +28,7 @@ type conn struct {
 	segments     bool // the kernel cuts what WriteSegments sends
 	segmentBytes int  // what the socket option is set to
 	woken        atomic.Bool
+	reports      *igmp.Conn // nil: not root, or no group of IPv4
 	joinLock     sync.Mutex
 }
 
@@ -45,6 +48,9 @@ func (c *conn) Local() netip.AddrPort { return c.local }
 
 func (c *conn) Close() error {
 	err := c.rx.Close()
+	if c.reports != nil {
+		err = errors.Join(err, c.reports.Close())
+	}
 	if c.tx != c.rx {
 		err = errors.Join(err, c.tx.Close())
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/multicast/igmp"
 )
 
 // Open opens the sockets that c describes. The returned address is the session
@@ -60,7 +62,9 @@ func (o opener) open() (*conn, error) {
 	c, err := newConn(rx, tx, netip.AddrPortFrom(o.iface, port))
 	if err == nil && o.Multicast() {
 		c.group, c.iface, c.index = o.session.Addr(), o.iface, o.index
-		err = c.join()
+		if err = c.join(); c.group.Is4() {
+			c.reports, _ = igmp.OpenSender(c.iface) // only root may
+		}
 	}
 	if !o.Multicast() {
 		// Bound to no address, so the route would choose the source.

@@ -59,12 +59,17 @@ func (c *conn) membership4(fd, option int) error {
 	return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, option, &unix.IPMreq{Multiaddr: c.group.As4(), Interface: c.iface.As4()})
 }
 
+// Rejoin reports the membership, if we may: at a leave switches stop sending
+// until they have asked.
 func (c *conn) Rejoin() error {
 	if !c.group.IsValid() {
 		return nil
 	}
 	c.joinLock.Lock()
 	defer c.joinLock.Unlock()
+	if c.reports != nil && c.reports.Report(c.group) == nil {
+		return nil
+	}
 	err := c.control(false, func(fd int) error {
 		if c.group.Is6() {
 			return c.membership6(fd, unix.IPV6_LEAVE_GROUP)

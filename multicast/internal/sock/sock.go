@@ -64,7 +64,8 @@ type Conn interface {
 	WriteSegments(b []byte, segmentBytes int, to netip.AddrPort) error
 	// Local returns the address that packets leave from.
 	Local() netip.AddrPort
-	// Rejoin leaves the group and joins it again, so that switches hear of it.
+	// Rejoin announces the membership in the group, so that switches hear of it: by
+	// a report, or by leaving and joining again.
 	Rejoin() error
 	// Wake makes a waiting or the next ReadBatch return ErrWoken.
 	Wake()
