@@ -142,7 +142,7 @@ func (s *Session) ReceiveParity(now time.Time, from netip.AddrPort, datagram []b
 	case wire.SubWant:
 		return s.want(now, body, datagram)
 	case wire.SubFlow:
-		return s.flowReport(now, h.Source(), body, datagram)
+		return s.flowReport(now, from.Addr(), body, datagram)
 	}
 	return false // our own, looped back by a broadcast
 }
