@@ -91,11 +91,23 @@ func write(ctx context.Context, disk *view.Disk, data []freemap.Range, relocs []
 			layout.Relocs = append(layout.Relocs, r)
 		}
 	}
-	if opts.Version == ndz.V5 && opts.SectorBytes == 0 {
+	if opts.SectorBytes == 0 {
 		opts.SectorBytes = disk.Summary().SectorBytes
 	}
 	src := zip.Source{ReaderAt: disk, Bytes: int64(last) * ndz.SectorBytes}
 	return zip.Write(ctx, src, layout, out, opts)
+}
+
+// named makes an image that has an id keep it, and its version, unless others
+// are given.
+func named(s ndz.Summary, opts zip.Options) zip.Options {
+	if opts.Version == ndz.V5 && opts.ImageID == nil && s.ImageID != (ndz.ImageID{}) {
+		opts.ImageID = &s.ImageID
+	}
+	if opts.Version == ndz.V5 && opts.ImageVersion == 0 {
+		opts.ImageVersion = s.ImageVersion
+	}
+	return opts
 }
 
 // Merge writes the image of a disk of several images, or a single image anew,
@@ -115,6 +127,7 @@ func Merge(ctx context.Context, disk *view.Disk, full *sig.File, out io.Writer, 
 	mark := ndz.Mark{}
 	if layers := disk.Layers(); len(layers) == 1 {
 		mark = layers[0].Mark()
+		opts = named(disk.Summary(), opts)
 	}
 	return write(ctx, disk, disk.Data(), relocs, mark, out, opts)
 }

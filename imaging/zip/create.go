@@ -105,6 +105,9 @@ func newPacker(o *output) (*packer, error) {
 		return nil, err
 	}
 	v := opts.version()
+	if err := o.layout.old(opts); err != nil {
+		return nil, err
+	}
 	if v == ndz.V1 && len(o.layout.Relocs) > 0 {
 		return nil, fmt.Errorf("the source needs relocations, which V1 images cannot have")
 	}

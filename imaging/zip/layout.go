@@ -59,8 +59,10 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.Sectors > ndz.SectorsMax-1 && (opts.version() < ndz.V5 || opts.Signature != nil || opts.Base != nil) {
-		return nil, fmt.Errorf("source of %d sectors: images of %s and signatures end below %d (2 TiB); make a V5 image without", l.Sectors, min(opts.version(), ndz.V4), uint64(ndz.SectorsMax))
+	if opts.version() < ndz.V5 || opts.Signature != nil || opts.Base != nil {
+		if err := l.old(opts); err != nil {
+			return nil, err
+		}
 	}
 	l.divide(freemap.Normalize(free), opts)
 	if len(l.Data) == 0 {
@@ -70,6 +72,19 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 		l.Relocs = append(l.Relocs, ndz.Reloc{Type: ndz.RelocShortSector, Sector: l.Sectors - 1, Size: int(short)})
 	}
 	return l, nil
+}
+
+// old fails if the disk is one that V1 to V4, or signatures, cannot say where
+// on it something is.
+func (l *Layout) old(opts Options) error {
+	if l.Sectors > ndz.SectorsMax-1 {
+		return fmt.Errorf("%d sectors: images of V1 to V4 and signatures end below %d (2 TiB); make a V5 image without a signature",
+			l.Sectors, uint64(ndz.SectorsMax))
+	}
+	if n := opts.sectorBytes(); n != sectorBytes && opts.version() < ndz.V5 {
+		return fmt.Errorf("sectors of %d bytes: images of V1 to V4 are of disks with %d; make a V5 image", n, sectorBytes)
+	}
+	return nil
 }
 
 // divide sorts the free ranges into those left out and those too short.
