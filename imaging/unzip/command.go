@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,9 @@ const (
  --resume          write only chunks of which the output does not have all data,
                    by the image's signature, <input filename>.sig
  --signature FILE  the same with a signature of another name
+ --manifest FILE   refuse chunks that are not as this manifest says
+ --manifest-key FILE  the same, if the manifest (<input filename>.manifest, or
+                   that of --manifest) is signed with this public key
  An input of "-" is standard input, an output of "-" standard output.
 `
 	optionLetters = "s:D:CKzp:co0Oa:k:u:nW:r:fdvh"
@@ -50,11 +54,15 @@ type command struct {
 	keep      bool
 	resume    bool
 	sigPath   string
-	dots      bool
-	gigadots  bool
-	crc       bool
-	info      ndz.Summary // of an image that is a file
-	opts      Options
+
+	manifestPath string
+	manifestKey  ed25519.PublicKey
+
+	dots     bool
+	gigadots bool
+	crc      bool
+	info     ndz.Summary // of an image that is a file
+	opts     Options
 
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -120,6 +128,9 @@ func (c *command) report(s Stats, took time.Duration) {
 }
 
 func (c *command) restore(ctx context.Context) (Stats, error) {
+	if err := c.readManifest(); err != nil {
+		return Stats{}, err
+	}
 	if c.crc {
 		return c.checksum(ctx)
 	}

@@ -23,6 +23,9 @@ func File(ctx context.Context, src io.ReaderAt, size int64, target Target, opts 
 	if err := checkDelta(ctx, target, opts, info.Mark); err != nil {
 		return Stats{}, err
 	}
+	if err := opts.checkSize(size); err != nil {
+		return Stats{}, err
+	}
 	opts.Chunks = info.Chunks
 	w, err := NewWriter(target, opts)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/internal/tool"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -44,6 +45,9 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.resume && (c.in == "-" || c.out == "-") {
 		return false, errors.New("option --resume needs an image and an output that are files")
 	}
+	if c.manifestKey != nil && c.manifestPath == "" && c.in == "-" {
+		return false, errors.New("option --manifest-key needs --manifest for an image from a pipe")
+	}
 	if c.slicetype >= 0 && c.slice == 0 {
 		return false, errors.New("option -D needs -s")
 	}
@@ -51,7 +55,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 }
 
 func longOptions() []string {
-	return []string{"base:", "base-id:", "any-base", "resume", "signature:"}
+	return []string{"base:", "base-id:", "any-base", "resume", "signature:", "manifest:", "manifest-key:"}
 }
 
 // long takes the options that the old program does not have.
@@ -65,6 +69,13 @@ func (c *command) long(o getopt.Option) (err error) {
 		c.opts.AnyBase = true
 	case "resume":
 		c.resume = true
+	case "manifest":
+		c.manifestPath = o.Value
+	case "manifest-key":
+		var text []byte
+		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
+			c.manifestKey, err = manifest.ParsePublicKey(text)
+		}
 	case "signature":
 		c.resume, c.sigPath = true, o.Value
 	}

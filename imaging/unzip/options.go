@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"hyzer/imaging/internal/tool"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -33,6 +34,10 @@ type Options struct {
 	// cut off, or putting a disk back to what it nearly is. The target must be
 	// an io.ReaderAt.
 	Have *sig.File
+	// Manifest, if set, is that of the image: a chunk is held against its sum
+	// before anything else is done with it. Whoever sets it has verified its
+	// signature.
+	Manifest *manifest.Manifest
 	// Chunks is the number of chunks of the whole image, if known: a Writer
 	// that was given fewer fails in Close.
 	Chunks int
@@ -64,6 +69,22 @@ type Stats struct {
 	WriteRequests int64 // runs of data
 	ZeroRequests  int64 // runs of free space
 	SkippedBytes  int64 // free space left as it was
+}
+
+// checkChunk holds a chunk against the manifest, if there is one.
+func (o Options) checkChunk(index int, data []byte) error {
+	if o.Manifest == nil {
+		return nil
+	}
+	return o.Manifest.CheckChunk(index, data)
+}
+
+// checkSize does the same for the length of an image.
+func (o Options) checkSize(bytes int64) error {
+	if o.Manifest == nil {
+		return nil
+	}
+	return o.Manifest.CheckSize(bytes)
 }
 
 func (o Options) workers() int { return tool.Workers(o.Workers) }

@@ -3,8 +3,10 @@ package unzip
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 )
@@ -16,7 +18,7 @@ func (c *command) inspect(in *os.File, size int64) (err error) {
 	}
 	mark := c.info.Mark
 	c.keep = c.keep || mark.Delta
-	if c.opts.ZeroFill && mark.IsZero() && c.info.Version > ndz.V1 {
+	if c.opts.ZeroFill && mark.IsZero() && c.info.Version > ndz.V1 && c.info.Version < ndz.V5 {
 		c.opts.Warn("image has no mark; if it is a delta, -z wipes what it goes on top of")
 	}
 	if mark.Delta && c.opts.ZeroFill {
@@ -43,6 +45,40 @@ func ReadSignature(image *os.File, sigPath string) (*sig.File, error) {
 		return nil, err
 	}
 	return sig.ReadFile(sigPath)
+}
+
+// readManifest reads the manifest that chunks are held against, and verifies its
+// signature if a key was given.
+func (c *command) readManifest() error {
+	if c.manifestPath == "" && c.manifestKey == nil {
+		return nil
+	}
+	if c.manifestPath == "" {
+		c.manifestPath = c.in + manifest.Suffix
+	}
+	m, err := ReadManifest(c.manifestPath)
+	if err == nil && c.manifestKey != nil {
+		err = m.Verify(c.manifestKey)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.manifestPath, err)
+	}
+	c.opts.Manifest = m
+	return nil
+}
+
+// ReadManifest reads the manifest of an image from a file.
+func ReadManifest(path string) (*manifest.Manifest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, manifest.BytesMax+1))
+	if err != nil {
+		return nil, err
+	}
+	return manifest.Decode(text)
 }
 
 // clear makes an output file empty, as the old program does. One that is gone

@@ -82,7 +82,10 @@ func inOrder(ctx context.Context, src io.Reader, opts Options,
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	_, err := c.Finish()
+	sum, err := c.Finish()
+	if err == nil {
+		err = opts.checkSize(int64(sum.Chunks) * ndz.ChunkBytes)
+	}
 	return err
 }
 
@@ -114,6 +117,9 @@ type sequence struct {
 }
 
 func (q *sequence) chunk(ctx context.Context, i int, s *slot, turn <-chan struct{}) error {
+	if err := q.opts.checkChunk(i, s.buf); err != nil {
+		return err
+	}
 	h, err := s.decoder.Decode(s.buf)
 	if err != nil {
 		return ndz.InChunk(err, i)

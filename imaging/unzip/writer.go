@@ -81,6 +81,9 @@ func (w *Writer) Chunk(ctx context.Context, index int, data []byte) error {
 	if d == nil {
 		return ErrClosed
 	}
+	if err := w.opts.checkChunk(index, data); err != nil {
+		return err
+	}
 	h, kept, err := w.look(ctx, d, data)
 	if err != nil {
 		return ndz.InChunk(err, index)
