@@ -27,7 +27,7 @@ func configuredSite(tb testing.TB) *registry.SiteFile {
 	}
 	defer dump.Close()
 	maps := tb.TempDir()
-	for name, text := range map[string]string{"topomap": "\x1f\x8bTOPO", "ltmap": "\x1f\x8bLT", "ltpmap": "\x1f\x8bLTP"} {
+	for name, text := range map[string]string{"topomap": "what is in topomap.gz", "ltmap": "what is in ltmap.gz", "ltpmap": "what is in ltpmap.gz"} {
 		dir := filepath.Join(maps, "p", "e")
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			tb.Fatal(err)
