@@ -8,18 +8,38 @@ import (
 )
 
 // Each decodes the chunks [0, chunks) of the image in src on several
-// goroutines and calls fn for each, in no order. fn may use the Decoder until
-// it returns. The first error stops everything. No chunk is begun more than
-// aheadOfWorkers chunks for each worker after one that is not done.
+// goroutines and calls fn for each, as EachChunk does. fn may use the Decoder
+// until it returns.
 func Each(ctx context.Context, src io.ReaderAt, chunks, workers int, opts DecodeOptions,
 	fn func(i int, h *Header, d *Decoder) error) error {
+	return EachChunk(ctx, src, chunks, workers, func() (ChunkFunc, error) {
+		d, err := NewDecoder(opts)
+		return func(_ context.Context, i int, chunk []byte) error {
+			h, err := d.Decode(chunk)
+			if err != nil {
+				return InChunk(err, i)
+			}
+			return fn(i, h, d)
+		}, err
+	})
+}
+
+// ChunkFunc does something to chunk i of an image, which is valid until it
+// returns.
+type ChunkFunc func(ctx context.Context, i int, chunk []byte) error
+
+// EachChunk reads the chunks [0, chunks) of the image in src on several
+// goroutines, each of which has a function of its own from newWorker, and calls
+// that, in no order. The first error stops everything. No chunk is begun more
+// than aheadOfWorkers chunks for each worker after one that is not done.
+func EachChunk(ctx context.Context, src io.ReaderAt, chunks, workers int, newWorker func() (ChunkFunc, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	next := make(chan int)
-	w := newWindow(workers * aheadOfWorkers)
+	ahead := newWindow(workers * aheadOfWorkers)
 	for range min(workers, chunks) {
-		d, err := NewDecoder(opts)
+		work, err := newWorker()
 		if err != nil {
 			cancel(err)
 			break
@@ -30,24 +50,29 @@ func Each(ctx context.Context, src io.ReaderAt, chunks, workers int, opts Decode
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := decodeAt(src, i, buf, d, fn); err != nil {
+				if err := readAnd(ctx, src, i, buf, work); err != nil {
 					cancel(err)
 				}
-				w.finish(i)
+				ahead.finish(i)
 			}
 		})
 	}
-	for i := 0; i < chunks && ctx.Err() == nil; i++ {
-		if w.enter(ctx) {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-			}
+	for i := 0; i < chunks && ahead.enter(ctx); i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
 		}
 	}
 	close(next)
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+func readAnd(ctx context.Context, src io.ReaderAt, i int, buf []byte, work ChunkFunc) error {
+	if err := ReadChunk(src, i, buf); err != nil {
+		return err
+	}
+	return work(ctx, i, buf)
 }
 
 // aheadOfWorkers is how far workers may run ahead of the slowest of them.
@@ -69,10 +94,9 @@ func newWindow(n int) *window {
 func (w *window) enter(ctx context.Context) bool {
 	select {
 	case w.room <- struct{}{}:
-		return true
 	case <-ctx.Done():
-		return false
 	}
+	return ctx.Err() == nil
 }
 
 func (w *window) finish(i int) {
@@ -82,17 +106,6 @@ func (w *window) finish(i int) {
 		delete(w.done, w.next)
 		<-w.room
 	}
-}
-
-func decodeAt(src io.ReaderAt, i int, buf []byte, d *Decoder, fn func(int, *Header, *Decoder) error) error {
-	if err := ReadChunk(src, i, buf); err != nil {
-		return err
-	}
-	h, err := d.Decode(buf)
-	if err != nil {
-		return InChunk(err, i)
-	}
-	return fn(i, h, d)
 }
 
 // ReadChunk reads chunk i of the image in src into buf, ChunkBytes long.

@@ -2,9 +2,7 @@ package unzip
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"sync"
 
 	"hyzer/imaging/ndz"
 )
@@ -32,48 +30,10 @@ func File(ctx context.Context, src io.ReaderAt, size int64, target Target, opts 
 		return Stats{}, err
 	}
 	w.base = info.Mark
-	err = feed(ctx, src, info.Chunks, opts.workers(), w.Chunk)
+	err = ndz.EachChunk(ctx, src, info.Chunks, opts.workers(), func() (ndz.ChunkFunc, error) { return w.Chunk, nil })
 	stats, closeErr := w.Close()
 	if err == nil {
 		err = closeErr
 	}
 	return stats, err
-}
-
-// feed reads the chunks on several goroutines and passes them to put. The
-// first error stops all of them.
-func feed(ctx context.Context, src io.ReaderAt, chunks, workers int, put func(context.Context, int, []byte) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(workers, chunks) {
-		wg.Go(func() {
-			buf := make([]byte, ndz.ChunkBytes)
-			for i := range next {
-				if err := feedOne(ctx, src, i, buf, put); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for i := 0; i < chunks && ctx.Err() == nil; i++ {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-		}
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
-}
-
-func feedOne(ctx context.Context, src io.ReaderAt, i int, buf []byte, put func(context.Context, int, []byte) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if n, err := src.ReadAt(buf, int64(i)*ndz.ChunkBytes); n < len(buf) {
-		return fmt.Errorf("reading chunk %d: %w", i, err)
-	}
-	return put(ctx, i, buf)
 }
