@@ -23,7 +23,7 @@ func (a *Appliance) openTMCD() error {
 		return fmt.Errorf("tmcd: %w", err)
 	}
 	server, err := tmcd.New(tmcd.Config{
-		TLS: secured, ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Log: a.log,
+		TLS: secured, ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Moved: a.reg.Moved, Log: a.log,
 		Effects: &tmcd.Recorder{States: nodeStates{a.runner}, Registry: a.reg, Logs: a.logs(), Now: time.Now},
 	})
 	if err != nil {

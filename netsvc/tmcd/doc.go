@@ -9,6 +9,10 @@
 // sockets, limits and deadlines. recorder.go executes effects on the registry,
 // the state machine and the boot logs.
 //
+// accept.go and quick.go answer what is short and whole in the accept loop, tcp.go
+// all else. replies.go keeps replies until what they were made from changes;
+// policy.go says what a node must show beside its address.
+//
 // The framed_ files answer TMC2 (docs/tmc2.md) with the same Handler: framed.go
 // and framed_conn.go are its connections, framed_request.go its requests,
 // framed_stream.go what is not answered yet, framed_answers.go the memory of what

@@ -38,6 +38,9 @@ func (c *framedConn) takeRequest(f tmc2.Frame) error {
 	if string(r.Command) == commandLiveLog {
 		return c.openLog(f)
 	}
+	if string(r.Command) == commandWatch {
+		return c.openWatch(f)
+	}
 	adm := c.admit(r)
 	if adm.Refused != "" {
 		c.refuseAdmission(f.Stream, r, &adm)

@@ -2,6 +2,7 @@ package tmcd
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"sync"
 
@@ -19,12 +20,17 @@ type stream struct {
 	text []byte
 	pipe *pipe
 	log  *liveStream
+	// endWatch ends a watch; nil if it is none.
+	endWatch context.CancelFunc
 
 	whole bool // its body has ended
 }
 
 // breakOff ends a body whose rest will not come.
 func (st *stream) breakOff() {
+	if st.endWatch != nil {
+		st.endWatch()
+	}
 	if st.pipe != nil {
 		st.pipe.end(io.ErrUnexpectedEOF)
 	}
@@ -148,6 +154,10 @@ func (c *framedConn) takeData(f tmc2.Frame) error {
 // goes on.
 func (c *framedConn) cancel(id uint32) {
 	st := c.stream(id)
+	if st != nil && st.endWatch != nil {
+		st.endWatch()
+		return
+	}
 	if st == nil || st.whole {
 		return
 	}

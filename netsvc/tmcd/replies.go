@@ -101,25 +101,11 @@ func (c *command) worthKeeping() bool {
 
 // answer runs the command, or gives the reply that is kept.
 func (c *call) answer() {
-	full := c.cmd.name == commandFullConfig
-	if c.h.replies == nil || !full && !c.cmd.worthKeeping() || len(bytes.TrimSpace(c.args)) > 0 || c.req.Transport == UDP { // which leaves parts out, and is cut
+	if c.h.replies == nil || c.cmd.name != commandFullConfig && !c.cmd.worthKeeping() || len(bytes.TrimSpace(c.args)) > 0 || c.req.Transport == UDP { // which leaves parts out, and is cut
 		c.run()
 		return
 	}
-	key := replyKey{c.who.node.ID, c.cmd, clampVersion(c.req.Version), c.req.Transport, c.who.vnode, c.who.asVNode, c.who.proven}
-	own := ownRecordsOf(c.snap, c.who)
-	kept := c.h.replies.get(key, c.snap, own)
-	if kept == nil {
-		kept = &keptReply{snap: c.snap, own: own}
-		if full {
-			kept.parts, kept.effects = c.fullConfigParts()
-		} else {
-			c.run()
-			kept.parts, kept.effects = []replyPart{{text: bytes.Clone(c.out)}}, c.effects
-			c.out, c.effects = c.out[:0], nil
-		}
-		c.h.replies.put(key, kept)
-	}
+	kept := c.kept()
 	c.effects = append(c.effects, kept.effects...)
 	for i := range kept.parts {
 		c.out = append(c.out, kept.parts[i].text...)
@@ -127,6 +113,29 @@ func (c *call) answer() {
 			c.inner(cmd)
 		}
 	}
+}
+
+// kept is the reply as it is kept; it is made if need be.
+func (c *call) kept() *keptReply {
+	key := replyKey{c.who.node.ID, c.cmd, clampVersion(c.req.Version), c.req.Transport, c.who.vnode, c.who.asVNode, c.who.proven}
+	own := ownRecordsOf(c.snap, c.who)
+	if c.h.replies != nil {
+		if kept := c.h.replies.get(key, c.snap, own); kept != nil {
+			return kept
+		}
+	}
+	kept := &keptReply{snap: c.snap, own: own}
+	if c.cmd.name == commandFullConfig {
+		kept.parts, kept.effects = c.fullConfigParts()
+	} else {
+		c.run()
+		kept.parts, kept.effects = []replyPart{{text: bytes.Clone(c.out)}}, c.effects
+		c.out, c.effects = c.out[:0], nil
+	}
+	if c.h.replies != nil {
+		c.h.replies.put(key, kept)
+	}
+	return kept
 }
 
 // fullConfigParts is fullconfig with its live commands left open. The names of

@@ -25,8 +25,10 @@ type Config struct {
 	// addresses.
 	Addrs    []netip.AddrPort
 	Snapshot func() *registry.Snapshot
-	Effects  Effects
-	Log      *slog.Logger
+	// Moved is closed when Snapshot has a newer one; nil: nobody can watch.
+	Moved   func() <-chan struct{}
+	Effects Effects
+	Log     *slog.Logger
 	// TLS serves clients that send the legacy TLS tag; nil closes on them,
 	// as on all other clients that this server does not speak with.
 	TLS *tls.Config
