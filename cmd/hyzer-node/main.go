@@ -19,6 +19,7 @@ import (
 	"hyzer/imaging/zip"
 	"hyzer/multicast/client"
 	"hyzer/multicast/doctor"
+	"hyzer/multicast/standalone"
 	"hyzer/multicast/upload"
 	"hyzer/netsvc/bootinfo"
 	"hyzer/netsvc/noderun"
@@ -35,6 +36,7 @@ func programs() map[string]program {
 			return tmcc.Main(args, os.Getenv, in, out, errs)
 		},
 		"frisbee":        client.Main,
+		"frisbeed":       standalone.Main,
 		"frisupload":     upload.Main,
 		"doctor":         doctor.Main,
 		"imagezip":       zip.Main,

@@ -1,0 +1,228 @@
+// Package standalone is the program frisbeed: one file sent at one address,
+// with the old one's options (spec frisbee A7), exit status and last lines,
+// which scripts read. The appliance runs the same sessions without it.
+//
+// The caller is cmd/hyzer-node.
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hyzer/multicast/internal/getopt"
+	"hyzer/multicast/server"
+)
+
+const usage = `usage: frisbeed [options] <-p port> <-m addr> <file>
+ -p N, -p N-M   port, 0 for any, or a range
+ -m addr        multicast or broadcast address, or the unicast client
+ -i addr        interface, by its address
+ -b             addr is a broadcast address
+ -W bps         bandwidth; or -B blocks of a burst and -G us between bursts
+ -D             lower the rate at loss
+ -T s           end after so long without requests (1800); 0 never; -1 after the last client
+ -K s           announce the group after so long without packets
+ -H s           ask clients for a report that often
+ -A file        write addr:port there
+ -k KB          socket buffers
+ -d             more messages
+ -R -E -t       accepted for compatibility, without effect
+`
+
+// Option letters as getopt has them, and the C program's defaults.
+const (
+	optionLetters  = "A:p:m:i:bdk:B:G:W:DR:T:K:H:E:tL:h"
+	idleDefault    = 1800 * time.Second
+	burstDefault   = 16
+	gapDefault     = 2000 * time.Microsecond
+	heartbeatMax   = 3600
+	bitsPerSecMax  = 1 << 40
+	burstMax       = 1 << 16
+	gapMax         = 1_000_000
+	keepaliveMax   = 1_000_000
+	readBlocksMax  = 1 << 16
+	bufferKBMax    = 4096
+	exitFailed     = 1
+	addressMode    = 0o644
+	lastClientOnly = -1
+)
+
+type command struct {
+	cfg          server.Config
+	first, last  int // ports
+	addr         netip.Addr
+	file         string
+	addressFile  string
+	debug        bool
+	burst        int
+	gap          time.Duration
+	bandwidthBPS int
+	ported       bool
+}
+
+func newCommand() *command {
+	return &command{cfg: server.Config{Linger: idleDefault}, burst: burstDefault, gap: gapDefault}
+}
+
+// Main is frisbeed; args are those after the program's name.
+func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	c := newCommand()
+	if err := c.parse(args); err != nil {
+		fmt.Fprintf(stderr, "frisbeed: %v\n%s", err, usage)
+		return exitFailed
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	err := c.run(ctx, stdout, stderr)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, unix.EADDRINUSE): // "choose another port" to the old master server
+		fmt.Fprintf(stderr, "frisbeed: %v\n", err)
+		return int(unix.EADDRINUSE)
+	}
+	fmt.Fprintf(stderr, "frisbeed: %v\n", err)
+	return exitFailed
+}
+
+func (c *command) parse(args []string) error {
+	rest, err := getopt.Parse(args, optionLetters, c.option)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) != 1:
+		return errors.New("want one file")
+	case !c.addr.IsValid() || !c.ported:
+		return errors.New("want -m and -p")
+	}
+	c.file = rest[0]
+	c.cfg.Broadcast = c.cfg.Broadcast || c.addr == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	p := &c.cfg.Pace
+	if p.BitsPerSec = int64(c.bandwidthBPS); p.BitsPerSec > 0 {
+		return nil
+	}
+	if p.Burst, p.Gap = c.burst, c.gap; c.gap == 0 {
+		p.Gap = -1 // unpaced
+	}
+	return nil
+}
+
+func (c *command) option(letter byte, value string) (err error) {
+	n := 0
+	switch letter {
+	case 'A':
+		c.addressFile = value
+	case 'p':
+		err = c.ports(value)
+	case 'm':
+		c.addr, err = getopt.IPv4(value)
+	case 'i':
+		c.cfg.Iface, err = getopt.IPv4(value)
+	case 'b':
+		c.cfg.Broadcast = true
+	case 'd':
+		c.debug = true
+	case 'k':
+		n, err = getopt.Number(value, 1, bufferKBMax)
+		c.cfg.SocketBufferBytes = n << 10
+	case 'K':
+		n, err = getopt.Number(value, 0, keepaliveMax)
+		c.cfg.Keepalive = time.Duration(n) * time.Second
+	case 'H':
+		n, err = getopt.Number(value, 0, heartbeatMax)
+		c.cfg.HeartbeatSeconds = uint32(n)
+	case 'L', 'h':
+		err = errors.New("help")
+	default:
+		err = c.paceOption(letter, value)
+	}
+	return err
+}
+
+func (c *command) paceOption(letter byte, value string) (err error) {
+	n := 0
+	switch letter {
+	case 'B':
+		c.burst, err = getopt.Number(value, 1, burstMax)
+	case 'G':
+		n, err = getopt.Number(value, 0, gapMax)
+		c.gap = time.Duration(n) * time.Microsecond
+	case 'W':
+		c.bandwidthBPS, err = getopt.Number(value, 1, bitsPerSecMax)
+	case 'D':
+		c.cfg.Pace.Dynamic = true
+	case 'R':
+		_, err = getopt.Number(value, 1, readBlocksMax)
+	case 'T':
+		n, err = getopt.Number(value, lastClientOnly, keepaliveMax)
+		c.cfg.Linger = time.Duration(n) * time.Second
+		if n < 0 {
+			c.cfg.Linger = server.LingerLastClient
+		}
+	}
+	return err
+}
+
+// ports reads one port or a range.
+func (c *command) ports(value string) (err error) {
+	from, to, ranged := strings.Cut(value, "-")
+	if c.first, err = getopt.Number(from, 0, 65535); err != nil {
+		return err
+	}
+	c.last, c.ported = c.first, true
+	if ranged {
+		c.last, err = getopt.Number(to, max(1, c.first), 65535)
+	}
+	return err
+}
+
+func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
+	level := slog.LevelWarn
+	if c.debug {
+		level = slog.LevelDebug
+	}
+	c.cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	c.cfg.ShareHost = c.cfg.Iface.IsLoopback()
+	image, err := server.OpenFile(c.file)
+	if err != nil {
+		return err
+	}
+	c.cfg.Image = image
+	s, err := c.open()
+	if err != nil {
+		return errors.Join(err, image.Close())
+	}
+	if c.addressFile != "" { // the NUL is the old program's
+		text := s.Address().String() + "\n\x00"
+		if err := os.WriteFile(c.addressFile, []byte(text), addressMode); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	err = s.Run(ctx)
+	c.report(stdout, s.Stats())
+	if ctx.Err() != nil {
+		return nil // SIGINT and SIGTERM end it well
+	}
+	return err
+}
+
+// open takes the first free port of the range.
+func (c *command) open() (s *server.Server, err error) {
+	for port := c.first; port <= c.last; port++ {
+		c.cfg.Address = netip.AddrPortFrom(c.addr, uint16(port))
+		if s, err = server.Open(c.cfg); !errors.Is(err, unix.EADDRINUSE) {
+			return s, err
+		}
+	}
+	return nil, err
+}

@@ -1,0 +1,108 @@
+package standalone
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hyzer/multicast/client"
+	"hyzer/multicast/server"
+)
+
+// TestOptions is every option, right and wrong.
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	const base = "-m 239.1.2.3 -p 3564 "
+	for _, c := range []struct {
+		args string
+		want func(*command) bool // nil: refused
+	}{
+		{base + "f", func(c *command) bool {
+			return c.first == 3564 && c.last == 3564 && c.file == "f" && c.cfg.Linger == 30*time.Minute && c.cfg.Pace == server.Pace{Burst: 16, Gap: 2 * time.Millisecond}
+		}},
+		{"-m239.1.2.3 -p 0 f", func(c *command) bool { return c.first == 0 && c.last == 0 }},
+		{"-m 239.1.2.3 -p 10-20 f", func(c *command) bool { return c.first == 10 && c.last == 20 }},
+		{base + "-i 10.0.0.1 f", func(c *command) bool { return c.cfg.Iface.String() == "10.0.0.1" }},
+		{base + "-b f", func(c *command) bool { return c.cfg.Broadcast }},
+		{"-m 255.255.255.255 -p 1 f", func(c *command) bool { return c.cfg.Broadcast }},
+		{base + "-dd f", func(c *command) bool { return c.debug }},
+		{base + "-k 512 f", func(c *command) bool { return c.cfg.SocketBufferBytes == 512<<10 }},
+		{base + "-B 8 -G 1000 f", func(c *command) bool { return c.cfg.Pace == server.Pace{Burst: 8, Gap: time.Millisecond} }},
+		{base + "-G 0 f", func(c *command) bool { return c.cfg.Pace.Gap < 0 }},
+		{base + "-W 60000000 -B 3 f", func(c *command) bool { return c.cfg.Pace == server.Pace{BitsPerSec: 60_000_000} }},
+		{base + "-D f", func(c *command) bool { return c.cfg.Pace.Dynamic }},
+		{base + "-R 64 f", func(c *command) bool { return true }},
+		{base + "-T 5 f", func(c *command) bool { return c.cfg.Linger == 5*time.Second }},
+		{base + "-T 0 f", func(c *command) bool { return c.cfg.Linger == 0 }},
+		{base + "-T -1 f", func(c *command) bool { return c.cfg.Linger == server.LingerLastClient }},
+		{base + "-K 15 f", func(c *command) bool { return c.cfg.Keepalive == 15*time.Second }},
+		{base + "-A a f", func(c *command) bool { return c.addressFile == "a" }},
+		{base + "-H 3 f", func(c *command) bool { return c.cfg.HeartbeatSeconds == 3 }},
+		{base + "-E host -t f", func(c *command) bool { return true }},
+		{base, nil}, {base + "f g", nil}, {"-p 1 f", nil}, {"-m 239.1.2.3 f", nil}, {"-m group -p 1 f", nil}, {"-m 239.1.2.3 -p 20-10 f", nil},
+		{base + "-L x f", nil}, {base + "-h", nil}, {base + "-x f", nil}, {base + "-k 0 f", nil}, {base + "-H 3601 f", nil}, {base + "-B 0 f", nil},
+		{base + "-W 0 f", nil}, {base + "-R 0 f", nil}, {base + "-T -2 f", nil}, {base + "-i eth0 f", nil}, {base + "-K x f", nil},
+	} {
+		cmd := newCommand()
+		err := cmd.parse(strings.Fields(c.args))
+		if (err == nil) != (c.want != nil) || c.want != nil && !c.want(cmd) {
+			t.Errorf("%s: %+v, %v", c.args, cmd, err)
+		}
+	}
+}
+
+// TestServe: a file is sent to a client, the address is written down, and the
+// counts are in the old program's words.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := bytes.Repeat([]byte("0123456789abcdef"), 5000)
+	file, at := filepath.Join(dir, "f"), filepath.Join(dir, "addr")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newCommand()
+	if err := c.parse([]string{"-m", "239.192.79.9", "-p", "0", "-i", "127.0.0.1", "-T", "-1", "-G", "0", "-A", at, file}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	ended := make(chan error, 1)
+	go func() { ended <- c.run(ctx, &out, &errs) }()
+	text := ""
+	for ctx.Err() == nil && !strings.HasSuffix(text, "\n\x00") {
+		b, _ := os.ReadFile(at)
+		text = string(b)
+	}
+	session, err := netip.ParseAddrPort(strings.TrimSuffix(text, "\n\x00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.Create(filepath.Join(dir, "got"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	local := netip.MustParseAddr("127.0.0.1")
+	if _, err := client.Run(ctx, client.Config{Address: session, Iface: local, ShareHost: true, Raw: true, Sink: client.RawSink{W: got}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	back, err := os.ReadFile(got.Name())
+	if err != nil || !bytes.Equal(back, data) {
+		t.Errorf("%d bytes, %v", len(back), err)
+	}
+	for _, want := range []string{"  joins/leaves:      1/", "  1k blocks sent:    79 (0 repeated)", "  file:size           " + file + ":80000", "Exiting!"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
