@@ -29,7 +29,7 @@ func (s *site) safeServer(t *testing.T, parityPort uint16) server.Config {
 
 // safeLoad is a load by client n that must come to want, into m.
 func (s *site) safeLoad(n int, m *memory, want error, change func(*client.Config)) {
-	cfg := s.mode2Client(n, 0.02, 0.02, client.RawSink{W: m})
+	cfg := s.mode2Client(n, unlessRacing(0.02, 0), 0.02, client.RawSink{W: m})
 	cfg.Key = siteKey()
 	if change != nil {
 		change(&cfg)

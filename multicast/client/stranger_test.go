@@ -186,7 +186,7 @@ func again(x *stranger) {
 func keyedLoad(t *testing.T, loss float64, ways ...func(*stranger)) time.Duration {
 	t.Helper()
 	const clients = 4
-	s := newSite(t, 12<<20+5)
+	s := newSite(t, unlessRacing(12<<20, 3<<20)+5)
 	cfg := s.mode2Server(strangeParity)
 	cfg.Key, cfg.Linger = siteKey(), server.LingerLastClient
 	cfg.Manifest = signedManifest(t, s.want, nil)
@@ -195,7 +195,6 @@ func keyedLoad(t *testing.T, loss float64, ways ...func(*stranger)) time.Duratio
 	s.attack(stop, ways...)
 	s.net.LossFrom = time.Now().Add(5 * time.Millisecond)
 	start := time.Now()
-	var took time.Duration
 	var loads sync.WaitGroup
 	for n := range clients {
 		var m memory
@@ -206,10 +205,10 @@ func keyedLoad(t *testing.T, loss float64, ways ...func(*stranger)) time.Duratio
 			if err != nil || !bytes.Equal(m.data, s.want) || !r.Checked {
 				t.Errorf("client %d: error %v, content equal %v, checked %v", n, err, bytes.Equal(m.data, s.want), r.Checked)
 			}
-			took = time.Since(start)
 		})
 	}
 	loads.Wait()
+	took := time.Since(start)
 	close(stop)
 	s.all.Wait()
 	if err := <-result; err != nil {
@@ -233,21 +232,34 @@ func TestStranger(t *testing.T) {
 		"JOIN flood":            {1.3, everything[3:4]},
 		"requests flood":        {1.6, everything[4:5]},
 		"LEAVE of others":       {1.2, everything[5:6]},
-		"packets sent again":    {1.6, everything[6:]},
+		"packets sent again":    {2.5, everything[6:]},
 		"everything":            {3, everything},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if client.RaceDetector && len(c.ways) == 1 {
+				t.Skip("part of everything")
+			}
 			synctest.Test(t, func(t *testing.T) {
-				clean := keyedLoad(t, 0.02)
-				took := keyedLoad(t, 0.02, c.ways...)
+				loss := unlessRacing(0.02, 0)
+				clean := keyedLoad(t, loss)
+				took := keyedLoad(t, loss, c.ways...)
 				t.Logf("%v, %v without", took, clean)
-				if took.Seconds() > c.slower*clean.Seconds() {
+				if !client.RaceDetector && took.Seconds() > c.slower*clean.Seconds() {
 					t.Errorf("a load takes %v, %v without; want at most %v times as long", took, clean, c.slower)
 				}
 			})
 		})
 	}
+}
+
+// unlessRacing returns small where the race detector runs: restoring chunks
+// takes a hundred times as long then.
+func unlessRacing[T any](usual, small T) T {
+	if client.RaceDetector {
+		return small
+	}
+	return usual
 }
 
 // signedManifest is that of an image, signed if there is a key.
@@ -317,7 +329,7 @@ func TestSiteKeyRestart(t *testing.T) {
 		var loads sync.WaitGroup
 		for n := range 4 {
 			var m memory
-			cfg := s.mode2Client(n, 0.02, 0.02, client.RawSink{W: &m})
+			cfg := s.mode2Client(n, unlessRacing(0.02, 0), 0.02, client.RawSink{W: &m})
 			cfg.Key = siteKey()
 			loads.Go(func() {
 				if r, err := client.Run(s.ctx, cfg); err != nil || !bytes.Equal(m.data, s.want) || !r.Checked {
@@ -414,7 +426,7 @@ func TestSiteIntegrity(t *testing.T) {
 				_, result := s.serve(ctx, cfg)
 				for n := range 3 {
 					var m memory
-					cfg := s.mode2Client(n, 0.01, c.parityLoss, client.RawSink{W: &m})
+					cfg := s.mode2Client(n, unlessRacing(0.01, 0), c.parityLoss, client.RawSink{W: &m})
 					cfg.Integrity.Signer = c.signer
 					s.all.Go(func() {
 						r, err := client.Run(s.ctx, cfg)

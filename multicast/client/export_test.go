@@ -1,0 +1,4 @@
+package client
+
+// RaceDetector says whether the race detector runs.
+const RaceDetector = raceDetector
