@@ -7,6 +7,10 @@
 // border cuts is compressed again, as is one whose matches would reach back
 // over a border.
 //
+// What makes chunks of units is behind the interface format: packer for V1 to
+// V4, five for V5, which compresses the stream of each chunk by itself and
+// holds it, at most v5.StreamBytesMax twice over.
+//
 // Invariants: the same input and options give the same image, whatever the
 // number of workers; memory is bounded by the workers times unitBytesMax; and
 // CreateFile leaves either a whole image under the final name or nothing.
