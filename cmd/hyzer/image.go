@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,10 @@ import (
 	"hyzer/netsvc/control"
 	"hyzer/storage/registry"
 )
+
+// imageMemoryBytes is what the collector of garbage holds the verbs to, so that
+// buffers that were used do not add up beside those in use.
+const imageMemoryBytes = 200 << 20
 
 // imageVerbs are what can be done with images: with those that the appliance
 // knows, and with image files, for which no appliance is needed.
@@ -41,6 +46,7 @@ func image(e *env, args []string) error {
 	if !ok {
 		return subverb(e, "image", name, rest, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
+	debug.SetMemoryLimit(imageMemoryBytes)
 	err := v.run(e, rest)
 	if errors.Is(err, errUsage) {
 		fmt.Fprintf(e.errs, "hyzer image %s: %v\nusage: %s\n", name, err, v.usage("image "+name))

@@ -11,7 +11,7 @@ import (
 )
 
 // CacheBytesDefault is how much decoded data an Image keeps.
-const CacheBytesDefault = 64 << 20
+const CacheBytesDefault = 32 << 20
 
 // Options say how an image is read.
 type Options struct {
