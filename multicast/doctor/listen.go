@@ -36,8 +36,6 @@ func Listen(ctx context.Context, iface netip.Addr, group netip.AddrPort) error {
 		return err
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
 	p := ipv4.NewPacketConn(c)
 	ifc, err := net.InterfaceByName(link.Name)
 	if err != nil {
@@ -49,6 +47,8 @@ func Listen(ctx context.Context, iface netip.Addr, group netip.AddrPort) error {
 	if err := p.SetControlMessage(ipv4.FlagTTL|ipv4.FlagDst|ipv4.FlagInterface, true); err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
 	buf := make([]byte, readBytes)
 	for {
 		n, cm, from, err := p.ReadFrom(buf)
