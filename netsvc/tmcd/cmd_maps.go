@@ -13,7 +13,7 @@ import (
 const mapBytesMax = 8 << 20
 
 // runMap hands out a map that the experiment's mapper made, as it is on the
-// disk (topomap, ltmap, ltpmap). Experiments without one get nothing. Project
+// disk (topomap, ltmap, ltpmap). Experiments that have none get nothing. Project
 // and experiment are checked names, and lead nowhere else.
 func runMap(c *call) {
 	root := c.snap.Site().Dirs.ExptWork
