@@ -43,6 +43,7 @@ func goldenFrames() []struct {
 		BootID: bootID(), Features: FeatureLiveLog, Idle: 30 * time.Second}
 	status := Request{ID: 0x1122334455667788, Command: []byte("status"), Args: [][]byte{}}
 	state := Request{ID: 2, Command: []byte("state"), Args: text("TBSETUP")}
+	watch := Request{ID: 4, ETag: 42, Command: []byte("watch"), Args: [][]byte{}}
 	vnode := Request{ID: 3, Flags: FlagWantETag, Mode: ModeContainer, ETag: 7, Command: []byte("bootwhat"), Args: [][]byte{},
 		VNode: []byte("pcvm6-1"), PrivKey: []byte("0123456789abcdef"), IDKey: []byte("abc"), LoaderVersion: 0, HasLoaderVersion: true}
 	busy := Status{Code: CodeBusy, Retry: 1500 * time.Millisecond, Text: []byte("come again")}
@@ -61,6 +62,7 @@ func goldenFrames() []struct {
 		{"request-status", Frame{TypeRequest, FlagEnd, 1, AppendRequest(nil, &status)}, status},
 		{"request-state", Frame{TypeRequest, FlagEnd, 3, AppendRequest(nil, &state)}, state},
 		{"request-vnode", Frame{TypeRequest, FlagEnd, 5, AppendRequest(nil, &vnode)}, vnode},
+		{"request-watch", Frame{TypeRequest, FlagEnd, 11, AppendRequest(nil, &watch)}, watch},
 		{"data-log", Frame{TypeData, 0, 7, AppendLogChunk(nil, chunk)}, chunk},
 		{"data-log-end", Frame{TypeData, FlagEnd, 7, AppendLogChunk(nil, LogChunk{9, []byte{}})}, LogChunk{9, []byte{}}},
 		{"reply", Frame{TypeReply, 0, 1, []byte("ALLOCATED=p/e NICKNAME=a\n")}, nil},
