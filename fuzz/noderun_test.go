@@ -17,13 +17,13 @@ func FuzzWatchdogInfo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, reply string) {
 		in := noderun.ParseIntervals(reply)
 		secs := func(d time.Duration) int64 { return int64(d / time.Second) }
-		for _, d := range []time.Duration{in.Ask, in.IsAlive, in.RUsage, in.NTPDrift, in.HostKeys, in.Jitter} {
+		for _, d := range []time.Duration{in.Ask, in.IsAlive, in.RUsage, in.NTPDrift, in.HostKeys, in.RootPassword, in.Jitter} {
 			if d < 0 || d > 0 && d < time.Second || secs(d) > 10*365*86400 {
 				t.Fatalf("interval %v", d)
 			}
 		}
-		text := fmt.Sprintf("INTERVAL=%d ISALIVE=%d RUSAGE=%d NTPDRIFT=%d HOSTKEYS=%d JITTER=%d",
-			secs(in.Ask), secs(in.IsAlive), secs(in.RUsage), secs(in.NTPDrift), secs(in.HostKeys), secs(in.Jitter))
+		text := fmt.Sprintf("INTERVAL=%d ISALIVE=%d RUSAGE=%d NTPDRIFT=%d HOSTKEYS=%d SETROOTPSWD=%d JITTER=%d",
+			secs(in.Ask), secs(in.IsAlive), secs(in.RUsage), secs(in.NTPDrift), secs(in.HostKeys), secs(in.RootPassword), secs(in.Jitter))
 		if again := noderun.ParseIntervals(text); again != in {
 			t.Fatalf("%+v comes back as %+v", in, again)
 		}
