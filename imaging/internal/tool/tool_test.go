@@ -1,0 +1,56 @@
+package tool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+)
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		done       bool
+		parse, run error
+		code       int
+		want       string
+	}{
+		{"done", true, nil, errors.New("not run"), 0, ""},
+		{"usage", false, errors.New("what?"), nil, 1, "x: what?\nusage: x\n"},
+		{"fails", false, nil, errors.New("no disk"), 1, "x: no disk\n"},
+		{"works", false, nil, nil, 0, ""},
+	} {
+		var stderr bytes.Buffer
+		code := Main("x", "usage: x\n", &stderr, func() (bool, error) { return c.done, c.parse },
+			func(context.Context) (int, error) { return Status(c.run) })
+		if code != c.code || stderr.String() != c.want {
+			t.Errorf("%s: status %d, %q", c.name, code, stderr.String())
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]int{"7": 7, "0x10": 16, "010": 8, "20": 20, "21": -1, "-1": -1, "": -1, "x": -1} {
+		n, err := Number(s, 0, 20)
+		if err != nil {
+			n = -1
+		}
+		if n != want {
+			t.Errorf("%q: %d, want %d", s, n, want)
+		}
+	}
+}
+
+func TestWorkers(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{1: 1, WorkersMax: WorkersMax, 1000: WorkersMax} {
+		if got := Workers(n); got != want {
+			t.Errorf("%d workers asked for: %d, want %d", n, got, want)
+		}
+	}
+	if n := Workers(0); n < 1 || n > WorkersMax {
+		t.Errorf("%d workers by default", n)
+	}
+}
