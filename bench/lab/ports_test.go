@@ -114,7 +114,7 @@ func TestCrash(t *testing.T) {
 	var mu sync.Mutex
 	has := map[string]bool{}
 	halfway := make(chan struct{})
-	l := startNetwork(t, lab.Options{Nodes: 2, Reserved: -1, Image: image, RateMbps: 16, Node: func(i int, cfg *vnode.Config) {
+	l := startNetwork(t, lab.Options{Nodes: 2, Reserved: -1, Image: image, RateMbps: 4, Node: func(i int, cfg *vnode.Config) {
 		fast(i, cfg)
 		cfg.Timing.Retry, cfg.Timing.MasterRetry = 100*time.Millisecond, 100*time.Millisecond
 		cfg.OnPhase = func(e vnode.Event) {

@@ -49,8 +49,9 @@ type Facts struct {
 
 // Finding is what is wrong and what to do about it.
 type Finding struct {
-	What, Do string
-	Warning  bool // images arrive all the same, for now
+	What    string `json:"what"`
+	Do      string `json:"do"`
+	Warning bool   `json:"warning"` // images arrive all the same, for now
 }
 
 // Diagnose says what is wrong, the nearest cause first; nothing if all is well.
