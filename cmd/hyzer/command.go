@@ -28,6 +28,34 @@ func reboot(e *env, args []string) error {
 	return command(e, req)
 }
 
+// bootinfosend is Emulab's program of this name, with its flags.
+func bootinfosend(e *env, args []string) error {
+	fs, address := e.flags("bootinfosend")
+	wakeup := fs.Bool("q", false, "wake up: ask again what to boot")
+	restart := fs.Bool("R", false, "start the boot program again")
+	reset := fs.Bool("r", false, "reboot")
+	force := fs.Bool("force", false, "also nodes that do not wait for orders")
+	rest, err := e.parse(fs, address, args)
+	if err != nil {
+		return err
+	}
+	req := control.OrderRequest{Nodes: list(rest), Order: states.OrderAnswer, Force: *force, By: os.Getenv("USER")}
+	chosen := 0
+	for o, set := range map[states.LoaderOrder]bool{states.OrderWakeup: *wakeup, states.OrderReboot: *reset, states.OrderRestart: *restart} {
+		if set {
+			req.Order = o
+			chosen++
+		}
+	}
+	if chosen > 1 {
+		return badUsage("-q, -r and -R are three orders; want one")
+	}
+	if len(req.Nodes) == 0 {
+		return badUsage("want nodes")
+	}
+	return order(e, "/v1/orders", req)
+}
+
 func power(e *env, args []string) error {
 	rest, err := e.simple("power", args, 2, -1, "on, off or cycle, and nodes")
 	if err != nil {
@@ -45,8 +73,13 @@ func command(e *env, req control.CommandRequest) error {
 		return badUsage("want nodes")
 	}
 	req.By = os.Getenv("USER")
+	return order(e, "/v1/commands", req)
+}
+
+// order sends a request and shows what became of it for each node.
+func order(e *env, path string, req any) error {
 	var results []control.CommandResult
-	if err := e.client.Call(e.ctx, "POST", "/v1/commands", req, &results); err != nil {
+	if err := e.client.Call(e.ctx, "POST", path, req, &results); err != nil {
 		return err
 	}
 	status := exitOK

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,21 +38,22 @@ type verb struct {
 
 func verbs() map[string]verb {
 	return map[string]verb{
-		"status":  {"", "show the appliance and its services", status},
-		"node":    {"list | show NODE | add NODE ... | delete NODE", "show and change nodes", node},
-		"image":   {"list | add | grant | grants | revoke | make | restore | info | verify | ls | cat | diff | delta | rebase | convert ...", "register images and let nodes upload them; make, restore, read and compare image files", image},
-		"load":    {"PROJECT/NAME NODE... | list | show ID | follow ID | cancel ID", "put images on nodes", load},
-		"os":      {"PROJECT/NAME NODE...", "choose what nodes boot", selectOS},
-		"reboot":  {"NODE...", "reboot nodes", reboot},
-		"power":   {"on|off|cycle NODE...", "switch power", power},
-		"wait":    {"STATE[,STATE...] [> STATE...] NODE...", "wait until nodes reach states", waitVerb},
-		"log":     {"NODE", "show a node's states, or its boot log with --boot", showLog},
-		"watch":   {"", "follow all nodes as they change", watch},
-		"doctor":  {"multicast --interface ADDRESS [--node ADDRESS]", "find out why images do not reach nodes, on the appliance", doctorVerb},
-		"explain": {"MAC|IP|NODE", "say what each service would answer, and why", explain},
-		"import":  {"FILE | emulab FILE...", "apply a site file, or an Emulab database", importSite},
-		"export":  {"", "write the site as a site file", exportSite},
-		"backup":  {"FOLDER", "copy the store to a new folder of the appliance", backup},
+		"status":       {"", "show the appliance and its services", status},
+		"node":         {"list | show NODE | add NODE ... | delete NODE", "show and change nodes", node},
+		"image":        {"list | add | grant | grants | revoke | make | restore | info | verify | ls | cat | diff | delta | rebase | convert ...", "register images and let nodes upload them; make, restore, read and compare image files", image},
+		"load":         {"PROJECT/NAME NODE... | list | show ID | follow ID | cancel ID", "put images on nodes", load},
+		"os":           {"PROJECT/NAME NODE...", "choose what nodes boot", selectOS},
+		"reboot":       {"NODE...", "reboot nodes", reboot},
+		"bootinfosend": {"[-q|-r|-R] NODE...", "tell boot loaders that wait to ask again (-q), reboot (-r), start anew (-R), or what to boot", bootinfosend},
+		"power":        {"on|off|cycle NODE...", "switch power", power},
+		"wait":         {"STATE[,STATE...] [> STATE...] NODE...", "wait until nodes reach states", waitVerb},
+		"log":          {"NODE", "show a node's states, or its boot log with --boot", showLog},
+		"watch":        {"", "follow all nodes as they change", watch},
+		"doctor":       {"multicast --interface ADDRESS [--node ADDRESS]", "find out why images do not reach nodes, on the appliance", doctorVerb},
+		"explain":      {"MAC|IP|NODE", "say what each service would answer, and why", explain},
+		"import":       {"FILE | emulab FILE...", "apply a site file, or an Emulab database", importSite},
+		"export":       {"", "write the site as a site file", exportSite},
+		"backup":       {"FOLDER", "copy the store to a new folder of the appliance", backup},
 	}
 }
 
@@ -68,7 +70,16 @@ type env struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// arguments are those after the program's name, which is the verb itself where
+// scripts call a link with the old program's name.
+func arguments(argv []string) []string {
+	if filepath.Base(argv[0]) == "bootinfosend" {
+		return slices.Concat([]string{"bootinfosend"}, argv[1:])
+	}
+	return argv[1:]
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {

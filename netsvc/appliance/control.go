@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/netsvc/bootinfo"
 	"hyzer/netsvc/control"
 )
 
@@ -22,6 +23,7 @@ func (a *Appliance) openControl() error {
 	}
 	server := control.New(control.Config{
 		Listener: listener, Registry: a.reg, Runner: a.runner, Loads: a.loads, BootLogs: a.bootLogs(),
+		Order:   bootinfo.Orders{Snapshot: a.reg.Snapshot, Reports: a.runner}.Give,
 		Explain: a.explainAll, Progress: a.progress.all, Status: a.status, ImageDir: a.cfg.imageDir(), Log: a.log,
 	})
 	a.add("control", server.Run, listener.Addr().String())

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/registry"
 )
 
 // Orders to a loader that waits (bootinfosend).
@@ -13,6 +16,61 @@ const (
 	OrderReboot  = TypeReboot  // reset the machine
 	OrderRestart = TypeRestart // start the boot program again
 )
+
+// Orders gives orders to nodes, and reports first what becomes of them: the
+// loader's next question must find it recorded.
+type Orders struct {
+	Snapshot func() *registry.Snapshot
+	Reports  Reporter
+}
+
+// Give orders a node. It returns when the states are recorded and the datagram
+// is sent; nothing acknowledges that, and the node's deadline is what notices a
+// lost one. Without force a node is left alone that is not in a state in which
+// it listens: it would not hear the order, and its state would be a wrong one.
+func (o Orders) Give(ctx context.Context, id string, order states.LoaderOrder, force bool) error {
+	s := o.Snapshot()
+	node := s.Node(id)
+	if node == nil {
+		return fmt.Errorf("bootinfo: node %s: %w", id, registry.ErrNotFound)
+	}
+	if state := s.State(id).State; !force && !states.State(state).TakesOrders() {
+		return fmt.Errorf("bootinfo: node %s does not wait for orders (state %s)", id, state)
+	}
+	server, ip := s.Site().BossIP, node.ControlIP()
+	if !server.Is4() || !ip.Is4() {
+		return fmt.Errorf("bootinfo: an order to %s needs its control address and the site's boss_ip", id)
+	}
+	answer, reached, err := planOrder(s, node, order)
+	if err != nil {
+		return err
+	}
+	if len(reached) > 0 {
+		if err := o.Reports.Report(ctx, id, string(states.SourceOrder), reached...); err != nil {
+			return err
+		}
+	}
+	return SendAnswer(ctx, server, ip, answer)
+}
+
+// planOrder says what a node is sent, and which states it is in then.
+func planOrder(s *registry.Snapshot, node *registry.Node, order states.LoaderOrder) (a Answer, reached []string, err error) {
+	switch order {
+	case states.OrderWakeup:
+		return Answer{Type: OrderWakeup}, []string{string(states.StatePXEWakeup)}, nil
+	case states.OrderReboot:
+		return Answer{Type: OrderReboot}, []string{string(states.StateShutdown)}, nil
+	case states.OrderRestart:
+		return Answer{Type: OrderRestart}, []string{string(states.StateShutdown)}, nil
+	case states.OrderAnswer:
+		out, _ := Handle(s, Request{Version: 1, Opcode: OpRequest}, node.ControlIP())
+		if out.Reply.Status != StatusSuccess {
+			return Answer{}, nil, fmt.Errorf("bootinfo: there is no answer for node %s: %s", node.ID, out.Plan.Reason)
+		}
+		return out.Reply.Answer, out.States, nil
+	}
+	return Answer{}, nil, order.Check()
+}
 
 // SendOrder sends one order datagram from a server address to a node. Nothing
 // acknowledges it: the node's next state does.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hyzer/netsvc/lifecycle/states"
 	"hyzer/netsvc/lifecycle/wait"
 	"hyzer/storage/kv"
 	"hyzer/storage/registry"
@@ -80,7 +81,15 @@ type CommandRequest struct {
 	By    string   `json:"by,omitempty"`
 }
 
-// CommandResult is what became of it for one node.
+// OrderRequest asks for an order to boot loaders that wait (bootinfosend).
+type OrderRequest struct {
+	Nodes []string           `json:"nodes"`
+	Order states.LoaderOrder `json:"order"`
+	Force bool               `json:"force,omitempty"` // also nodes that do not wait
+	By    string             `json:"by,omitempty"`
+}
+
+// CommandResult is what became of a command or an order for one node.
 type CommandResult struct {
 	Node  string `json:"node"`
 	Error string `json:"error,omitempty"` // empty: accepted

@@ -36,6 +36,33 @@ func (s *Server) command(req *http.Request, out *reply) error {
 		return err
 	}
 	s.cfg.Log.Info("command", "service", "control", "kind", kind, "nodes", nodes, "by", in.By)
+	return out.value(forEach(nodes, func(id string) error {
+		return s.cfg.Runner.Command(req.Context(), id, string(states.SourceOperator), kind, force)
+	}))
+}
+
+// order tells each node's boot loader something, and says for each what became
+// of it.
+func (s *Server) order(req *http.Request, out *reply) error {
+	in, err := body[OrderRequest](req, out)
+	if err != nil {
+		return err
+	}
+	if err := in.Order.Check(); err != nil {
+		return badRequest(err)
+	}
+	nodes, err := s.someNodes(in.Nodes)
+	if err != nil {
+		return err
+	}
+	s.cfg.Log.Info("order", "service", "control", "kind", in.Order, "nodes", nodes, "by", in.By)
+	return out.value(forEach(nodes, func(id string) error {
+		return s.cfg.Order(req.Context(), id, in.Order, in.Force)
+	}))
+}
+
+// forEach does something with each node, several at once.
+func forEach(nodes []string, do func(id string) error) []CommandResult {
 	results := make([]CommandResult, len(nodes))
 	var work sync.WaitGroup
 	slots := make(chan struct{}, commandsInFlightMax)
@@ -44,13 +71,13 @@ func (s *Server) command(req *http.Request, out *reply) error {
 		work.Go(func() {
 			defer func() { <-slots }()
 			results[i].Node = id
-			if err := s.cfg.Runner.Command(req.Context(), id, string(states.SourceOperator), kind, force); err != nil {
+			if err := do(id); err != nil {
 				results[i].Error = err.Error()
 			}
 		})
 	}
 	work.Wait()
-	return out.value(results)
+	return results
 }
 
 func (s *Server) selectOS(req *http.Request, out *reply) error {

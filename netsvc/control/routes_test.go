@@ -159,6 +159,12 @@ func routeRequests() []request {
 		{"POST /v1/commands", `{"nodes":[],"kind":"REBOOT"}`, 400, "0 nodes"},
 		{"POST /v1/commands", `{"nodes":["pc1","pc1"],"kind":"REBOOT"}`, 200, `[{"node":"pc1","error":"stated: command refused`},
 
+		{"POST /v1/orders", `{"nodes":["pc1"],"order":"dance"}`, 400, "dance"},
+		{"POST /v1/orders", `{"nodes":["pc8"],"order":"wakeup"}`, 404, "pc8"},
+		{"POST /v1/orders", `{"nodes":["pc1"]}`, 400, "want one of [wakeup reboot restart answer]"},
+		{"POST /v1/orders", `{"nodes":["pc1"],"order":"wakeup"}`, 200, `[{"node":"pc1","error":"node pc1 does not wait for orders`},
+		{"POST /v1/orders", `{"nodes":["pc1"],"order":"wakeup","force":true}`, 200, `[{"node":"pc1"}]`},
+
 		{"POST /v1/select", `{"nodes":["pc2"],"slot":"def","os":"emulab-ops/FREEBSD","cmdline":"-s"}`, 200, "{}"},
 		{"POST /v1/select", `{"nodes":["pc2"],"slot":"temp","os":"emulab-ops/FREEBSD","cmdline":"-s"}`, 400, "no command line"},
 		{"POST /v1/select", `{"nodes":["pc2"],"slot":"once","os":"emulab-ops/FREEBSD"}`, 400, "want def, temp or next"},

@@ -17,6 +17,7 @@ import (
 
 	"hyzer/netsvc/lifecycle/load"
 	"hyzer/netsvc/lifecycle/stated"
+	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	Registry *registry.Registry
 	Runner   *stated.Runner
 	Loads    *load.Manager
+	// Order gives a node's boot loader an order.
+	Order    func(ctx context.Context, node string, order states.LoaderOrder, force bool) error
 	BootLogs BootLogs
 	// Explain says what each service would answer about a subject.
 	Explain func(Subject) []Section
@@ -161,6 +164,7 @@ func (s *Server) routes() http.Handler {
 		"GET /v1/loads/{job}/follow": s.followLoad,
 		"DELETE /v1/loads/{job}":     s.cancelLoad,
 		"POST /v1/commands":          s.command,
+		"POST /v1/orders":            s.order,
 		"POST /v1/select":            s.selectOS,
 		"POST /v1/wait":              s.wait,
 		"GET /v1/explain":            s.explain,

@@ -118,7 +118,7 @@ func run(tb testing.TB, what func(context.Context) error) {
 
 func (s *Site) serve(tb testing.TB, listener net.Listener, loads *load.Manager) {
 	server := control.New(control.Config{
-		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs},
+		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs}, Order: s.Machines.Order,
 		Explain: explain, Progress: s.newest, Status: s.status, ImageDir: s.ImageDir, Log: quiet(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -208,6 +208,17 @@ func (m *Machines) Orders() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]string(nil), m.orders...)
+}
+
+// Order stands for control.Config.Order: it notes orders to nodes that wait.
+func (m *Machines) Order(_ context.Context, node string, order states.LoaderOrder, force bool) error {
+	if state := states.State(m.site.Registry.Snapshot().State(node).State); !force && !state.TakesOrders() {
+		return fmt.Errorf("node %s does not wait for orders (state %s)", node, state)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.orders = append(m.orders, node+" order "+string(order))
+	return nil
 }
 
 // Reboot implements stated.Actor.

@@ -66,7 +66,7 @@ func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registr
 	case states.MethodWakeup:
 		return l.wake(ctx, s, node)
 	case states.MethodLadder:
-		if waits(s.State(node.ID).State) {
+		if states.State(s.State(node.ID).State).TakesOrders() {
 			err := l.wake(ctx, s, node)
 			if err == nil {
 				return nil
@@ -75,11 +75,6 @@ func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registr
 		}
 	}
 	return l.powerCycle(ctx, s, node)
-}
-
-// waits reports whether a node in a state listens for orders.
-func waits(state string) bool {
-	return state == "PXEWAIT" || state == "PXEWAKEUP" || state == "PXELIMBO"
 }
 
 // wake reports before it sends: the loader's next question must find

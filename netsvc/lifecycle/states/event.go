@@ -7,8 +7,9 @@ type Source string
 
 // The sources in practice (stated.md section 1).
 const (
-	SourceClient   Source = "client"   // the node itself, through tmcd
-	SourceBootinfo Source = "bootinfo" // the boot loader's question
+	SourceClient   Source = "client"       // the node itself, through tmcd
+	SourceBootinfo Source = "bootinfo"     // the boot loader's question
+	SourceOrder    Source = "bootinfosend" // an order to a boot loader that waits
 	SourceDHCP     Source = "dhcp"
 	SourceReboot   Source = "reboot" // the reboot ladder
 	SourcePower    Source = "power"  // a power driver

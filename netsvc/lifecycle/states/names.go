@@ -32,6 +32,7 @@ const (
 	StatePXEBooting   State = "PXEBOOTING"
 	StatePXEWait      State = "PXEWAIT"
 	StatePXEWakeup    State = "PXEWAKEUP"
+	StatePXELimbo     State = "PXELIMBO"
 	StateGPXEBooting  State = "GPXEBOOTING"
 	StateTBSetup      State = "TBSETUP"
 	StateTBFailed     State = "TBFAILED"
