@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"hyzer/storage/bloblog"
+	"hyzer/storage/kv/pebblekv"
 	"hyzer/storage/registry"
 )
 
@@ -149,4 +152,57 @@ func TestManyLogsAtOnce(t *testing.T) {
 			t.Errorf("log %d came %d times", i, n)
 		}
 	}
+}
+
+// storedLogs keeps boot logs and does nothing else.
+type storedLogs struct {
+	Effects
+	*bloblog.Logs
+}
+
+func (s storedLogs) BootLog(ctx context.Context, node string, text io.Reader) error {
+	return s.Store(ctx, node, text)
+}
+
+// BenchmarkManyLogs has 500 nodes send 1 MiB of boot log each, to a store on a
+// disk, and measures what other requests wait meanwhile.
+func BenchmarkManyLogs(b *testing.B) {
+	snapshot := registry.NewSnapshot(crowdSite())
+	store, err := pebblekv.Open(b.TempDir()+"/db", pebblekv.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	s, _ := startServer(b, func(c *Config) {
+		c.Snapshot = func() *registry.Snapshot { return snapshot }
+		c.Effects = storedLogs{Logs: bloblog.New(store, bloblog.DefaultLimits(), nil)}
+		c.Timeouts.Effects = 10 * time.Minute
+	})
+	text := strings.Repeat("a line of a boot log, as long as they are\n", 1<<20/42)
+	var latency []time.Duration
+	b.ResetTimer()
+	for range b.N {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			manyLogs(b, s, text)
+		}()
+		for running := true; running; {
+			load := newLoadgen(s, "VERSION=44 status ", 2)
+			if err := load.run(100); err != nil {
+				b.Fatal(err)
+			}
+			latency = append(latency, load.latency...)
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+		}
+	}
+	b.StopTimer()
+	slices.Sort(latency)
+	b.SetBytes(int64(crowdNodes * len(text)))
+	b.ReportMetric(float64(latency[len(latency)*99/100].Microseconds()), "p99-us")
+	b.ReportMetric(float64(len(latency))/float64(b.N), "requests/op")
 }
