@@ -28,7 +28,7 @@ const (
 // extents, as if the machine had many cores.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("compresses half a gigabyte")
+		t.Skip("compresses a quarter of a gigabyte")
 	}
 	for _, name := range []string{"mke2fs", "debugfs", "go"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -114,7 +114,7 @@ func bigDisk(t *testing.T, dir string) string {
 			}
 		}
 	}
-	write("noise", 64, func() []byte { random.Read(noise); return noise })
+	write("noise", 32, func() []byte { random.Read(noise); return noise })
 	same := bytes.Repeat([]byte("the same again; "), 1<<16)
 	write("same", 96, func() []byte { return same })
 	var rm strings.Builder

@@ -262,3 +262,29 @@ func TestDeletedNodeKeepsItsHistory(t *testing.T) {
 		return registry.Put(tx, &node)
 	})
 }
+
+// TestUnreadableReference: a reference that could not be read again is refused
+// when it is written, and following goes on.
+func TestUnreadableReference(t *testing.T) {
+	t.Parallel()
+	reg := newSite(t, smallSite)
+	for _, ref := range []registry.Ref{
+		{Name: "std"}, {Project: "../x", Name: "std"}, {Project: "sys", Name: "a b"}, {Project: "sys", Name: "std", Version: -2}, {Project: "sys", Name: "std", Version: 1 << 31},
+	} {
+		_, err := reg.Update(t.Context(), func(tx *registry.Tx) error {
+			return registry.Put(tx, &registry.BootSelection{Node: "pc1", Def: ref})
+		})
+		if !errors.Is(err, registry.ErrInvalid) {
+			t.Errorf("%+v: %v, want %v", ref, err, registry.ErrInvalid)
+		}
+	}
+	good := registry.HeadRef("sys", "std")
+	if _, err := reg.Update(t.Context(), func(tx *registry.Tx) error {
+		return registry.Put(tx, &registry.BootSelection{Node: "pc1", Def: good})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := reg.Snapshot().Boot("pc1").Def; got != good {
+		t.Errorf("the snapshot has %v, want %v", got, good)
+	}
+}

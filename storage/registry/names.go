@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -137,8 +138,30 @@ func (r Ref) String() string {
 	return r.Key() + ":" + strconv.Itoa(r.Version)
 }
 
-// MarshalText is String.
-func (r Ref) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+// MarshalText is String. It refuses with ErrInvalid what UnmarshalText would
+// refuse, so that no record is stored that cannot be read again.
+func (r Ref) MarshalText() ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return []byte(r.String()), nil
+}
+
+// check accepts what ParseRef returns, and a Ref that names nothing.
+func (r Ref) check() error {
+	if r.IsZero() {
+		return nil
+	}
+	for _, part := range []string{r.Project, r.Name} {
+		if err := CheckName(part); err != nil {
+			return fmt.Errorf("reference %.140q: %w", r.Key(), err)
+		}
+	}
+	if r.Version < Head || r.Version > math.MaxInt32 {
+		return fmt.Errorf("reference %.140q: version %d: want 0 to %d, or the head", r.Key(), r.Version, math.MaxInt32)
+	}
+	return nil
+}
 
 // UnmarshalText is ParseRef; empty text is the zero Ref.
 func (r *Ref) UnmarshalText(text []byte) error {
