@@ -6,7 +6,7 @@
 //	InJail           the same inside a container            bootsetup.go
 //	VNodeSetup       a virtual node's start, on its host    single.go
 //	CDBoot           a boot from a CD                       single.go
-//	Watchdog         signs of life while the node is up     watchdog.go
+//	Watchdog         signs of life while the node is up     watchdog.go, watch.go
 //	CreateSwapImage  the delta that saves a node's disk     swapimage.go
 //
 // course.go is what the first four have in common, script.go runs one program,

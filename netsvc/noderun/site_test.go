@@ -151,7 +151,7 @@ func (s *site) takeLive() { s.serve(&live{s.order, s.logs}) }
 
 func (s *site) serve(effects tmcd.Effects) {
 	server, err := tmcd.New(tmcd.Config{
-		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Snapshot: s.reg.Snapshot, Effects: effects,
+		Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Snapshot: s.reg.Snapshot, Moved: s.reg.Moved, Effects: effects,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

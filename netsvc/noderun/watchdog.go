@@ -28,6 +28,12 @@ const (
 	jitterPart = 10
 	// updateWithin bounds the command that fetches accounts.
 	updateWithin = 10 * time.Minute
+	// noticeSpread is within what time after a notice nodes ask: a change for
+	// a whole site is told to all of them at once.
+	noticeSpread = 5 * time.Second
+	// watchAgain is when an appliance that offered no watch is asked for one
+	// again.
+	watchAgain = time.Hour
 )
 
 // Watchdog reports signs of life at the intervals that the appliance gives,
@@ -83,6 +89,8 @@ type watchdog struct {
 	table Intervals
 	jobs  []*job
 
+	changed chan struct{} // holds a token when the appliance said that something has
+
 	updating chan struct{} // holds a token while update runs
 	updates  sync.WaitGroup
 }
@@ -97,8 +105,11 @@ type job struct {
 
 // run returns when ctx has ended and nothing it started is left.
 func (w *watchdog) run(ctx context.Context) {
-	w.updating = make(chan struct{}, 1)
+	w.updating, w.changed = make(chan struct{}, 1), make(chan struct{}, 1)
 	defer w.updates.Wait()
+	if watcher, ok := w.boss.(Watcher); ok {
+		w.updates.Go(func() { w.watch(ctx, watcher) })
+	}
 	w.jobs = []*job{
 		{name: "watchdoginfo", do: w.ask, every: askDefault, next: time.Now()},
 		{name: "isalive", do: w.isAlive},
@@ -109,8 +120,13 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 	for {
 		due := w.due()
-		if pause(ctx, time.Until(due.next)) != nil || ctx.Err() != nil {
+		told, err := w.pause(ctx, time.Until(due.next))
+		if err != nil || ctx.Err() != nil {
 			return
+		}
+		if told {
+			w.hasten()
+			continue
 		}
 		// Before it is done: a job may change its own times.
 		due.next = time.Now().Add(due.every)
@@ -133,6 +149,51 @@ func (w *watchdog) due() *job {
 		}
 	}
 	return first
+}
+
+// pause waits for the next job or a change, whichever comes first.
+func (w *watchdog) pause(ctx context.Context, d time.Duration) (told bool, err error) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-w.changed:
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// hasten brings forward what asks whether something has changed: the intervals,
+// and the sign of life whose answer counts changed accounts.
+func (w *watchdog) hasten() {
+	counts := w.jobs[1]
+	if counts.every == 0 {
+		counts = w.jobs[2]
+	}
+	soon := time.Now().Add(w.spread("notice", noticeSpread))
+	for _, j := range []*job{w.jobs[0], counts} {
+		if j.every > 0 && soon.Before(j.next) {
+			j.next = soon
+		}
+	}
+}
+
+// watch has the appliance say what changes. While it cannot, the intervals
+// alone say when to ask.
+func (w *watchdog) watch(ctx context.Context, watcher Watcher) {
+	changed := func() {
+		select {
+		case w.changed <- struct{}{}:
+		default:
+		}
+	}
+	ordered := func(order uint64) { w.note("the appliance ordered a reboot (%d)", order) }
+	for ctx.Err() == nil {
+		_ = watcher.Watch(ctx, changed, ordered) // to no avail until watchAgain
+		_ = pause(ctx, watchAgain)
+	}
 }
 
 // ask gets the intervals. A job whose interval stays keeps its phase.
@@ -180,16 +241,20 @@ func (j *job) set(every, jitter time.Duration) {
 // jitter spreads nodes over a part of the interval, each always at the same
 // place.
 func (w *watchdog) jitter(job string, every time.Duration) time.Duration {
-	spread := every / jitterPart
 	if w.table.Jitter > 0 {
-		spread = min(w.table.Jitter, every)
+		return w.spread(job, min(w.table.Jitter, every))
 	}
-	if spread <= 0 {
+	return w.spread(job, every/jitterPart)
+}
+
+// spread is the node's place within a time.
+func (w *watchdog) spread(job string, within time.Duration) time.Duration {
+	if within <= 0 {
 		return 0
 	}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s %s", w.node, job)
-	return time.Duration(h.Sum64() % uint64(spread))
+	return time.Duration(h.Sum64() % uint64(within))
 }
 
 // name is the node's name at the appliance, or the system's.

@@ -63,6 +63,7 @@ type call struct {
 	mu       sync.Mutex
 	reply    []byte
 	position uint64
+	notices  notices // of a watch
 	status   *tmc2.Status
 	err      error
 }
@@ -207,6 +208,8 @@ func (k *call) take(f tmc2.Frame) (err error) {
 			k.reply = append(k.reply, f.Payload...)
 		case tmc2.TypeWindow:
 			k.position, err = tmc2.DecodeWindow(f.Payload)
+		case tmc2.TypeNotify:
+			err = k.notices.take(f.Payload)
 		case tmc2.TypeStatus:
 			var status tmc2.Status
 			status, err = tmc2.DecodeStatus(append([]byte(nil), f.Payload...))
