@@ -147,6 +147,8 @@ func TestManyLogsAtOnce(t *testing.T) {
 		c.Timeouts.Effects = time.Minute // of a test on a busy machine
 	})
 	manyLogs(t, s, logs.text)
+	logs.mu.Lock()
+	defer logs.mu.Unlock()
 	for i := range crowdNodes {
 		if n := logs.got[fmt.Sprint("crowd", i)]; n != 1 {
 			t.Errorf("log %d came %d times", i, n)
