@@ -46,8 +46,8 @@ func (c *Client) Watch(ctx context.Context, changed func(), ordered func(order u
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, ErrLegacy) || errors.Is(err, errRefused):
-			return err
+		case errors.Is(err, errRefused), errors.Is(err, ErrLegacy) && known == notices{}:
+			return err // a server that has told something is stopping only
 		case known != before:
 			pause = c.retryPause()
 		}
