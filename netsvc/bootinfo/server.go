@@ -48,7 +48,6 @@ type Server struct {
 	slots  chan struct{}
 	work   sync.WaitGroup
 	counts Counters
-	slow   atomic.Bool // the last report took longer than AnswerWait
 }
 
 // Counters are totals since the start.
@@ -180,25 +179,11 @@ func (s *Server) datagram(ctx context.Context, batch *outBatch, m *ipv4.Message)
 // not depend on it, for it was decided before; and if the report fails, the
 // node's next question, or its next state, says where it is.
 func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply func()) {
-	// A timer is late on a machine that is busy with a slow disk: once a
-	// report took too long, answers do not wait until one was quick again.
-	wait := s.cfg.AnswerWait
-	if s.slow.Load() {
-		wait = 0
-	}
-	late := func() {
+	late := time.AfterFunc(s.cfg.AnswerWait, func() {
 		s.counts.ReportsLate.Add(1)
 		reply()
-	}
-	var timer *time.Timer
-	if wait > 0 {
-		timer = time.AfterFunc(wait, late)
-	} else {
-		late()
-	}
-	begin := s.cfg.Now()
+	})
 	err := s.cfg.Reports.Report(ctx, out.Node, "bootinfo", out.States...)
-	s.slow.Store(s.cfg.Now().Sub(begin) > s.cfg.AnswerWait)
 	if err != nil {
 		s.counts.ReportsFailed.Add(1)
 		s.recent.forget(from)
@@ -207,7 +192,7 @@ func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply
 	if err == nil {
 		s.recent.done(from, s.cfg.Snapshot().State(out.Node).Seq)
 	}
-	if timer != nil && timer.Stop() {
+	if late.Stop() {
 		reply()
 	}
 }
