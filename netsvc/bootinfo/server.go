@@ -36,7 +36,7 @@ type Config struct {
 // Limits of a server.
 const (
 	reportsInFlightMax = 512                  // requests whose reports are being written
-	answerWaitMax      = 4 * time.Millisecond // then the loader is answered all the same
+	answerWaitMax      = 500 * time.Millisecond // then the loader is answered all the same
 	batchPackets       = 64                   // read and answered in one system call each
 )
 
@@ -172,12 +172,9 @@ func (s *Server) datagram(ctx context.Context, batch *outBatch, m *ipv4.Message)
 // its state was lost would be found in a wrong mode later. But a loader that
 // hears nothing gives up, or boots its disk; a few in a row and a machine that
 // was to be loaded runs an old system. So the answer does not wait for longer
-// than answerWaitMax, which a disk that is well does not take, and the report
-// goes on beside it. Nothing is lost by that order: what the node reports next
-// comes seconds later and is recorded behind this report, since the state
-// machine takes the reports of one node one after the other; the answer does
-// not depend on it, for it was decided before; and if the report fails, the
-// node's next question, or its next state, says where it is.
+// than answerWaitMax, and the report goes on beside it. A shorter wait is not
+// safe: a loader that was told to wait, and whose PXEWAIT comes to the store
+// behind an order to load, sleeps until that order is tried again.
 func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply func()) {
 	late := time.AfterFunc(s.cfg.AnswerWait, func() {
 		s.counts.ReportsLate.Add(1)
