@@ -35,9 +35,9 @@ type Config struct {
 
 // Limits of a server.
 const (
-	reportsInFlightMax = 512                  // requests whose reports are being written
+	reportsInFlightMax = 512                    // requests whose reports are being written
 	answerWaitMax      = 500 * time.Millisecond // then the loader is answered all the same
-	batchPackets       = 64                   // read and answered in one system call each
+	batchPackets       = 64                     // read and answered in one system call each
 )
 
 // Server answers bootinfo requests on one address.
