@@ -323,12 +323,6 @@ func FuzzFrisbeeMode2Packet(f *testing.F) {
 				t.Fatalf("NAK %+v became %+v", m, again)
 			}
 		}
-		if m, err := wire.ParseFlow(body); h.Subtype == wire.SubFlow && err == nil {
-			_, body, err := wire.SplitMode2(m.Append(nil, h.SrcIP))
-			if again, err2 := wire.ParseFlow(body); err != nil || err2 != nil || again != m {
-				t.Fatalf("FLOW %+v became %+v", m, again)
-			}
-		}
 	})
 }
 
