@@ -95,19 +95,24 @@ func newBoss(t *testing.T) *boss {
 func (b *boss) open() {
 	b.t.Helper()
 	snapshot := site()
-	s, err := tmcd.New(tmcd.Config{Addrs: []netip.AddrPort{b.addr}, Snapshot: func() *registry.Snapshot { return snapshot },
+	b.addr, b.stop = serve(b.t, tmcd.Config{Addrs: []netip.AddrPort{b.addr}, Snapshot: func() *registry.Snapshot { return snapshot },
 		Effects: b.effects, Log: slog.New(slog.DiscardHandler)})
+}
+
+// serve runs a server until stop.
+func serve(t *testing.T, cfg tmcd.Config) (addr netip.AddrPort, stop func()) {
+	t.Helper()
+	s, err := tmcd.New(cfg)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.addr = s.Addrs()[0]
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	b.stop = func() {
+	return s.Addrs()[0], func() {
 		cancel()
 		if err := <-done; err != nil {
-			b.t.Error(err)
+			t.Error(err)
 		}
 	}
 }

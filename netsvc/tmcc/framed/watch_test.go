@@ -65,21 +65,8 @@ func newWatched(t *testing.T) *watched {
 // open begins to serve; without moved nobody can watch.
 func (w *watched) open(moved func() <-chan struct{}) {
 	w.t.Helper()
-	s, err := tmcd.New(tmcd.Config{Addrs: []netip.AddrPort{w.addr}, Snapshot: w.reg.Snapshot, Moved: moved,
+	w.addr, w.stop = serve(w.t, tmcd.Config{Addrs: []netip.AddrPort{w.addr}, Snapshot: w.reg.Snapshot, Moved: moved,
 		Effects: &effects{}, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.addr = s.Addrs()[0]
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	w.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	}
 }
 
 func (w *watched) put(change func(tx *registry.Tx) error) {
