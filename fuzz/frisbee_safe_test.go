@@ -100,8 +100,8 @@ func FuzzFrisbeeKeyedClient(f *testing.F) {
 	want, list := make([]byte, blocks*wire.BlockBytes-100), make([]byte, 2*wire.BlockBytes)
 	rand.NewChaCha8([32]byte{3}).Read(want)
 	rand.NewChaCha8([32]byte{4}).Read(list[:listBytes])
-	code, parity := new(fec.Code), make([]byte, fec.ParityBytes)
-	if err := code.Encode(want, parity); err != nil {
+	code, parity := new(fec.Coder), make([]byte, fec.ParityBytes)
+	if err := code.Encode(want, 0, parity); err != nil {
 		f.Fatal(err)
 	}
 	padded := append(bytes.Clone(want), make([]byte, 128*wire.BlockBytes)...)
@@ -136,7 +136,7 @@ func FuzzFrisbeeKeyedClient(f *testing.F) {
 		}, now)
 		r.Tick(now)
 		offer, _ := wire.ParseOffer(r.TakeSends()[0].Datagram)
-		grant := wire.Grant{Version: v, ParityPort: 3001, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks, Nonce: offer.Nonce, ManifestBytes: listBytes, Keyed: true}
+		grant := wire.Grant{Version: v, ParityPort: 3001, Code: wire.CodeCauchy, ParityBlocks: fec.ParityBlocks, Nonce: offer.Nonce, ManifestBytes: listBytes, Keyed: true}
 		reply := wire.AppendGrant(wire.NewJoin2Reply(7, int64(len(want))).Append(nil, wire.Reply, src), grant)
 		r.Receive(now, from, reply) // without a tag
 		if _, joined := r.Joined(); joined {

@@ -397,8 +397,8 @@ func FuzzFrisbeeMode2Client(f *testing.F) {
 	const blocks = 5
 	want := make([]byte, blocks*wire.BlockBytes-100)
 	rand.NewChaCha8([32]byte{3}).Read(want)
-	code, parity := new(fec.Code), make([]byte, fec.ParityBytes)
-	if err := code.Encode(want, parity); err != nil {
+	code, parity := new(fec.Coder), make([]byte, fec.ParityBytes)
+	if err := code.Encode(want, 0, parity); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, order, junk []byte) {
@@ -410,7 +410,7 @@ func FuzzFrisbeeMode2Client(f *testing.F) {
 			Self: netip.MustParseAddr("10.0.0.2"), Address: netip.MustParseAddrPort("239.1.1.1:3000"), ID: 7, Raw: true, Buffers: 4,
 			Mode2: true, Rand: rand.New(rand.NewPCG(1, 2)),
 		}, now)
-		grant := wire.Grant{Version: v, ParityPort: 3001, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks}
+		grant := wire.Grant{Version: v, ParityPort: 3001, Code: wire.CodeCauchy, ParityBlocks: fec.ParityBlocks}
 		r.Receive(now, from, wire.AppendGrant(wire.NewJoin2Reply(7, int64(len(want))).Append(nil, wire.Reply, src), grant))
 		r.SetParityOpen(true)
 		others := datagramsOf(junk)

@@ -22,7 +22,7 @@ type fill struct {
 	occupied wire.BlockMap // slots of held
 	parities wire.BlockMap // which are held
 	base     uint32        // parity blocks of the chunk that have passed
-	naks     int           // in a row that were not answered
+	naks     int           // in a row that brought nothing
 	hushes   int           // in a row that others' NAKs put ours off
 
 	// What is outstanding. A pass is the run of blocks that a request causes.
@@ -40,6 +40,20 @@ func (f *fill) expect(seq uint64) {
 
 // need is how many blocks or parity blocks f is short of.
 func (f *fill) need() int { return f.left - len(f.held) }
+
+// restorable says whether f has all it needs. Parity blocks that tell nothing
+// new give up their slots first.
+func (f *fill) restorable() bool {
+	if f.need() > 0 || len(f.held) == 0 {
+		return f.need() == 0
+	}
+	f.held = fec.Independent(&f.missing, f.held)
+	f.occupied = wire.BlockMap{}
+	for _, s := range f.held {
+		f.occupied.AddRange(int(s.Slot), 1)
+	}
+	return f.need() == 0
+}
 
 func (f *fill) holds(parity uint16) bool { return f.parities.Has(int(parity)) }
 

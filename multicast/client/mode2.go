@@ -47,7 +47,6 @@ type mode2 struct {
 	rejoinedAt time.Time
 	refusals   int // rejoins in a row that changed nothing
 	meter      lossMeter
-	used       bool // parity blocks were
 
 	control *wire.ControlKey // nil: no key
 	blocks  *wire.BlockKey   // of the version, nil: no key
@@ -56,9 +55,6 @@ type mode2 struct {
 	clockAt time.Time        // when it was that
 	book    book
 }
-
-// restoring says whether chunks have to be restored in this load.
-func (r *Reception) restoring() bool { return r.m2.used }
 
 // lossMeter measures loss, and the time between datagrams, by the trailers.
 type lossMeter struct {
@@ -153,7 +149,7 @@ func (r *Reception) answersUs(sub wire.Subtype, datagram []byte) bool {
 // whether this load uses it; no later one may be of another version.
 func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 	g, ok := wire.ParseGrant(datagram)
-	ok = ok && g.Code == wire.CodeLeopard && g.ParityBlocks == fec.ParityBlocks && g.Keyed == (r.cfg.Key != nil)
+	ok = ok && g.Code == wire.CodeCauchy && g.ParityBlocks == fec.ParityBlocks && g.Keyed == (r.cfg.Key != nil)
 	if ok {
 		r.setClock(now, g.ClockUS)
 	}
@@ -284,19 +280,19 @@ func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
 	if f == nil {
 		return
 	}
-	f.base, f.naks, f.hushes = max(f.base, p.Count+1+uint32(t.Left)), 0, 0
+	f.base = max(f.base, p.Count+1+uint32(t.Left))
 	which := uint16(p.Count % fec.ParityBlocks)
 	if !f.holds(which) {
-		r.m2.used = true
 		slot := f.freeSlot()
 		r.place(f, slot, p.Data)
 		f.held = append(f.held, fec.Symbol{Parity: which, Slot: uint16(slot)})
 		f.parities.AddRange(int(which), 1)
 		f.occupied.AddRange(slot, 1)
+		f.naks, f.hushes = 0, 0
 		r.stallFrom, r.stalls = now, 0
 	}
 	switch {
-	case f.need() == 0:
+	case f.restorable():
 		r.complete(now, f)
 	case f.inPass: // its end will show what is missing
 	case t.Left == 0:

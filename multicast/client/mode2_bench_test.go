@@ -16,7 +16,7 @@ func BenchmarkReceiveMode2Chunk(b *testing.B) {
 	const chunks, every = 1 << 16, 100
 	now := time.Unix(1000, 0)
 	src := simServerAt.Addr().As4()
-	grant := wire.Grant{ParityPort: simParity, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks}
+	grant := wire.Grant{ParityPort: simParity, Code: wire.CodeCauchy, ParityBlocks: fec.ParityBlocks}
 	newReception := func() *Reception {
 		r := NewReception(ReceptionConfig{
 			Self: netip.MustParseAddr("10.0.0.2"), Address: simGroup, ID: 7, Raw: true, Mode2: true, Rand: rand.New(rand.NewPCG(1, 1)),

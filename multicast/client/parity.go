@@ -116,9 +116,6 @@ func (s *shell) feedParity(now time.Time) {
 		select {
 		case batch := <-s.parity.filled:
 			s.taken += len(batch.Datagrams())
-			if len(batch.Datagrams()) > 0 && s.r.restoring() {
-				s.pool.warm()
-			}
 			for _, d := range batch.Datagrams() {
 				s.r.ReceiveParity(now, d.From, d.Data)
 			}

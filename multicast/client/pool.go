@@ -25,12 +25,10 @@ type work struct {
 
 // pool feeds the sink from a few goroutines.
 type pool struct {
-	code    *fec.Code
 	work    chan work
 	done    chan written
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
-	warmed  bool
 	spill   *spill // nil: there is none
 }
 
@@ -43,10 +41,11 @@ func newPool(ctx context.Context, sink Sink, workers, chunks int, sp *spill, wak
 		waiting = sp.slots
 	}
 	p := &pool{
-		code: new(fec.Code), work: make(chan work, chunks), done: make(chan written, chunks+waiting), cancel: cancel, spill: sp,
+		work: make(chan work, chunks), done: make(chan written, chunks+waiting), cancel: cancel, spill: sp,
 	}
 	for range max(workers, 1) {
 		p.workers.Go(func() {
+			var code fec.Coder
 			var buf []byte // for chunks that were spilled
 			for {
 				w, slot, err := p.next(ctx, &buf)
@@ -54,7 +53,7 @@ func newPool(ctx context.Context, sink Sink, workers, chunks int, sp *spill, wak
 				case ctx.Err() != nil:
 					return
 				case err == nil:
-					err = deliver(ctx, sink, p.code, w)
+					err = deliver(ctx, sink, &code, w)
 				}
 				p.done <- written{w.chunk, slot, err}
 				wake()
@@ -93,16 +92,8 @@ func (p *pool) next(ctx context.Context, buf *[]byte) (work, int, error) {
 	}
 }
 
-// warm makes the code ready while the first chunk with parity comes in.
-func (p *pool) warm() {
-	if !p.warmed {
-		p.warmed = true
-		p.workers.Go(p.code.Warm)
-	}
-}
-
 // deliver completes a chunk, checks it, and hands it to the sink.
-func deliver(ctx context.Context, sink Sink, code *fec.Code, w work) error {
+func deliver(ctx context.Context, sink Sink, code *fec.Coder, w work) error {
 	if err := w.chunk.Restore(code); err != nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func (r *Reception) store(now time.Time, f *fill, n int, data []byte) {
 	f.left--
 	r.stallFrom, r.stalls = now, 0
 	switch {
-	case f.need() == 0:
+	case f.restorable():
 		r.complete(now, f)
 	case n >= f.until:
 		r.passOver(now, f)

@@ -132,7 +132,7 @@ type Chunk struct {
 
 // Restore computes the blocks that parity blocks stand for. It costs nothing
 // if all blocks came.
-func (c Chunk) Restore(code *fec.Code) error {
+func (c Chunk) Restore(code *fec.Coder) error {
 	if c.missing == nil {
 		return nil
 	}

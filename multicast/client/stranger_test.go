@@ -126,7 +126,7 @@ func forgedReplies(x *stranger) {
 				id = wire.Join2{ClientID: uint32(h.data[16]) | uint32(h.data[17])<<8 | uint32(h.data[18])<<16 | uint32(h.data[19])<<24}.ClientID
 			}
 		}
-		g := wire.Grant{Version: wire.Version{ImageID: 78}, ParityPort: 9, Code: wire.CodeLeopard, ParityBlocks: 256, Keyed: n < 2}
+		g := wire.Grant{Version: wire.Version{ImageID: 78}, ParityPort: 9, Code: wire.CodeCauchy, ParityBlocks: 256, Keyed: n < 2}
 		x.say(simServer, simSession, wire.AppendGrant(wire.NewJoin2Reply(id, 1<<30).Append(nil, wire.Reply, simServer.As4()), g))
 		x.say(simServer, simSession, wire.NewJoin2Reply(id, 1<<30).Append(nil, wire.Reply, simServer.As4()))
 		x.say(simServer, simSession, wire.Join{Value: 1 << 20}.Append(nil, wire.Reply, simServer.As4()))

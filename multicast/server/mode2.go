@@ -64,7 +64,6 @@ type mode2 struct {
 	seq     uint32
 	repairs map[uint32]*repair
 	rounds  []*repair // those queued, oldest first
-	held    bool      // rounds do not begin
 	yield   bool      // the last range was parity: blocks are next
 	trip    time.Duration
 	loss    [2]wire.Loss // worst reported, in this period and the one before
@@ -79,7 +78,7 @@ func (s *Session) offered(now time.Time, datagram []byte) (o wire.Offer, trusted
 		return o, false
 	}
 	o, ok := wire.ParseOffer(datagram)
-	if !ok || !o.Has(wire.CodeLeopard) {
+	if !ok || !o.Has(wire.CodeCauchy) {
 		return wire.Offer{}, false
 	}
 	if s.m2.control != nil && !s.m2.control.Genuine(datagram) {
@@ -114,13 +113,10 @@ func (s *Session) genuine(now time.Time, datagram []byte, clockUS uint32) bool {
 	return s.m2.control == nil || s.m2.control.Genuine(datagram) && s.fresh(now, clockUS) && s.firstTime(datagram)
 }
 
-// HoldRepairs lets rounds of parity blocks wait, or begin.
-func (s *Session) HoldRepairs(hold bool) { s.m2.held = hold }
-
 func (s *Session) grant(now time.Time, nonce uint32) wire.Grant {
 	m := s.cfg.Mode2
 	return wire.Grant{
-		Version: m.Version, ParityPort: m.ParityPort, Code: wire.CodeLeopard, ParityBlocks: fec.ParityBlocks,
+		Version: m.Version, ParityPort: m.ParityPort, Code: wire.CodeCauchy, ParityBlocks: fec.ParityBlocks,
 		Nonce: nonce, ClockUS: s.clockUS(now), ManifestBytes: uint32(m.ManifestBytes), Keyed: s.m2.control != nil,
 	}
 }
@@ -240,9 +236,6 @@ func (s *Session) clockUS(now time.Time) uint32 {
 // round returns the first round that is not held back, or the time when there
 // will be one.
 func (s *Session) round(now time.Time) (r *repair, soonest time.Time) {
-	if s.m2.held {
-		return nil, time.Time{}
-	}
 	for _, r := range s.m2.rounds {
 		if !r.notBefore.After(now) {
 			return r, time.Time{}

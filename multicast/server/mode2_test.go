@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -209,37 +210,43 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(c.data).ReadAt(p, off)
 }
 
-// TestParityCache: parity blocks are of the chunk that was asked for, however
-// many others were asked for in between.
-func TestParityCache(t *testing.T) {
+// TestParityBlocks: parity blocks are of the chunk and number that are asked
+// for, whatever was before, and a round reads its chunk once.
+func TestParityBlocks(t *testing.T) {
 	t.Parallel()
-	const chunks = parityCacheChunks + 3
-	image := &counting{data: make([]byte, chunks*wire.ChunkBytes-500)}
-	for i := range image.data {
-		image.data[i] = byte(i >> 20)
-	}
+	image := &counting{data: make([]byte, 3*wire.ChunkBytes-500)}
+	rand.NewChaCha8([32]byte{1}).Read(image.data)
 	geo, err := wire.NewGeometry(image.Size())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := newFramer(image, geo, [4]byte{})
-	var code fec.Code
-	want := make([]byte, fec.ParityBytes)
-	for i := range 2 * chunks {
-		chunk := i * 7 % chunks
-		got, err := f.parityBlocks(t.Context(), chunk)
+	var code fec.Coder
+	for _, c := range []struct {
+		chunk, first, count, left int
+		reads                     uint64
+	}{
+		{0, 0, 3, 5, 1}, {0, 3, 5, 0, 0}, {1, 0, 1, 0, 1}, {2, 250, 10, 20, 2}, {2, 260, 20, 0, 0}, {2, 280, 1, 0, 1}, {0, 5, 2, 0, 1},
+	} {
+		a := Action{Kind: ActParity, Chunk: c.chunk, First: c.first, Count: c.count, Trailer: wire.Trailer{Left: uint16(c.left + c.count - 1)}}
+		before := f.bytesRead.Load()
+		frames, err := f.parity(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := code.Encode(image.data[chunk*wire.ChunkBytes:][:geo.ChunkLen(chunk)], want); err != nil {
-			t.Fatal(err)
+		n := geo.ChunkLen(c.chunk)
+		if reads := (f.bytesRead.Load() - before) / uint64(n); reads != c.reads {
+			t.Errorf("%+v: read %d times", c, reads)
 		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("chunk %d, step %d: parity of another", chunk, i)
+		want := make([]byte, wire.BlockBytes)
+		for i := range c.count {
+			if err := code.Encode(image.data[c.chunk*wire.ChunkBytes:][:n], (c.first+i)%fec.ParityBlocks, want); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(frames[i*wire.DatagramBytesMax:][wire.BlockDataOffset:wire.BlockDatagramBytes], want) {
+				t.Errorf("%+v: block %d is another", c, i)
+			}
 		}
-	}
-	if n := len(f.repairs.recent); n != parityCacheChunks {
-		t.Errorf("%d chunks kept", n)
 	}
 }
 

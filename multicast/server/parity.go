@@ -18,10 +18,6 @@ import (
 	"hyzer/multicast/wire"
 )
 
-// parityCacheChunks is how many chunks' parity blocks are kept, a quarter of a
-// megabyte each: rounds of one chunk follow each other closely.
-const parityCacheChunks = 16
-
 // parityErrorPause is how long a reader of a broken socket waits.
 const parityErrorPause = time.Second
 
@@ -132,46 +128,32 @@ func (s *Server) takeParity(batch []sock.Datagram) {
 		}
 	}
 	s.lock.Unlock()
-	if wake { // for the first time the sender must not stop for the code's tables
-		s.warm.Do(func() { s.all.Go(s.readyRepairs) })
+	if wake {
 		s.signal()
 	}
 }
 
-// readyRepairs builds the code's tables, and lets rounds begin.
-func (s *Server) readyRepairs() {
-	s.frames.repairs.code.Warm()
-	s.lock.Lock()
-	s.session.HoldRepairs(false)
-	s.lock.Unlock()
-	s.signal()
-}
-
-// parityCache holds the parity blocks of the chunks that were repaired last.
-type parityCache struct {
-	code   fec.Code
-	chunk  []byte
-	recent []parityOf // the latest used first
-}
-
+// parityOf holds parity blocks of the chunk that was repaired last.
 type parityOf struct {
+	code   fec.Coder
+	data   []byte // of the chunk
 	chunk  int
+	first  int // number of the first of blocks
 	blocks []byte
 }
 
 // parity returns the datagrams of a's parity blocks, back to back. They are
 // valid until the next call.
 func (f *framer) parity(ctx context.Context, a Action) ([]byte, error) {
-	blocks, err := f.parityBlocks(ctx, a.Chunk)
-	if err != nil {
-		return nil, err
-	}
 	const n = wire.DatagramBytesMax
 	for i := range a.Count {
 		frame := f.frames[i*n : (i+1)*n]
-		which := (a.First + i) % fec.ParityBlocks
+		block, err := f.parityBlock(ctx, a.Chunk, (a.First+i)%fec.ParityBlocks, int(a.Trailer.Left)+1-i)
+		if err != nil {
+			return nil, err
+		}
 		wire.PutParityHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
-		copy(frame[wire.BlockDataOffset:], blocks[which*wire.BlockBytes:(which+1)*wire.BlockBytes])
+		copy(frame[wire.BlockDataOffset:], block)
 		f.trail(frame, a, i)
 	}
 	return f.frames[:a.Count*n], nil
@@ -190,35 +172,25 @@ func (f *framer) manifestBlocks(a Action) []byte {
 	return f.frames[:a.Count*n]
 }
 
-// parityBlocks returns all parity blocks of the chunk, from the cache or anew.
-func (f *framer) parityBlocks(ctx context.Context, chunk int) ([]byte, error) {
-	c := &f.repairs
-	for i, p := range c.recent {
-		if p.chunk == chunk {
-			copy(c.recent[1:i+1], c.recent[:i])
-			c.recent[0] = p
-			return p.blocks, nil
-		}
+// parityBlock returns a parity block of a chunk. If it has to be computed, the
+// rest of its round is too, which costs little more.
+func (f *framer) parityBlock(ctx context.Context, chunk, which, left int) ([]byte, error) {
+	r := &f.repairs
+	if at := (which - r.first) * wire.BlockBytes; chunk == r.chunk && at >= 0 && at < len(r.blocks) {
+		return r.blocks[at : at+wire.BlockBytes], nil
 	}
-	if c.chunk == nil {
-		c.chunk = make([]byte, wire.ChunkBytes)
+	if r.data == nil {
+		r.data, r.blocks = make([]byte, wire.ChunkBytes), make([]byte, fec.ParityBytes)
 	}
-	data := c.chunk[:f.geo.ChunkLen(chunk)]
-	offset := f.geo.ChunkOffset(chunk)
+	data, offset := r.data[:f.geo.ChunkLen(chunk)], f.geo.ChunkOffset(chunk)
+	r.chunk, r.first, r.blocks = chunk, which, r.blocks[:0]
 	if err := f.readFull(ctx, data, offset); err != nil {
 		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
 	}
-	p := parityOf{chunk: chunk}
-	if len(c.recent) < parityCacheChunks {
-		p.blocks = make([]byte, fec.ParityBytes)
-		c.recent = append(c.recent, parityOf{})
-	} else {
-		p.blocks = c.recent[len(c.recent)-1].blocks
-	}
-	if err := c.code.Encode(data, p.blocks); err != nil {
+	blocks := r.blocks[:min(left, fec.ParityBlocks-which)*wire.BlockBytes]
+	if err := r.code.Encode(data, which, blocks); err != nil {
 		return nil, fmt.Errorf("coding chunk %d of %s: %w", chunk, f.image.Name(), err)
 	}
-	copy(c.recent[1:], c.recent[:len(c.recent)-1])
-	c.recent[0] = p
-	return p.blocks, nil
+	r.blocks = blocks
+	return blocks[:wire.BlockBytes], nil
 }

@@ -65,7 +65,7 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body,
 		}
 		var o wire.Offer
 		o, r.trusted = s.offered(now, datagram)
-		r.id, r.nonce, r.grant = m.ClientID, o.Nonce, o.Has(wire.CodeLeopard)
+		r.id, r.nonce, r.grant = m.ClientID, o.Nonce, o.Has(wire.CodeCauchy)
 	} else {
 		m, err := wire.ParseJoin(body)
 		if err != nil {

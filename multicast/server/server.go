@@ -83,8 +83,7 @@ type Server struct {
 	wake    chan struct{} // there may be something to send
 
 	frames *framer
-	parity sock.Conn // of mode 2; nil: off
-	warm   sync.Once
+	parity sock.Conn      // of mode 2; nil: off
 	all    sync.WaitGroup // the goroutines of Run
 }
 
@@ -127,7 +126,6 @@ func Open(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Image.Name(), err)
 	}
 	s.session = session
-	session.HoldRepairs(true) // until the first NAK has made the code ready
 	s.frames = newFramer(cfg.Image, session.Geometry(), wire.SourceOf(self))
 	if mode2 != nil {
 		s.frames.key, s.frames.manifest = cfg.Key.Blocks(s.address.Port(), mode2.ImageID), cfg.Manifest

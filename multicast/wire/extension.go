@@ -28,8 +28,8 @@ const (
 
 // Repair codes of mode 2.
 const (
-	// CodeLeopard is the systematic Reed-Solomon code of package fec.
-	CodeLeopard uint8 = 1
+	// CodeCauchy is the code of package fec. Number 1 was never released.
+	CodeCauchy uint8 = 2
 )
 
 // Offer is what a client of mode 2 adds to its JOIN2 request.
@@ -43,7 +43,7 @@ type Offer struct {
 }
 
 // NewOffer offers all codes there are.
-func NewOffer() Offer { return Offer{Codes: 1 << CodeLeopard} }
+func NewOffer() Offer { return Offer{Codes: 1 << CodeCauchy} }
 
 // Has says whether the code is offered.
 func (o Offer) Has(code uint8) bool { return code < 16 && o.Codes&(1<<code) != 0 }

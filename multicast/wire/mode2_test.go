@@ -28,10 +28,10 @@ func TestMode2Golden(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		"offer": {AppendOffer(nil, Offer{Codes: 2, Nonce: 0x01020304, ClockUS: 5}),
-			"8968797a65722066726973626565320a" + "010a" + "0200" + "04030201" + "05000000" + zeros(28) + zeros(TagBytes)},
-		"grant": {AppendGrant(nil, Grant{Version: testVersion, ParityPort: 0x1234, Code: CodeLeopard, ParityBlocks: 256, Nonce: 1, ClockUS: 2, ManifestBytes: 3, Keyed: true}),
-			"8968797a65722066726973626565320a" + "021e" + "8877665544332211" + "a4a3a2a1" + "3412" + "01" + "0001" + "01000000" + "02000000" + "03000000" + "01" + zeros(8) + zeros(TagBytes)},
+		"offer": {AppendOffer(nil, Offer{Codes: 1 << CodeCauchy, Nonce: 0x01020304, ClockUS: 5}),
+			"8968797a65722066726973626565320a" + "010a" + "0400" + "04030201" + "05000000" + zeros(28) + zeros(TagBytes)},
+		"grant": {AppendGrant(nil, Grant{Version: testVersion, ParityPort: 0x1234, Code: CodeCauchy, ParityBlocks: 256, Nonce: 1, ClockUS: 2, ManifestBytes: 3, Keyed: true}),
+			"8968797a65722066726973626565320a" + "021e" + "8877665544332211" + "a4a3a2a1" + "3412" + "02" + "0001" + "01000000" + "02000000" + "03000000" + "01" + zeros(8) + zeros(TagBytes)},
 		"nak": {Nak{Version: testVersion, Chunk: 3, Need: 9, Loss: 0x100, Base: 20, ClientID: 5, EchoUS: 6, HeldUS: 8}.Append(nil, src),
 			"01000000" + "10000000" + "34000000" + "0a000002" + "03000000" + "0900" + "0001" + "14000000" + "a4a3a2a1" + "8877665544332211" + "05000000" + "06000000" + "08000000" + zeros(TagBytes)},
 		"want": {Want{Version: testVersion, First: 3, Count: 9, ClientID: 5, EchoUS: 6, HeldUS: 8}.Append(nil, src),
@@ -52,7 +52,7 @@ func TestMode2Golden(t *testing.T) {
 func TestMode2RoundTrip(t *testing.T) {
 	t.Parallel()
 	src := [4]byte{10, 0, 0, 2}
-	g := Grant{Version: testVersion, ParityPort: 4001, Code: CodeLeopard, ParityBlocks: 256, Nonce: 3, ClockUS: 4, ManifestBytes: 5, Keyed: true}
+	g := Grant{Version: testVersion, ParityPort: 4001, Code: CodeCauchy, ParityBlocks: 256, Nonce: 3, ClockUS: 4, ManifestBytes: 5, Keyed: true}
 	reply := AppendGrant(NewJoin2Reply(7, 5000).Append(nil, Reply, src), g)
 	if got, ok := ParseGrant(reply); !ok || got != g {
 		t.Errorf("grant %+v became %+v", g, got)
@@ -61,7 +61,7 @@ func TestMode2RoundTrip(t *testing.T) {
 		t.Errorf("a peer without mode 2 sees %d bytes, %v", len(body), err)
 	}
 	request := AppendOffer(NewJoin2Request(7).Append(nil, Request, src), NewOffer())
-	if o, ok := ParseOffer(request); !ok || !o.Has(CodeLeopard) || o.Has(2) || len(request) < len(reply) {
+	if o, ok := ParseOffer(request); !ok || !o.Has(CodeCauchy) || o.Has(1) || len(request) < len(reply) {
 		t.Errorf("offer became %+v, %v", o, ok)
 	}
 	n := Nak{Version: testVersion, Chunk: 3, Need: 9, Loss: 1, Base: 20, ClientID: 5, EchoUS: 6, HeldUS: 8}
