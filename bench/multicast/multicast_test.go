@@ -63,18 +63,21 @@ func TestTable(t *testing.T) {
 	run := func(wall time.Duration, packets int64) measure {
 		return measure{wall: wall, serverCPU: wall / 2, clientCPU: wall, sent: counts{bytes: packets * 1000, packets: packets}}
 	}
+	full := run(time.Second, 1024)
+	full.overflows = 4 * 1024 / 100
 	results := []result{
-		{peer: peer{name: ours, framed: true}, clients: 4, bytes: 1 << 20, runs: []measure{run(3*time.Second, 2048), run(time.Second, 1024)}},
+		{peer: peer{name: ours, framed: true}, clients: 4, bytes: 1 << 20, runs: []measure{run(3*time.Second, 2048), full}},
 		{peer: peer{name: "other"}, clients: 4, bytes: 1 << 20, runs: []measure{run(2*time.Second, 1100)}},
 		{peer: peer{name: "other"}, clients: 16, loss: 0.01, bytes: 1 << 20, err: errors.New("no\nroom")},
 	}
 	const want = `
 server's link of 100 Mbit/s, N cores for all; best of 2; ratios are hyzer to the other
-wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it
+wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it;
+full: share of the frames that reached a receiver, but found no room in its socket; it comes on top of the loss
 
-  n   loss   MiB  program                   seconds    wire blocks srv s/GB cli s/GB    time  wire   srv
-  4    0 %     1  hyzer                        1.00   0.977  1.000   476.84   238.42
-  4    0 %     1  other                        2.00   1.049      -   953.67   476.84    0.50  0.93  0.50
+  n   loss   MiB  program                   seconds    wire blocks    full srv s/GB cli s/GB    time  wire   srv
+  4    0 %     1  hyzer                        1.00   0.977  1.000  0.98 %   476.84   238.42
+  4    0 %     1  other                        2.00   1.049      -  0.00 %   953.67   476.84    0.50  0.93  0.50
  16    1 %     1  other                    failed: no; room
 third: x is not installed
 `
@@ -134,6 +137,19 @@ func TestParseDev(t *testing.T) {
 	for _, bad := range []string{"", "eth0: 1 2", "eth0: 1 2 0 0 0 0 0 0 x 4"} {
 		if _, err := parseDev(bad, "eth0"); err == nil {
 			t.Errorf("%q has counts", bad)
+		}
+	}
+}
+
+func TestParseSNMP(t *testing.T) {
+	t.Parallel()
+	const text = "Ip: A B\nIp: 1 2\nUdp: InDatagrams RcvbufErrors InCsumErrors\nUdp: 7 8 9\nUdpLite: RcvbufErrors\nUdpLite: 1\n"
+	if n, err := parseSNMP(text, "Udp", "RcvbufErrors"); err != nil || n != 8 {
+		t.Errorf("got %v, %v", n, err)
+	}
+	for _, bad := range []string{"", "Udp: RcvbufErrors\n", "Udp: A RcvbufErrors\nUdp: 1\n", "Udp: RcvbufErrors\nUdp: x\n"} {
+		if _, err := parseSNMP(bad, "Udp", "RcvbufErrors"); err == nil {
+			t.Errorf("%q has a count", bad)
 		}
 	}
 }

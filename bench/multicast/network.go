@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -171,6 +172,44 @@ func parseDev(text, link string) (c counts, err error) {
 		return c, errors.Join(errBytes, errPackets)
 	}
 	return c, fmt.Errorf("no counts of link %s in /proc/net/dev", link)
+}
+
+// overflows are the datagrams that found no room in the clients' sockets, of
+// all so far. They were not lost on the way.
+func (n *network) overflows() (sum int64, err error) {
+	for _, c := range n.clients {
+		err := c.Do(func() error {
+			text, err := os.ReadFile("/proc/thread-self/net/snmp")
+			if err != nil {
+				return err
+			}
+			count, err := parseSNMP(string(text), "Udp", "RcvbufErrors")
+			sum += count
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+// parseSNMP reads a count of /proc/net/snmp, which has a line of names and one
+// of values for each protocol.
+func parseSNMP(text, protocol, name string) (int64, error) {
+	var names []string
+	for _, line := range strings.Split(text, "\n") {
+		title, rest, ok := strings.Cut(line, ":")
+		if !ok || title != protocol {
+			continue
+		}
+		fields := strings.Fields(rest)
+		if i := slices.Index(names, name); i >= 0 && i < len(fields) {
+			return strconv.ParseInt(fields[i], 10, 64)
+		}
+		names = fields
+	}
+	return 0, fmt.Errorf("no count %s of %s in /proc/net/snmp", name, protocol)
 }
 
 // listening says whether a port is bound in the namespace.

@@ -42,7 +42,7 @@ const blockBytes = 1024
 
 // figures of a run, by the image's size.
 type figures struct {
-	seconds, wire, blocks, serverCPU, clientCPU float64
+	seconds, wire, blocks, overflow, serverCPU, clientCPU float64
 }
 
 func (r *result) figures() (f figures, ok bool) {
@@ -51,6 +51,9 @@ func (r *result) figures() (f figures, ok bool) {
 	f = figures{
 		seconds: m.wall.Seconds(), wire: float64(m.sent.bytes) / float64(r.bytes),
 		serverCPU: m.serverCPU.Seconds() / gb, clientCPU: m.clientCPU.Seconds() / gb / float64(max(1, r.clients)),
+	}
+	if m.sent.packets > 0 {
+		f.overflow = float64(m.overflows) / float64(m.sent.packets) / float64(max(1, r.clients))
 	}
 	if r.peer.framed {
 		f.blocks = float64(m.sent.packets) / float64((r.bytes+blockBytes-1)/blockBytes)
@@ -69,7 +72,7 @@ func (r *result) line() string {
 	if f.blocks > 0 {
 		blocks = fmt.Sprintf("%6.3f", f.blocks)
 	}
-	return fmt.Sprintf("%s %8.2f %7.3f %s %8.2f %8.2f", head, f.seconds, f.wire, blocks, f.serverCPU, f.clientCPU)
+	return fmt.Sprintf("%s %8.2f %7.3f %s %5.2f %% %8.2f %8.2f", head, f.seconds, f.wire, blocks, 100*f.overflow, f.serverCPU, f.clientCPU)
 }
 
 // table is the report: the best round of every peer, and how ours compares.
@@ -81,8 +84,9 @@ func table(o *options, results []result, missing []string) string {
 		link = fmt.Sprintf("server's link of %d Mbit/s", o.mbit)
 	}
 	fmt.Fprintf(&b, "\n%s, %d cores for all; best of %d; ratios are hyzer to the other\n", link, runtime.NumCPU(), o.rounds)
-	b.WriteString("wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it\n\n")
-	fmt.Fprintf(&b, "%3s %6s %5s  %-24s %8s %7s %6s %8s %8s   %5s %5s %5s\n", "n", "loss", "MiB", "program", "seconds", "wire", "blocks",
+	b.WriteString("wire: bytes on the server's wire per byte of the image; blocks: frames sent per KiB of it;\n")
+	b.WriteString("full: share of the frames that reached a receiver, but found no room in its socket; it comes on top of the loss\n\n")
+	fmt.Fprintf(&b, "%3s %6s %5s  %-24s %8s %7s %6s %7s %8s %8s   %5s %5s %5s\n", "n", "loss", "MiB", "program", "seconds", "wire", "blocks", "full",
 		"srv s/GB", "cli s/GB", "time", "wire", "srv")
 	for i := range results {
 		r := &results[i]

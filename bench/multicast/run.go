@@ -42,6 +42,7 @@ type measure struct {
 	wall                 time.Duration
 	serverCPU, clientCPU time.Duration
 	sent                 counts
+	overflows            int64 // at all clients' sockets
 }
 
 // process is a program in a namespace.
@@ -97,7 +98,8 @@ func (r *race) compete(ctx context.Context, out string) (m measure, err error) {
 		return m, err
 	}
 	before, err := r.network.sent()
-	if err != nil {
+	overflowed, oerr := r.network.overflows()
+	if err := errors.Join(err, oerr); err != nil {
 		return m, err
 	}
 	start := time.Now()
@@ -112,7 +114,9 @@ func (r *race) compete(ctx context.Context, out string) (m measure, err error) {
 	m.wall = time.Since(start)
 	after, serr := r.network.sent()
 	m.sent = counts{after.bytes - before.bytes, after.packets - before.packets}
-	return m, errors.Join(err, serr)
+	m.overflows, oerr = r.network.overflows()
+	m.overflows -= overflowed
+	return m, errors.Join(err, serr, oerr)
 }
 
 func (r *race) launchServer(ctx context.Context, out string) ([]*process, error) {
