@@ -41,7 +41,8 @@ type Options struct {
 	// Chunks is the number of chunks of the whole image, if known: a Writer
 	// that was given fewer fails in Close.
 	Chunks int
-	// Workers is the most chunks decoded at once; 0: one per core, at most 12.
+	// Workers is the most chunks worked on at once; 0: one per core and two that
+	// wait for the disk, at most 12.
 	Workers int
 	// Progress, if set, is called after every chunk, one call at a time.
 	Progress func(Progress)
@@ -87,4 +88,13 @@ func (o Options) checkSize(bytes int64) error {
 	return o.Manifest.CheckSize(bytes)
 }
 
-func (o Options) workers() int { return tool.Workers(o.Workers) }
+// waitingWorkers are those beside one for each core: who writes around the page
+// cache waits for the disk, and the cores must have something to decode.
+const waitingWorkers = 2
+
+func (o Options) workers() int {
+	if o.Workers > 0 {
+		return tool.Workers(o.Workers)
+	}
+	return tool.Workers(tool.Workers(0) + waitingWorkers)
+}

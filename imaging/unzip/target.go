@@ -25,6 +25,7 @@ type Target interface {
 // FileTarget is a regular file or a block device.
 type FileTarget struct {
 	f      *os.File
+	direct *os.File // the same, around the page cache; nil: it cannot be had
 	device bool
 	fresh  bool  // regular file that was empty: what is not written is zero
 	size   int64 // of a device
@@ -32,10 +33,7 @@ type FileTarget struct {
 
 // Runs of zeros shorter than zeroRunBytesMin are written; longer ones are left
 // to the kernel, on whole pages so that no page is both written and zeroed.
-const (
-	zeroRunBytesMin = 64 << 10
-	zeroAlignBytes  = 4096
-)
+const zeroRunBytesMin = 64 << 10
 
 // OpenTarget opens the file or device at path for restoring, and makes the
 // file if need be. The content stays: a delta goes on top of it. Call Truncate
@@ -70,6 +68,7 @@ func newFileTarget(f *os.File) (*FileTarget, error) {
 	default:
 		return nil, fmt.Errorf("%s is neither a regular file nor a block device; restore to standard output instead", f.Name())
 	}
+	t.direct = openDirect(f)
 	return t, nil
 }
 
@@ -101,9 +100,6 @@ func (t *FileTarget) Device() bool { return t.device }
 // SizeBytes is the size of a device, -1 for a file.
 func (t *FileTarget) SizeBytes() int64 { return t.size }
 
-// WriteAt is pwrite.
-func (t *FileTarget) WriteAt(p []byte, offset int64) (int, error) { return t.f.WriteAt(p, offset) }
-
 // ReadAt is pread, for checking what is there.
 func (t *FileTarget) ReadAt(p []byte, offset int64) (int, error) { return t.f.ReadAt(p, offset) }
 
@@ -113,8 +109,7 @@ func (t *FileTarget) Zero(offset, size int64) error {
 	if t.fresh {
 		return nil
 	}
-	from := (offset + zeroAlignBytes - 1) / zeroAlignBytes * zeroAlignBytes
-	to := (offset + size) / zeroAlignBytes * zeroAlignBytes
+	from, to := alignUp(offset), alignDown(offset+size)
 	if to-from < zeroRunBytesMin {
 		return t.writeZeros(offset, size)
 	}
@@ -175,4 +170,9 @@ func (t *FileTarget) Finish(size int64) error {
 }
 
 // Close closes the file without further ado; Finish made it durable.
-func (t *FileTarget) Close() error { return t.f.Close() }
+func (t *FileTarget) Close() error {
+	if t.direct != nil {
+		t.direct.Close()
+	}
+	return t.f.Close()
+}
