@@ -281,23 +281,40 @@ func TestUploadIdle(t *testing.T) {
 	if r := done.next(t); !errors.Is(r.Err, context.DeadlineExceeded) {
 		t.Errorf("nobody came: %v", r.Err)
 	}
-	conn := stream(t, put(t, at, wire.PutRequest{ImageID: "i"}))
-	if _, err := io.WriteString(conn, "x"); err != nil {
-		t.Fatal(err)
-	}
-	if r := done.next(t); !errors.Is(r.Err, os.ErrDeadlineExceeded) {
+	r := stalled(t, func(c *master.UploadConfig, limit time.Duration) { c.Idle = limit }, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "x")
+	})
+	if !errors.Is(r.Err, os.ErrDeadlineExceeded) {
 		t.Errorf("silent: %v", r.Err)
 	}
 	// The time for the whole counts too, however busy the client is.
-	at, done = takes(t, &folder{dir: t.TempDir()}, func(c *master.UploadConfig) { c.Timeout = 100 * time.Millisecond })
-	conn = stream(t, put(t, at, wire.PutRequest{ImageID: "i"}))
-	for {
-		if _, err := conn.Write(make([]byte, 100)); err != nil {
-			break
+	r = stalled(t, func(c *master.UploadConfig, limit time.Duration) { c.Timeout = limit }, func(conn net.Conn) {
+		for {
+			if _, err := conn.Write(make([]byte, 100)); err != nil {
+				break
+			}
 		}
-	}
-	if r := done.next(t); !errors.Is(r.Err, context.DeadlineExceeded) {
+	})
+	if !errors.Is(r.Err, context.DeadlineExceeded) {
 		t.Errorf("too long: %v", r.Err)
+	}
+}
+
+// stalled is how an upload of an endless client ends that runs into a limit.
+// The limit is raised until a connection comes before it.
+func stalled(t *testing.T, set func(*master.UploadConfig, time.Duration), send func(net.Conn)) master.UploadResult {
+	t.Helper()
+	for limit := 100 * time.Millisecond; ; limit *= 4 {
+		at, done := takes(t, &folder{dir: t.TempDir()}, func(c *master.UploadConfig) { set(c, limit) })
+		reply := put(t, at, wire.PutRequest{ImageID: "i"})
+		conn, err := net.Dial("tcp4", netip.AddrPortFrom(reply.Addr, reply.Port).String())
+		if err == nil {
+			send(conn)
+			defer conn.Close()
+		}
+		if r := done.next(t); r.Bytes > 0 || limit > testTimeout {
+			return r
+		}
 	}
 }
 
