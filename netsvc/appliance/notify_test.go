@@ -14,7 +14,7 @@ type notifySocket struct {
 }
 
 // startTimeout is how long a process may take to say something.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 func listenNotify(t *testing.T) *notifySocket {
 	t.Helper()

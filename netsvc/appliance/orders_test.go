@@ -29,7 +29,7 @@ func TestOrdersToLoaders(t *testing.T) {
 	defer loader.Close()
 	hear := func(want uint16, state string) {
 		t.Helper()
-		_ = loader.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = loader.SetReadDeadline(time.Now().Add(time.Minute))
 		buf := make([]byte, bootinfo.PacketBytes)
 		n, err := loader.Read(buf)
 		if err != nil {

@@ -189,7 +189,7 @@ func neverBlocks(t *testing.T, net string) {
 	}
 	hold := make(chan struct{})
 	stuck, other := ip(net+"1"), ip(net+"2")
-	r := &reporter{came: make(chan string, 8)}
+	r := &reporter{came: make(chan string, 8), wait: time.Hour} // an answer that waits does not come
 	b := newBench(t, ip(net+"200"), r, stuck, other)
 	ready, waiting := b.loader(other), b.loader(stuck)
 	ready.ask(question) // reported, and not again for a while
@@ -200,14 +200,9 @@ func neverBlocks(t *testing.T, net string) {
 	r.mu.Unlock()
 	waiting.ask(question)
 	<-r.came // its report hangs now
-	begin := time.Now()
 	for range 20 {
 		ready.ask(question)
 		ready.answer()
-	}
-	// Had each waited for the hanging report, they would have taken twice this.
-	if took := time.Since(begin); took > 20*250*time.Millisecond {
-		t.Errorf("20 answers took %v", took)
 	}
 	close(hold)
 	waiting.answer()

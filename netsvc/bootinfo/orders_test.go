@@ -82,7 +82,7 @@ func TestOrders(t *testing.T) {
 				t.Fatal(err)
 			}
 			copy(want[272:], c.cmdline)
-			_ = l.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = l.SetReadDeadline(time.Now().Add(time.Minute))
 			got := make([]byte, 2*bootinfo.PacketBytes)
 			n, from, err := l.ReadFromUDPAddrPort(got)
 			if err != nil {
@@ -137,7 +137,7 @@ func TestOrderAfterReport(t *testing.T) {
 	if err := orders.Give(context.Background(), "silent", states.OrderWakeup, true); err != nil {
 		t.Fatal(err)
 	}
-	_ = l.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = l.SetReadDeadline(time.Now().Add(time.Minute))
 	got := make([]byte, bootinfo.PacketBytes)
 	if _, err := l.Read(got); err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ var question = bootinfo.AppendRequest(nil, bootinfo.Request{Version: 1, Opcode: 
 // answer returns the next packet and who sent it.
 func (l *loader) answer() (bootinfo.Packet, netip.AddrPort) {
 	l.b.t.Helper()
-	l.in.SetReadDeadline(time.Now().Add(10 * time.Second))
+	l.in.SetReadDeadline(time.Now().Add(time.Minute))
 	buf := make([]byte, 2*bootinfo.PacketBytes)
 	n, from, err := l.in.ReadFromUDPAddrPort(buf)
 	if err != nil {

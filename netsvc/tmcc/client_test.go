@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hyzer/bench/shared"
+	"hyzer/bench/tools"
 	"hyzer/netsvc/tmcd"
 	"hyzer/storage/registry"
 )
@@ -418,13 +419,7 @@ func TestTimeout(t *testing.T) {
 // TestRetriesForEver: without -t the client waits for its server.
 func TestRetriesForEver(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	l.Close() // nobody listens there now
-	c := Client{Server: "127.0.0.1", Ports: []uint16{port}, Once: true}
+	c := Client{Server: "127.0.0.1", Ports: []uint16{tools.Ports(t, 1)}, Once: true} // where nobody listens
 	if err := c.Do(context.Background(), Request{Words: []string{"status"}}, io.Discard); err == nil || !worthRetrying(err) {
 		t.Errorf("%v, want a refused connection", err)
 	}

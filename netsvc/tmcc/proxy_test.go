@@ -5,12 +5,15 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"hyzer/bench/tools"
 )
 
 // startProxy runs a proxy until the test ends.
@@ -27,18 +30,25 @@ func startProxy(t *testing.T, p *proxy, l net.Listener, udp *net.UDPConn) {
 	})
 }
 
+// listenBoth listens on one port for TCP and UDP.
+func listenBoth(t *testing.T) (net.Listener, *net.UDPConn, uint16) {
+	t.Helper()
+	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), tools.Ports(t, 1))
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, udp, at.Port()
+}
+
 // upstream answers each request with its own text.
 func upstream(t *testing.T) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, udp, port := listenBoth(t)
 	t.Cleanup(func() { l.Close(); udp.Close() })
 	go func() {
 		for {
@@ -103,15 +113,7 @@ func TestProxyOverUnixSocket(t *testing.T) {
 // TestProxyOverInet asks the TCP and the UDP side of one port.
 func TestProxyOverInet(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, udp, port := listenBoth(t)
 	p := &proxy{client: Client{Server: "127.0.0.1", Ports: []uint16{upstream(t)}}, vnode: "vm1", noRetry: true, log: discard()}
 	startProxy(t, p, l, udp)
 	for _, tc := range []struct{ flag, want string }{
@@ -135,13 +137,7 @@ func TestNewRequestEndsRetries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := dead.Addr().(*net.TCPAddr).AddrPort().Port()
-	dead.Close()
-	p := &proxy{client: Client{Server: "127.0.0.1", Ports: []uint16{port}}, vnode: "vm1", log: discard()}
+	p := &proxy{client: Client{Server: "127.0.0.1", Ports: []uint16{tools.Ports(t, 1)}}, vnode: "vm1", log: discard()}
 	startProxy(t, p, l, nil)
 	c := Client{Server: "127.0.0.1", Ports: []uint16{l.Addr().(*net.TCPAddr).AddrPort().Port()}}
 	first := make(chan string)

@@ -24,40 +24,36 @@ type badInput struct {
 // as before, has not panicked, and the state logs are whole.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	rows := append(badFraming(), append(badIdentity(), badText()...)...)
-	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBoss(t, 3, func(c *Config) {
-				c.Timeouts = Timeouts{Quiet: 100 * time.Millisecond, LateBody: 50 * time.Millisecond}
+	run := func(rows []badInput, timeouts Timeouts) {
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				row.run(t, timeouts)
 			})
-			b.Report("pc0", "BOOTING", "TBSETUP")
-			row.try(t, b)
-			b.want("127.0.1.3", "VERSION=44 nodeid ", "pc2\n")
-			if n := b.server.Counters().Panics.Load(); n > 0 {
-				t.Errorf("%d panics", n)
-			}
-			b.CheckLog("pc0")
-		})
+		}
 	}
+	run(badEnds(), Timeouts{Quiet: 100 * time.Millisecond, LateBody: 50 * time.Millisecond})
+	run(append(badFraming(), append(badIdentity(), badText()...)...), Timeouts{})
 }
 
-func badFraming() []badInput {
-	big := strings.Repeat("0123456789abcde\n", 10<<20/16)
+func (row badInput) run(t *testing.T, timeouts Timeouts) {
+	b := newBoss(t, 3, func(c *Config) { c.Timeouts = timeouts })
+	b.Report("pc0", "BOOTING", "TBSETUP")
+	row.try(t, b)
+	b.want("127.0.1.3", "VERSION=44 nodeid ", "pc2\n")
+	if n := b.server.Counters().Panics.Load(); n > 0 {
+		t.Errorf("%d panics", n)
+	}
+	b.CheckLog("pc0")
+}
+
+// badEnds are requests that end when the client has been quiet for a while.
+func badEnds() []badInput {
 	return []badInput{
 		{"no terminator", func(t *testing.T, b *boss) {
 			b.want("127.0.1.1", "VERSION=44 nodeid", "pc0\n")
 			if reply, err := ask(t, dial(t, b.server, "127.0.1.1"), false, "VERSION=44 nodeid"); err != nil || reply != "pc0\n" {
 				t.Errorf("without half-close: %q, %v", reply, err)
-			}
-		}},
-		{"split at every byte offset", func(t *testing.T, b *boss) { // all golden ones: TestGoldenSplits
-			const request = "VNODEID=pc0 VERSION=44 status "
-			for at := range request {
-				reply, err := ask(t, dial(t, b.server, "127.0.1.1"), true, request[:at], request[at:])
-				if err != nil || reply != "ALLOCATED=sys/user NICKNAME=pc0\n" {
-					t.Errorf("cut at %d: %q, %v", at, reply, err)
-				}
 			}
 		}},
 		{"half-close and no half-close", func(t *testing.T, b *boss) {
@@ -66,6 +62,21 @@ func badFraming() []badInput {
 					if reply, err := ask(t, dial(t, b.server, "127.0.1.1"), halfClose, request); err != nil || reply != "pc0\n" {
 						t.Errorf("%q, half-close %v: %q, %v", request, halfClose, reply, err)
 					}
+				}
+			}
+		}},
+	}
+}
+
+func badFraming() []badInput {
+	big := strings.Repeat("0123456789abcde\n", 10<<20/16)
+	return []badInput{
+		{"split at every byte offset", func(t *testing.T, b *boss) { // all golden ones: TestGoldenSplits
+			const request = "VNODEID=pc0 VERSION=44 status "
+			for at := range request {
+				reply, err := ask(t, dial(t, b.server, "127.0.1.1"), true, request[:at], request[at:])
+				if err != nil || reply != "ALLOCATED=sys/user NICKNAME=pc0\n" {
+					t.Errorf("cut at %d: %q, %v", at, reply, err)
 				}
 			}
 		}},
