@@ -23,7 +23,7 @@ import (
 )
 
 // testTimeout bounds every wait of these tests, which run on real sockets.
-const testTimeout = 60 * time.Second
+const testTimeout = 3 * time.Minute
 
 // imageFor makes a small image of some chunks, of files that compress well and
 // files that do not.

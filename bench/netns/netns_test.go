@@ -98,7 +98,7 @@ func echo(t *testing.T, i int, ip netip.Addr, listener net.PacketConn) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(conn, "node %d", i); err != nil {

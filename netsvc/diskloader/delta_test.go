@@ -44,7 +44,7 @@ func deltaSite(t *testing.T) (now []byte, full, delta string) {
 // runLines runs a loader on a disk with a loadinfo of a line per session.
 func runLines(t *testing.T, disk Disk, at ...netip.AddrPort) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	return Run(ctx, Config{
 		Ask: func(_ context.Context, command string) (reply string, err error) {

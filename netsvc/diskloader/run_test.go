@@ -119,7 +119,7 @@ func TestRun(t *testing.T) {
 			source, at := send(t, test.slice)
 			disk := newDisk(testDiskBytes+4<<20, 0xa5)
 			var asked []string
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			err := Run(ctx, Config{
 				Ask: func(_ context.Context, command string) (string, error) {

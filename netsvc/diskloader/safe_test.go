@@ -55,7 +55,7 @@ func TestKeyAndManifest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := newDisk(len(content), 0xa5)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			err := Run(ctx, Config{
 				Ask: func(context.Context, string) (string, error) {

@@ -57,7 +57,7 @@ func gone(t *testing.T, pid int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 120_000); n != 1 {
 		t.Errorf("process %d still runs, %v", pid, err)
 	}
 }
@@ -69,27 +69,40 @@ func TestGroupIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	path := script(t, dir, "stubborn", "trap '' TERM HUP\nsh -c 'trap \"\" TERM HUP; while :; do sleep 60; done' & echo child $!\nwait; wait; while :; do sleep 60; done")
 	for _, signal := range []os.Signal{nil, unix.SIGHUP} {
-		var out bytes.Buffer
-		p := &programs{out: &out, grace: 50 * time.Millisecond}
+		e, pid := stubborn(t, path, signal)
 		want := statusTimedOut
-		if signal == nil {
-			p.timeout = 1500 * time.Millisecond
-		} else {
-			seen := make(chan os.Signal, 1)
-			p.out, p.signals, want = &onText{&out, "child", func() { seen <- signal }}, seen, statusSignalled+1
+		if signal != nil {
+			want = statusSignalled + 1
 		}
-		e := p.run(path)
-		p.close()
 		if e.status != want {
 			t.Errorf("%+v, want %d", e, want)
 		}
-		_, number, ok := strings.Cut(strings.TrimSpace(out.String()), "child ")
-		pid, err := strconv.Atoi(number)
-		if !ok || err != nil {
-			t.Fatalf("%q", &out)
-		}
 		gone(t, pid)
 	}
+}
+
+// stubborn runs a script until it has told of its child, and then to the end
+// of its time, which grows until it suffices for that, or until a signal.
+func stubborn(t *testing.T, path string, signal os.Signal) (e end, child int) {
+	t.Helper()
+	for timeout := 100 * time.Millisecond; timeout < time.Hour; timeout *= 4 {
+		var out bytes.Buffer
+		p := &programs{out: &out, grace: 50 * time.Millisecond}
+		if signal == nil {
+			p.timeout = timeout
+		} else {
+			seen := make(chan os.Signal, 1)
+			p.out, p.signals = &onText{&out, "child", func() { seen <- signal }}, seen
+		}
+		e = p.run(path)
+		p.close()
+		_, number, ok := strings.Cut(strings.TrimSpace(out.String()), "child ")
+		if child, err := strconv.Atoi(number); ok && err == nil {
+			return e, child
+		}
+	}
+	t.Fatal("the script tells of no child")
+	return e, 0
 }
 
 // onText calls a function when a text goes by.

@@ -18,7 +18,7 @@ import (
 )
 
 // answerTimeMax bounds the wait for an answer that must come.
-const answerTimeMax = 5 * time.Second
+const answerTimeMax = time.Minute
 
 // rawClient speaks single packets to a server.
 type rawClient struct {

@@ -206,7 +206,7 @@ func TestUpdateWithoutChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it waits for a revision that the registry will not see")
 	}
 }

@@ -46,7 +46,7 @@ func TestSegments(t *testing.T) {
 		var got []byte
 		b := NewBatch(true)
 		for n := 0; n < 4; {
-			if err := client.ReadBatch(b, time.Now().Add(10*time.Second)); err != nil {
+			if err := client.ReadBatch(b, time.Now().Add(time.Minute)); err != nil {
 				t.Fatalf("kernel %v: after %d datagrams: %v", kernel, n, err)
 			}
 			for _, d := range b.Datagrams() {
@@ -126,7 +126,7 @@ func TestReadAllocates(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := 0; n < SegmentsMax; n += len(b.Datagrams()) {
-			if err := client.ReadBatch(b, time.Now().Add(10*time.Second)); err != nil {
+			if err := client.ReadBatch(b, time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -178,7 +178,7 @@ func TestIPv6(t *testing.T) {
 			continue
 		}
 		b := NewBatch(false)
-		if err := c.ReadBatch(b, time.Now().Add(5*time.Second)); err != nil {
+		if err := c.ReadBatch(b, time.Now().Add(time.Minute)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		d := b.Datagrams()[0]

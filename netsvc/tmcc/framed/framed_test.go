@@ -328,7 +328,7 @@ func TestLegacyServers(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			c := &framed.Client{Addrs: []netip.AddrPort{l.Addr().(*net.TCPAddr).AddrPort()}}
 			defer c.Close()

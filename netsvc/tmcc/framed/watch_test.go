@@ -108,7 +108,7 @@ func TestWatch(t *testing.T) {
 			if got != want {
 				t.Fatalf("heard %q, want %q", got, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("heard nothing, want %q", want)
 		}
 	}
