@@ -9,18 +9,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hyzer/netsvc/tmcc/framed"
 	"hyzer/storage/registry"
 )
 
 // watchingBoss is a fakeBoss that offers to watch.
 type watchingBoss struct {
 	fakeBoss
-	watch func(ctx context.Context, changed func(), ordered func(uint64)) error
+	watch func(ctx context.Context, to framed.Notices) error
 }
 
-func (b *watchingBoss) Watch(ctx context.Context, changed func(), ordered func(uint64)) error {
-	return b.watch(ctx, changed, ordered)
-}
+func (b *watchingBoss) Watch(ctx context.Context, to framed.Notices) error { return b.watch(ctx, to) }
 
 // TestChangesAreAskedForAtOnce: a notice brings forward what the intervals
 // would ask later, and nothing else; without one the intervals stand.
@@ -52,11 +51,11 @@ func TestChangesAreAskedForAtOnce(t *testing.T) {
 					}
 					return answers(c.info)(0, call)
 				}
-				boss.watch = func(ctx context.Context, changed func(), _ func(uint64)) error {
+				boss.watch = func(ctx context.Context, to framed.Notices) error {
 					_ = pause(ctx, 1000*time.Second)
 					if c.told && ctx.Err() == nil {
-						changed()
-						changed() // two notices are one errand
+						to.Changed()
+						to.Changed() // two notices are one errand
 					}
 					<-ctx.Done()
 					return context.Cause(ctx)
@@ -79,7 +78,7 @@ func TestWatchNotOffered(t *testing.T) {
 	v := testVitals(t)
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		boss := &watchingBoss{watch: func(context.Context, func(), func(uint64)) error {
+		boss := &watchingBoss{watch: func(context.Context, framed.Notices) error {
 			tries++
 			return errors.New("not offered")
 		}}
@@ -100,7 +99,7 @@ func TestWatchWholePath(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	times := 0
-	err := newClient(s.env, "", "").Watch(ctx, func() {
+	err := newClient(s.env, "", "").Watch(ctx, framed.Notices{Changed: func() {
 		if times++; times == 2 {
 			cancel()
 			return
@@ -111,12 +110,12 @@ func TestWatchWholePath(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	}, func(uint64) {})
+	}})
 	if times != 2 || !errors.Is(err, context.Canceled) {
 		t.Errorf("told %d times, %v", times, err)
 	}
 	proxied := newClient(s.env, "", "/nowhere.sock")
-	if err := proxied.Watch(t.Context(), func() {}, func(uint64) {}); err == nil {
+	if err := proxied.Watch(t.Context(), framed.Notices{}); err == nil {
 		t.Error("watched over a proxy")
 	}
 }

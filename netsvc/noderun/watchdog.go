@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/netsvc/tmcc/framed"
 )
 
 const (
@@ -44,6 +46,7 @@ func Watchdog(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := newFlags("watchdog [options] [command [argument...]]", stderr)
 	server := flags.String("s", "", "the appliance, `name[:port]`; else as tmcc finds it")
 	proxy := flags.String("l", "", "`path` of the socket of the host's tmcc proxy")
+	logs := flags.String("o", logsDefault, "`folder` of the logs of boots, of which the appliance may want the newest")
 	root := flags.Bool("rootpswd", false, "set root's password to the one that the appliance keeps for the node")
 	if err := flags.Parse(args); err != nil {
 		return statusOfFlags(err)
@@ -51,7 +54,7 @@ func Watchdog(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	defer outliveConsole()()
-	w := &watchdog{boss: newClient(os.Getenv, *server, *proxy), notes: stdout}
+	w := &watchdog{boss: newClient(os.Getenv, *server, *proxy), notes: stdout, logs: *logs}
 	if command := flags.Args(); len(command) > 0 {
 		w.update = func(ctx context.Context) error { return runUpdate(ctx, command, stdout) }
 	}
@@ -84,12 +87,14 @@ type watchdog struct {
 	update func(context.Context) error // fetches accounts; nil if nobody does
 	// setRoot sets root's password to one with this hash; nil if nobody does.
 	setRoot func(ctx context.Context, hash string) error
+	logs    string // folder of the logs of boots
 
 	node  string // its name, for the jitter
 	table Intervals
 	jobs  []*job
 
 	changed chan struct{} // holds a token when the appliance said that something has
+	wanted  chan struct{} // the same when it wants the log
 
 	updating chan struct{} // holds a token while update runs
 	updates  sync.WaitGroup
@@ -105,7 +110,7 @@ type job struct {
 
 // run returns when ctx has ended and nothing it started is left.
 func (w *watchdog) run(ctx context.Context) {
-	w.updating, w.changed = make(chan struct{}, 1), make(chan struct{}, 1)
+	w.updating, w.changed, w.wanted = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	defer w.updates.Wait()
 	if watcher, ok := w.boss.(Watcher); ok {
 		w.updates.Go(func() { w.watch(ctx, watcher) })
@@ -120,19 +125,31 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 	for {
 		due := w.due()
-		told, err := w.pause(ctx, time.Until(due.next))
-		if err != nil || ctx.Err() != nil {
+		timer := time.NewTimer(time.Until(due.next))
+		select {
+		case <-ctx.Done():
+		case <-w.changed:
+			w.hasten()
+		case <-w.wanted:
+			w.perform(ctx, "bootlog", w.wantedLog)
+		case <-timer.C:
+			// Before it is done: a job may change its own times.
+			due.next = time.Now().Add(due.every)
+			w.perform(ctx, due.name, due.do)
+		}
+		if timer.Stop(); ctx.Err() != nil {
 			return
 		}
-		if told {
-			w.hasten()
-			continue
-		}
-		// Before it is done: a job may change its own times.
-		due.next = time.Now().Add(due.every)
-		if err := due.do(ctx); err != nil && ctx.Err() == nil {
-			w.note("%s: %v", due.name, err)
-		}
+	}
+}
+
+// perform does one thing, and notes what is wrong with it.
+func (w *watchdog) perform(ctx context.Context, name string, do func(context.Context) error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err := do(ctx); err != nil && ctx.Err() == nil {
+		w.note("%s: %v", name, err)
 	}
 }
 
@@ -149,20 +166,6 @@ func (w *watchdog) due() *job {
 		}
 	}
 	return first
-}
-
-// pause waits for the next job or a change, whichever comes first.
-func (w *watchdog) pause(ctx context.Context, d time.Duration) (told bool, err error) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-w.changed:
-		return true, nil
-	case <-timer.C:
-		return false, nil
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
-	}
 }
 
 // hasten brings forward what asks whether something has changed: the intervals,
@@ -183,16 +186,22 @@ func (w *watchdog) hasten() {
 // watch has the appliance say what changes. While it cannot, the intervals
 // alone say when to ask.
 func (w *watchdog) watch(ctx context.Context, watcher Watcher) {
-	changed := func() {
-		select {
-		case w.changed <- struct{}{}:
-		default:
-		}
+	to := framed.Notices{
+		Changed:   func() { token(w.changed) },
+		Ordered:   func(order uint64) { w.note("the appliance ordered a reboot (%d)", order) },
+		LogWanted: func(uint64) { token(w.wanted) },
 	}
-	ordered := func(order uint64) { w.note("the appliance ordered a reboot (%d)", order) }
 	for ctx.Err() == nil {
-		_ = watcher.Watch(ctx, changed, ordered) // to no avail until watchAgain
+		_ = watcher.Watch(ctx, to) // to no avail until watchAgain
 		_ = pause(ctx, watchAgain)
+	}
+}
+
+// token puts one into a channel that holds one.
+func token(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
 	}
 }
 
@@ -270,9 +279,14 @@ func (w *watchdog) name(ctx context.Context) string {
 // exchange asks over UDP first if the reply is never empty, and over TCP on
 // the last try (page tmcd, section 6).
 func (w *watchdog) exchange(ctx context.Context, udp bool, words ...string) (string, error) {
+	return w.retried(ctx, Call{Words: words, UDP: udp})
+}
+
+func (w *watchdog) retried(ctx context.Context, c Call) (string, error) {
 	for try := 0; ; try++ {
 		last := try == reportTries-1
-		reply, err := w.boss.Ask(ctx, Call{Words: words, UDP: udp && !last})
+		c.UDP = c.UDP && !last
+		reply, err := w.boss.Ask(ctx, c)
 		if err == nil || last {
 			return reply, err
 		}

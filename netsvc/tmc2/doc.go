@@ -3,7 +3,7 @@
 //
 // frame.go cuts a stream into frames, hello.go, request.go and message.go read
 // and write their payloads, status.go names the codes, datagram.go is the form
-// for UDP. Everything is big-endian.
+// for UDP, proof.go makes proofs of identity. Everything is big-endian.
 //
 // Invariant: what an Append function writes, its Decode function reads back
 // unchanged; decoded slices alias the input; no decoder allocates more than the

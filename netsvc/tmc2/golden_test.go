@@ -50,6 +50,8 @@ func goldenFrames() []struct {
 	done := Status{Code: CodeOK, ETag: 0xfeedfacecafebeef, Text: []byte{}}
 	away := GoAway{Code: CodeGoingAway, LastStream: 5, Text: []byte("server stops")}
 	notify := Notify{NoticeConfig, 42}
+	order, wish := Notify{NoticeReboot, 7}, Notify{NoticeLog, 9}
+	challenged, challenging, proving, secured := goldenProofs()
 	chunk := LogChunk{Offset: 1 << 32, Text: []byte("[    0.000000] Linux\n")}
 	return []struct {
 		name  string
@@ -58,6 +60,10 @@ func goldenFrames() []struct {
 	}{
 		{"hello-client", Frame{TypeHello, 0, 0, AppendHello(nil, &hello)}, hello},
 		{"hello-server", Frame{TypeHello, 0, 0, AppendHello(nil, &answer)}, answer},
+		{"hello-client-nonce", Frame{TypeHello, 0, 0, AppendHello(nil, &challenged)}, challenged},
+		{"hello-server-nonce", Frame{TypeHello, 0, 0, AppendHello(nil, &challenging)}, challenging},
+		{"hello-proof", Frame{TypeHello, 0, 0, AppendHello(nil, &proving)}, proving},
+		{"hello-proof-tls", Frame{TypeHello, 0, 0, AppendHello(nil, &secured)}, secured},
 		{"hello-empty", Frame{TypeHello, 0, 0, []byte{}}, UsualHello()},
 		{"request-status", Frame{TypeRequest, FlagEnd, 1, AppendRequest(nil, &status)}, status},
 		{"request-state", Frame{TypeRequest, FlagEnd, 3, AppendRequest(nil, &state)}, state},
@@ -74,6 +80,8 @@ func goldenFrames() []struct {
 		{"goaway", Frame{TypeGoAway, 0, 0, AppendGoAway(nil, &away)}, away},
 		{"cancel", Frame{TypeCancel, 0, 7, []byte{}}, nil},
 		{"notify", Frame{TypeNotify, 0, 11, AppendNotify(nil, notify)}, notify},
+		{"notify-reboot", Frame{TypeNotify, 0, 11, AppendNotify(nil, order)}, order},
+		{"notify-log", Frame{TypeNotify, 0, 11, AppendNotify(nil, wish)}, wish},
 	}
 }
 
@@ -219,6 +227,10 @@ func TestLimits(t *testing.T) {
 		{"half a tag", TypeHello, []byte{0}},
 		{"long text", TypeStatus, append(append(make([]byte, 14), 1, 1), make([]byte, 257)...)},
 		{"short status", TypeStatus, make([]byte, 15)},
+		{"short nonce", TypeHello, []byte{0, 10, 0, 2, 0, 0}},
+		{"short proof", TypeHello, append([]byte{0, 8, 0, 32, 1}, make([]byte, 31)...)},
+		{"proof of no kind", TypeHello, append([]byte{0, 8, 0, 33, 0}, make([]byte, 32)...)},
+		{"proof of a long name", TypeHello, append([]byte{0, 8, 0, 33 + NameBytesMax + 1, 1}, make([]byte, 32+NameBytesMax+1)...)},
 		{"long window", TypeWindow, make([]byte, 9)},
 		{"offset", TypeData, []byte{0x40, 0, 0, 0, 0, 0, 0, 0}},
 	} {

@@ -41,9 +41,13 @@ type Hello struct {
 	BootID                 BootID // of a client's boot, of a server's run
 	Features               Features
 	Idle                   time.Duration // of a server: how long it keeps a quiet connection; in ms on the wire
+	// Nonce is new with each connection: of a client that wants to prove who
+	// it is in clear, and of the server in answer to it. All zero is none.
+	Nonce Nonce
+	Proof Proof // of a client; Key 0 is none
 }
 
-// Tags of a HELLO. 8 is kept for a proof of identity.
+// Tags of a HELLO.
 const (
 	tagVersions     = 1
 	tagReplyVersion = 2
@@ -52,7 +56,9 @@ const (
 	tagWindowBytes  = 5
 	tagBootID       = 6
 	tagFeatures     = 7
+	tagProof        = 8
 	tagIdle         = 9
+	tagNonce        = 10
 )
 
 // UsualHello is what an empty HELLO says.
@@ -75,8 +81,14 @@ func AppendHello(b []byte, h *Hello) []byte {
 	if h.Features != 0 {
 		b = binary.BigEndian.AppendUint64(appendTag(b, tagFeatures, 8), uint64(h.Features))
 	}
+	if h.Proof.Key != 0 {
+		b = h.Proof.append(b)
+	}
 	if h.Idle != 0 {
 		b = binary.BigEndian.AppendUint32(appendTag(b, tagIdle, 4), uint32(h.Idle.Milliseconds()))
+	}
+	if h.Nonce != (Nonce{}) {
+		b = append(appendTag(b, tagNonce, uint16(len(h.Nonce))), h.Nonce[:]...)
 	}
 	return b
 }
@@ -104,6 +116,10 @@ func DecodeHello(payload []byte) (Hello, error) {
 			h.Features = Features(v.u64())
 		case tagIdle:
 			h.Idle = time.Duration(v.u32()) * time.Millisecond
+		case tagNonce:
+			copy(h.Nonce[:], v.take(len(h.Nonce)))
+		case tagProof:
+			return h.Proof.read(v)
 		default:
 			return true
 		}

@@ -104,7 +104,7 @@ const (
 // Notify is sent by a server unasked, on the stream of a watch.
 type Notify struct {
 	Notice     Notice
-	Generation uint64 // of the configuration
+	Generation uint64 // of the configuration; the number of the order or the wish
 }
 
 // AppendNotify appends the payload of a NOTIFY.

@@ -5,7 +5,8 @@
 // request.go writes the request text, client.go makes one exchange, options.go
 // and files.go are the command line and what it finds on the node, proxy.go is
 // the server that containers on a host ask. Main joins them.
-// framed.go asks by TMC2 first (docs/tmc2.md) and falls back to text.
+// framed.go asks by TMC2 first (docs/tmc2.md) and falls back to text, over UDP
+// in datagram.go; key.go is what the node proves with who it is.
 //
 // Invariant: Do returns nil only if the server ended its reply cleanly, that
 // is, after it has made everything durable that the request asks for.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// legacyDir remembers servers that speak no TMC2, until the next boot.
+	// legacyDir remembers which servers speak TMC2, until the next boot.
 	legacyDir  = "/run/tmcc"
 	bootIDFile = "/proc/sys/kernel/random/boot_id"
 )
@@ -29,6 +29,8 @@ func (o *options) long(arg string) bool {
 		o.legacy = true
 	case "--exit-status":
 		o.exitStatus = true
+	case "--delegate":
+		o.delegate = true
 	default:
 		return false
 	}
@@ -51,9 +53,22 @@ func exitStatus(err error) int {
 
 // ask makes the exchange: framed if the server speaks it, else in text.
 func (n node) ask(ctx context.Context, o *options, client *Client, req Request, out io.Writer) error {
-	if o.legacy || o.udp || o.unix != "" || strings.Contains(o.words[0], "=") { // a tag, such as IDKEY=
+	switch {
+	case o.legacy || o.unix != "" || strings.Contains(o.words[0], "="), // a tag, such as IDKEY=
+		o.udp && req.Version != VersionCurrent: // which a datagram cannot say
 		return client.Do(ctx, req, out)
+	case o.udp:
+		err := n.askDatagram(ctx, o, client, req, out)
+		if errors.Is(err, framed.ErrLegacy) {
+			return client.Do(ctx, req, out)
+		}
+		return err
 	}
+	return n.askStream(ctx, o, client, req, out)
+}
+
+// askStream makes an exchange over TCP.
+func (n node) askStream(ctx context.Context, o *options, client *Client, req Request, out io.Writer) error {
 	err := n.askFramed(ctx, o, client, req, out)
 	if !fallsBack(err) {
 		return err
@@ -99,14 +114,14 @@ func (n node) framed(ctx context.Context, client *Client, req Request) (*framed.
 		return nil, err
 	}
 	boot := n.bootID()
-	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey}
+	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey, Key: n.key(req.PrivKey)}
 	if client.TLS != nil {
 		f.Secure = func(ctx context.Context, raw net.Conn) (net.Conn, error) { return secure(ctx, raw, client.TLS) }
 	}
 	for _, port := range resolver.ports() {
 		f.Addrs = append(f.Addrs, netip.AddrPortFrom(addr, port))
 	}
-	if text, err := os.ReadFile(n.legacyMark(f.Addrs[0])); err == nil && string(text) == hex.EncodeToString(boot[:]) {
+	if n.marked(n.legacyMark(f.Addrs[0]), boot) {
 		return nil, framed.ErrLegacy
 	}
 	return f, nil
@@ -175,6 +190,8 @@ func (n node) legacyMark(addr netip.AddrPort) string {
 // only: where it cannot write, each call says hello.
 func (n node) remember(mark string, boot tmc2.BootID) {
 	if os.MkdirAll(filepath.Dir(mark), 0o755) == nil {
-		_ = os.WriteFile(mark, []byte(hex.EncodeToString(boot[:])), 0o644)
+		_ = os.WriteFile(mark, []byte(bootText(boot)), 0o644)
 	}
 }
+
+func bootText(boot tmc2.BootID) string { return hex.EncodeToString(boot[:]) }

@@ -37,6 +37,9 @@ func (n node) main(ctx context.Context, args []string, stdout, stderr io.Writer)
 }
 
 func (n node) run(ctx context.Context, o *options, stdout, stderr io.Writer) error {
+	if o.delegate {
+		return n.delegate(o, stdout)
+	}
 	client, err := n.client(o)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type options struct {
 	clear       bool // -i: no TLS
 	legacy      bool // --legacy: no TMC2
 	exitStatus  bool // --exit-status: that of TMC2
+	delegate    bool // --delegate: print a virtual node's key
 	words       []string
 }
 
@@ -39,6 +40,7 @@ const (
 
 const usage = `usage: tmcc [-diuR] [-s server] [-p port] [-v version] [-n vnodeid] [-k keyfile]
             [-t seconds] [-f file] [-l path] [--legacy] [--exit-status] command [args ...]
+       tmcc [-k keyfile] --delegate vnodeid
        tmcc -x path | -X [ip]:[port] [-n vnodeid] [-o logfile] ...
 `
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"hyzer/netsvc/tmc2"
 	"hyzer/netsvc/tmcd"
 )
 
@@ -270,6 +271,9 @@ func (p *proxy) datagramLoop(ctx context.Context, udp *net.UDPConn, requests cha
 		}
 		if err != nil {
 			return fmt.Errorf("tmcc: %w", err)
+		}
+		if bytes.HasPrefix(buf[:n], []byte(tmc2.DatagramTag)) {
+			continue // a proxy speaks in text; its clients ask so when this is not answered
 		}
 		text := append([]byte("USEUDP=1 "), buf[:n]...)
 		back := writerFunc(func(b []byte) (int, error) { return udp.WriteToUDPAddrPort(b, peer) })

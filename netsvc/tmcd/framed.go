@@ -1,6 +1,7 @@
 package tmcd
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/netip"
 	"sync"
@@ -15,14 +16,18 @@ type framedState struct {
 	dgrams  *datagramAnswers
 	logs    LiveLogs // nil: no bootlog-stream
 
+	watches watches
+
 	mu     sync.Mutex
 	conns  map[*framedConn]struct{}
+	placed int // connections that do not rest
 	byAddr map[netip.Addr]int
 	closed bool
 }
 
 func newFramedState(cfg *Config) *framedState {
-	f := &framedState{answers: newAnswers(), dgrams: newDatagramAnswers(), conns: map[*framedConn]struct{}{}, byAddr: map[netip.Addr]int{}}
+	f := &framedState{answers: newAnswers(), dgrams: newDatagramAnswers(), watches: newWatches(cmp.Or(cfg.WatchesMax, WatchesMaxUsual)),
+		conns: map[*framedConn]struct{}{}, byAddr: map[netip.Addr]int{}}
 	_, _ = rand.Read(f.run[:]) // which never fails
 	if keeper, ok := cfg.Effects.(interface{ LiveLogs() LiveLogs }); ok {
 		f.logs = keeper.LiveLogs()
@@ -37,18 +42,40 @@ func (f *framedState) enter(c *framedConn, perAddrMax int) tmc2.Code {
 	switch {
 	case f.closed:
 		return tmc2.CodeGoingAway
-	case len(f.conns) >= framedConnectionsMax || f.byAddr[c.from] >= perAddrMax:
+	case f.placed >= framedConnectionsMax || f.byAddr[c.from] >= perAddrMax:
 		return tmc2.CodeBusy
 	}
 	f.conns[c] = struct{}{}
+	f.placed++
 	f.byAddr[c.from]++
 	return tmc2.CodeOK
+}
+
+// rest is a connection that is no longer counted; its address's are.
+func (f *framedState) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.placed--
+}
+
+// wake counts a connection again, unless there are enough.
+func (f *framedState) wake() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.placed >= framedConnectionsMax {
+		return false
+	}
+	f.placed++
+	return true
 }
 
 func (f *framedState) leave(c *framedConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.conns, c)
+	if !c.resting { // nothing works on it any more
+		f.placed--
+	}
 	if f.byAddr[c.from]--; f.byAddr[c.from] <= 0 {
 		delete(f.byAddr, c.from)
 	}

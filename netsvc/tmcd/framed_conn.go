@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,20 +22,26 @@ type framedConn struct {
 	s    *Server
 	conn net.Conn
 	origin
-	peer tmc2.Hello
-	out  framedOut
+	peer  tmc2.Hello
+	out   framedOut
+	proof atomic.Pointer[proof]
 
 	// Of the reader alone.
 	buf        []byte // read and not yet decoded: buf[at:]
 	at         int
 	request    tmc2.Request
 	lastStream uint32
+	nonce      tmc2.Nonce // the challenge that was not answered yet
 
 	draining atomic.Bool
 	work     sync.WaitGroup
 	mu       sync.Mutex
 	streams  map[uint32]*stream
 	lanes    map[string]*lane
+	watching int  // streams that are watches
+	resting  bool // it has given back its place (framed_place.go)
+	large    bool // the frame that is being read needs one
+	place    *place
 }
 
 // errProtocol ends a connection whose client broke the rules.
@@ -47,14 +55,15 @@ func protocolError(format string, args ...any) error {
 // long, or the server stops. in has read the preamble.
 func (s *Server) serveFramed(in *inbound, by origin) error {
 	c := &framedConn{s: s, conn: in.conn, origin: by, peer: tmc2.UsualHello(),
-		buf: in.buf, at: len(tmc2.Preamble), streams: map[uint32]*stream{}, lanes: map[string]*lane{}}
+		buf: in.buf, at: len(tmc2.Preamble), place: in.place,
+		streams: map[uint32]*stream{}, lanes: map[string]*lane{}}
 	c.out = framedOut{conn: in.conn, timeout: s.cfg.Timeouts.Reply}
 	if err := c.hello(in.until); err != nil {
 		return err
 	}
 	if code := s.framed.enter(c, s.framedPerAddr(by.from)); code != tmc2.CodeOK {
 		s.counts.Refused.Add(1)
-		c.goAway(code, framedBusyRetry, "")
+		c.goAway(code, retryAfter(code), "")
 		return nil
 	}
 	defer s.framed.leave(c)
@@ -75,7 +84,8 @@ func (c *framedConn) hello(until time.Time) error {
 	if c.peer, err = tmc2.DecodeHello(f.Payload); err != nil {
 		return err
 	}
-	mine := tmc2.Hello{VersionMin: tmc2.Version, VersionMax: tmc2.Version, ReplyVersion: c.peer.ReplyVersion,
+	c.proveOverTLS()
+	mine := tmc2.Hello{Nonce: c.challenge(), VersionMin: tmc2.Version, VersionMax: tmc2.Version, ReplyVersion: c.peer.ReplyVersion,
 		PayloadBytes: framedFrameBytes, Streams: framedStreams, WindowBytes: framedWindowBytes,
 		BootID: c.s.framed.run, Idle: framedIdleTimeout}
 	if c.s.framed.logs != nil {
@@ -129,7 +139,7 @@ func (c *framedConn) take(f tmc2.Frame) error {
 	case tmc2.TypeGoAway:
 		c.draining.Store(true) // nothing more comes
 	case tmc2.TypeHello:
-		return protocolError("second HELLO")
+		return c.takeProof(f.Payload)
 	}
 	return nil
 }
@@ -179,9 +189,9 @@ func (c *framedConn) fill(deadline time.Time) error {
 		return err
 	}
 	rest := c.buf[c.at:]
-	want := framedBufferBytes
-	if n, err := tmc2.FrameBytes(rest, framedFrameBytes); err == nil {
-		want = max(want, n)
+	want, err := c.room(rest)
+	if err != nil {
+		return err
 	}
 	if cap(c.buf) == want {
 		c.buf = c.buf[:copy(c.buf, rest)]
@@ -203,6 +213,22 @@ func (c *framedConn) fill(deadline time.Time) error {
 	return err
 }
 
+// room is how large the buffer for a frame that has begun, or for the next one,
+// shall be.
+func (c *framedConn) room(rest []byte) (int, error) {
+	n, err := tmc2.FrameBytes(rest, framedFrameBytes)
+	if err != nil { // its header is not whole
+		n = 0
+	}
+	if !c.expect(n) {
+		return 0, errNoPlace
+	}
+	if len(rest) == 0 && c.relax() {
+		return tmc2.HeaderBytes, nil
+	}
+	return max(framedBufferBytes, n), nil
+}
+
 // busy says whether a stream is open or a lane at work.
 func (c *framedConn) busy() bool {
 	c.mu.Lock()
@@ -219,14 +245,14 @@ func (c *framedConn) drain() {
 // finish ends the bodies that are not whole, waits for what is being done, and
 // tells the client why nothing more is read.
 func (c *framedConn) finish(why error) {
-	c.mu.Lock()
-	for _, st := range c.streams {
+	for _, st := range c.open() {
 		st.breakOff()
 	}
-	c.mu.Unlock()
 	c.work.Wait()
 	code, text := tmc2.CodeGoingAway, ""
 	switch {
+	case errors.Is(why, errNoPlace):
+		code = tmc2.CodeBusy
 	case c.draining.Load() || errors.Is(why, os.ErrDeadlineExceeded):
 	case errors.Is(why, errProtocol), errors.Is(why, tmc2.ErrMalformed), errors.Is(why, tmc2.ErrChecksum), errors.Is(why, tmc2.ErrTooLarge):
 		code, text = tmc2.CodeProtocol, why.Error()
@@ -236,7 +262,22 @@ func (c *framedConn) finish(why error) {
 		_ = c.out.flush() // a client that has gone needs no GOAWAY
 		return
 	}
-	c.goAway(code, 0, text)
+	c.goAway(code, retryAfter(code), text)
+}
+
+// open are the streams that are not answered.
+func (c *framedConn) open() []*stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.streams))
+}
+
+// retryAfter is when a client may come again.
+func retryAfter(code tmc2.Code) time.Duration {
+	if code == tmc2.CodeBusy {
+		return framedBusyRetry
+	}
+	return 0
 }
 
 // goAway says the last word and sends what is left. The client may have sent

@@ -8,6 +8,9 @@ const (
 	framedConnectionsMax = connectionsMax * 3 / 4
 	framedPerNodeMax     = 4
 	framedPerHostMax     = 16 // of a host of virtual nodes
+	// WatchesMaxUsual bounds the watches of all nodes. Connections with
+	// nothing else open do not count as connections.
+	WatchesMaxUsual = 20_000
 	// framedBufferBytes is what a quiet connection keeps for reading.
 	framedBufferBytes = 4 << 10
 	// framedOutBytes is when replies are written without waiting for the end

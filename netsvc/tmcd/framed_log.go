@@ -59,7 +59,10 @@ func (c *framedConn) openLog(f tmc2.Frame) error {
 		c.refuse(f.Stream, tmc2.CodeUnknownCommand)
 		return nil
 	}
-	st := c.open(f, adm.Node)
+	st := c.keep(f, adm.Node)
+	if st == nil {
+		return nil
+	}
 	st.log = &liveStream{st: st, logs: c.s.framed.logs, ended: st.whole, scheduled: true}
 	c.enqueue(st.node, func() { st.log.begin(c.key(&st.request, adm.Node)) })
 	return nil

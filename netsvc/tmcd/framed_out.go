@@ -15,6 +15,8 @@ type framedOut struct {
 	conn    net.Conn
 	timeout time.Duration
 
+	writing sync.Mutex // held while writing, which mu never is
+
 	mu  sync.Mutex
 	buf []byte
 	err error
@@ -57,19 +59,50 @@ func (o *framedOut) size() int {
 // flush writes what is collected. After a failed write the connection is
 // closed, so that its reader ends too.
 func (o *framedOut) flush() error {
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	b, err := o.take()
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	if err = o.conn.SetWriteDeadline(time.Now().Add(o.timeout)); err == nil {
+		_, err = o.conn.Write(b)
+	}
+	if err != nil {
+		o.conn.Close()
+	}
+	o.took(b, err)
+	return err
+}
+
+// take is what is to be written. What comes meanwhile is collected in another
+// buffer.
+func (o *framedOut) take() ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil || len(o.buf) == 0 {
-		return o.err
+		return nil, o.err
 	}
-	if o.err = o.conn.SetWriteDeadline(time.Now().Add(o.timeout)); o.err == nil {
-		_, o.err = o.conn.Write(o.buf)
+	b := o.buf
+	o.buf = nil
+	return b, nil
+}
+
+// took says how writing it went. The buffer is used again unless it is large.
+func (o *framedOut) took(b []byte, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = err
+	if o.buf == nil && cap(b) <= framedBufferBytes {
+		o.buf = b[:0]
 	}
-	if o.err != nil {
-		o.conn.Close()
-	}
-	if o.buf = o.buf[:0]; cap(o.buf) > framedBufferBytes {
+}
+
+// release frees the buffer if nothing is in it.
+func (o *framedOut) release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buf) == 0 {
 		o.buf = nil
 	}
-	return o.err
 }

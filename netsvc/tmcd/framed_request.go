@@ -59,7 +59,10 @@ func (c *framedConn) takeRequest(f tmc2.Frame) error {
 
 // openQueued puts a request into its node's lane, when it is whole.
 func (c *framedConn) openQueued(f tmc2.Frame, adm *Admission) {
-	st := c.open(f, adm.Node)
+	st := c.keep(f, adm.Node)
+	if st == nil {
+		return
+	}
 	if adm.Streams {
 		st.pipe = newPipe(func(position uint64) { c.window(st.id, position) })
 		if st.whole {
@@ -80,12 +83,18 @@ func (c *framedConn) admit(r *tmc2.Request) Admission { return c.admitWord(r, r.
 
 // admitWord checks a request as if its command were word.
 func (c *framedConn) admitWord(r *tmc2.Request, word []byte) Admission {
-	return admitFramed(c.s, r, word, Request{Head: Head{Version: int(c.peer.ReplyVersion)}, From: c.from, Transport: c.transport, Names: c.names})
+	return c.admitTo(c.s.cfg.Snapshot(), r, word)
+}
+
+// admitTo is admitWord on a snapshot.
+func (c *framedConn) admitTo(snap *registry.Snapshot, r *tmc2.Request, word []byte) Admission {
+	return admitFramed(c.s.handler, snap, r, word, Request{Head: Head{Version: int(c.peer.ReplyVersion)},
+		From: c.from, Transport: c.transport, Names: c.names, Proven: c.proven(snap)})
 }
 
 // admitFramed fills a legacy request from a framed one. Names that no legacy
 // request could have are those of unknown nodes.
-func admitFramed(s *Server, r *tmc2.Request, word []byte, req Request) Admission {
+func admitFramed(h *Handler, snap *registry.Snapshot, r *tmc2.Request, word []byte, req Request) Admission {
 	req.Word = word
 	req.VNode, req.ProxyFor = string(r.VNode), r.Mode == tmc2.ModeContainer
 	req.PrivKey, req.IDKey = string(r.PrivKey), string(r.IDKey)
@@ -93,7 +102,7 @@ func admitFramed(s *Server, r *tmc2.Request, word []byte, req Request) Admission
 		version := int(r.LoaderVersion)
 		req.LoaderVersion = &version
 	}
-	return s.handler.Admit(s.cfg.Snapshot(), req)
+	return h.Admit(snap, req)
 }
 
 // argsText is what follows the command word in the legacy request: each word

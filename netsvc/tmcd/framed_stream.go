@@ -2,7 +2,6 @@ package tmcd
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"sync"
 
@@ -17,19 +16,25 @@ type stream struct {
 	request tmc2.Request // owns its bytes
 	node    string       // whose lane it is in
 	// One of these takes the body. text is part of the arguments.
-	text []byte
-	pipe *pipe
-	log  *liveStream
-	// endWatch ends a watch; nil if it is none.
-	endWatch context.CancelFunc
+	text  []byte
+	pipe  *pipe
+	log   *liveStream
+	watch *watch
 
 	whole bool // its body has ended
 }
 
+// newStream copies the request's bytes: those that were read are used again.
+func (c *framedConn) newStream(f tmc2.Frame, node string) *stream {
+	st := &stream{conn: c, id: f.Stream, node: node, whole: f.Flags&tmc2.FlagEnd != 0}
+	_ = tmc2.DecodeRequest(&st.request, bytes.Clone(f.Payload)) // as before
+	return st
+}
+
 // breakOff ends a body whose rest will not come.
 func (st *stream) breakOff() {
-	if st.endWatch != nil {
-		st.endWatch()
+	if st.watch != nil && st.watch.end() {
+		st.conn.refuse(st.id, tmc2.CodeGoingAway)
 	}
 	if st.pipe != nil {
 		st.pipe.end(io.ErrUnexpectedEOF)
@@ -59,6 +64,7 @@ func (c *framedConn) runLane(node string, l *lane) {
 		if len(l.jobs) == 0 {
 			delete(c.lanes, node)
 			c.mu.Unlock()
+			c.relax()
 			return
 		}
 		job := l.jobs[0]
@@ -90,21 +96,40 @@ func (c *framedConn) load() (streams int, idle bool) {
 	return len(c.streams), len(c.lanes) == 0
 }
 
-// open keeps a stream whose request is not answered at once. The request's
-// bytes are copied: those that were read are used again.
-func (c *framedConn) open(f tmc2.Frame, node string) *stream {
-	st := &stream{conn: c, id: f.Stream, node: node, whole: f.Flags&tmc2.FlagEnd != 0}
-	_ = tmc2.DecodeRequest(&st.request, bytes.Clone(f.Payload)) // as before
+// keep keeps a stream whose request is not answered at once. If there is no
+// place for that it is refused, and nil.
+func (c *framedConn) keep(f tmc2.Frame, node string) *stream {
+	st := c.newStream(f, node)
 	st.text = argsText(&st.request)
+	c.mu.Lock()
+	ok := c.rouse()
+	if ok {
+		c.streams[st.id] = st
+	}
+	c.mu.Unlock()
+	if !ok {
+		c.refuse(st.id, tmc2.CodeBusy)
+		return nil
+	}
+	return st
+}
+
+// keepWatch is keep for a watch, which needs no place.
+func (c *framedConn) keepWatch(f tmc2.Frame, node string) *stream {
+	st := c.newStream(f, node)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.streams[st.id] = st
+	c.watching++
 	return st
 }
 
 func (c *framedConn) close(id uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if st := c.streams[id]; st != nil && st.watch != nil {
+		c.watching--
+	}
 	delete(c.streams, id)
 }
 
@@ -154,8 +179,8 @@ func (c *framedConn) takeData(f tmc2.Frame) error {
 // goes on.
 func (c *framedConn) cancel(id uint32) {
 	st := c.stream(id)
-	if st != nil && st.endWatch != nil {
-		st.endWatch()
+	if st != nil && st.watch != nil {
+		c.cancelWatch(st)
 		return
 	}
 	if st == nil || st.whole {
@@ -175,10 +200,7 @@ func (c *framedConn) cancel(id uint32) {
 // refuse ends a stream without a reply.
 func (c *framedConn) refuse(id uint32, code tmc2.Code) {
 	c.close(id)
-	status := tmc2.Status{Code: code}
-	if code == tmc2.CodeBusy {
-		status.Retry = framedBusyRetry
-	}
+	status := tmc2.Status{Code: code, Retry: retryAfter(code)}
 	c.out.answer(id, nil, &status, int(c.peer.PayloadBytes))
 }
 

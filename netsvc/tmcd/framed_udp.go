@@ -25,10 +25,14 @@ func (s *Server) framedDatagram(back asker, data []byte) {
 	}
 	from := back.peer.Addr().Unmap()
 	version := Request{Head: Head{Version: tmc2.ReplyVersionUsual}, From: from, Transport: UDP}
-	adm := admitFramed(s, &r, r.Command, version)
+	adm := admitFramed(s.handler, s.cfg.Snapshot(), &r, r.Command, version)
 	if adm.Refused != "" {
 		s.logRefused(&adm, from)
-		s.datagramAnswer(back, d.ID, nil, refusalCode(s.cfg.Snapshot(), &r, &adm, from))
+		code := refusalCode(s.cfg.Snapshot(), &r, &adm, from)
+		if adm.Refused == RefusedSecret { // a datagram proves nothing
+			code = tmc2.CodeUseTCP
+		}
+		s.datagramAnswer(back, d.ID, nil, code)
 		return
 	}
 	if adm.call.cmd.has(tcpOnly) || adm.Streams {
@@ -36,27 +40,42 @@ func (s *Server) framedDatagram(back asker, data []byte) {
 		return
 	}
 	result, _ := adm.Run(bytes.NewReader(argsText(&r))) // which never fails
-	if len(result.Effects) == 0 {
+	if len(result.Effects) == 0 && len(result.Reply) <= tmc2.FragmentBytesMax {
 		s.datagramAnswer(back, d.ID, result.Reply, replyCode(adm.Command, result.Reply))
 		return
 	}
-	s.framedDatagramEffects(back, d.ID, &adm, result)
+	x := s.datagramOnce(back, d.ID)
+	switch {
+	case x == nil:
+	case len(result.Effects) == 0:
+		// Fragments of two replies must not become one.
+		s.framed.dgrams.settle(x, result.Reply, replyCode(adm.Command, result.Reply))
+		s.datagramAnswer(back, d.ID, result.Reply, replyCode(adm.Command, result.Reply))
+	default:
+		s.datagramEffectsOnce(back, d.ID, &adm, result, x)
+	}
 }
 
-// framedDatagramEffects makes effects durable once for each (address, request
-// id); a repetition gets the answer again, or none while there is none.
-func (s *Server) framedDatagramEffects(back asker, id uint32, adm *Admission, result Result) {
+// datagramOnce books an answer that is to be made once for each (address,
+// request id). nil is a repetition, which gets the answer again, or none while
+// there is none.
+func (s *Server) datagramOnce(back asker, id uint32) *datagramAnswered {
 	x, first := s.framed.dgrams.claim(datagramKey{back.peer, id}, time.Now())
-	if x == nil {
+	switch {
+	case x == nil:
 		s.counts.DatagramsDropped.Add(1)
-		return
-	}
-	if !first {
+	case first:
+		return x
+	default:
 		if reply, code, ok := s.framed.dgrams.get(x); ok {
 			s.datagramAnswer(back, id, reply, code)
 		}
-		return
 	}
+	return nil
+}
+
+// datagramEffectsOnce answers when the effects are durable.
+func (s *Server) datagramEffectsOnce(back asker, id uint32, adm *Admission, result Result, x *datagramAnswered) {
 	select {
 	case s.slots <- struct{}{}:
 	default:

@@ -32,6 +32,9 @@ type Request struct {
 	Transport Transport
 	// Names are those in the client's certificate, if it was verified.
 	Names []string
+	// Proven is the node whose key the client has shown that it has, "" if it
+	// has not.
+	Proven string
 	// LoaderVersion is that of a bootinfo packet, for bootwhat; nil is 1.
 	LoaderVersion *int
 }
@@ -106,7 +109,7 @@ func (h *Handler) Admit(s *registry.Snapshot, req Request) Admission {
 		}
 		from = req.Redirect
 	}
-	who := identify(s, &req.Head, from)
+	who := identify(s, &req.Head, req.Proven, from)
 	if who == nil {
 		return Admission{Refused: RefusedUnknown}
 	}

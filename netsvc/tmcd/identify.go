@@ -28,9 +28,10 @@ type caller struct {
 	proven  bool // it showed more than its address
 }
 
-// identify finds who asks, or nil. from is the source address.
-func identify(s *registry.Snapshot, h *Head, from netip.Addr) *caller {
-	node, vnode := findNode(s, h, from)
+// identify finds who asks, or nil. proven is the node whose key was shown, from
+// the source address.
+func identify(s *registry.Snapshot, h *Head, proven string, from netip.Addr) *caller {
+	node, vnode := findNode(s, h, proven, from)
 	if node == nil {
 		return nil
 	}
@@ -56,12 +57,13 @@ func identify(s *registry.Snapshot, h *Head, from netip.Addr) *caller {
 	return w
 }
 
-// findNode applies the four ways to be known, in their order.
-func findNode(s *registry.Snapshot, h *Head, from netip.Addr) (node *registry.Node, vnode bool) {
+// findNode applies the four ways to be known, in their order. A node that has
+// proven who it is needs no known address.
+func findNode(s *registry.Snapshot, h *Head, proven string, from netip.Addr) (node *registry.Node, vnode bool) {
 	switch {
 	case h.VNode != "":
 		node = s.Node(h.VNode)
-		if node == nil || !maySpeakFor(s, h, node, from) {
+		if node == nil || !maySpeakFor(s, h, proven, node, from) {
 			return nil, false
 		}
 		return node, node.Host != "" && node.Host != node.ID
@@ -72,17 +74,20 @@ func findNode(s *registry.Snapshot, h *Head, from netip.Addr) (node *registry.No
 	}
 	port, ok := s.NodeByIP(from)
 	if !ok || port.Interface.Role != registry.InterfaceControl {
-		return nil, false
+		return s.Node(proven), false
 	}
 	return port.Node, false
 }
 
 // maySpeakFor says whether the asker may name this virtual node.
-func maySpeakFor(s *registry.Snapshot, h *Head, node *registry.Node, from netip.Addr) bool {
+func maySpeakFor(s *registry.Snapshot, h *Head, proven string, node *registry.Node, from netip.Addr) bool {
 	if h.IDKey != "" && s.NodeByExternalKey(h.IDKey) == node {
 		return true
 	}
 	host := machine(s, node)
+	if proven != "" && (proven == node.ID || proven == host.ID) {
+		return true
+	}
 	if h.PrivKey != "" && s.NodeByWideAreaKey(h.PrivKey) == host {
 		return true
 	}

@@ -16,7 +16,8 @@ type inbound struct {
 	until time.Time     // for the head
 	quiet time.Duration // without a byte: the client has said all
 	buf   []byte
-	final bool // no more will come
+	final bool   // no more will come
+	place *place // of the connection
 }
 
 // fill reads once more. At the end of the stream, or when a client that has

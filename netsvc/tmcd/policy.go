@@ -49,10 +49,13 @@ func secretCommands() []string {
 	return []string{"accounts", "keyhash", "eventkey", "rootpswd", "localization", "ipodinfo", "imagekey", "plabeventkeys", "tiptunnels"}
 }
 
-// proves says whether a request shows more than an address: over TLS, a
-// certificate with the name of the node or of its host, or the node's key. In
-// clear a key would be no proof for long.
+// proves says whether a request shows more than an address: that it has the key
+// of the node or of its host, or, over TLS, a certificate with the name of
+// either, or the key itself. In clear that would be no proof for long.
 func proves(s *registry.Snapshot, who *caller, req *Request) bool {
+	if req.Proven != "" && (req.Proven == who.node.ID || req.Proven == who.phys.ID) {
+		return true
+	}
 	if req.Transport != TLS {
 		return false
 	}

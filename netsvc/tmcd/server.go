@@ -40,6 +40,9 @@ type Config struct {
 	// EmptyDatagrams answers an empty reply over UDP with an empty datagram,
 	// which makes tmcc exit at once. The C server is silent.
 	EmptyDatagrams bool
+	// WatchesMax bounds the watches that are open at a time; 0 is
+	// WatchesMaxUsual.
+	WatchesMax int
 	// Timeouts are for tests; zero ones are the defaults.
 	Timeouts Timeouts
 }
@@ -71,7 +74,7 @@ func (t Timeouts) withDefaults() Timeouts {
 
 // Counters are totals since the start.
 type Counters struct {
-	Connections, Refused, Datagrams, DatagramsDropped, Replies, EffectsFailed, Panics atomic.Int64
+	Connections, Refused, Datagrams, DatagramsDropped, Replies, EffectsFailed, Panics, ProofsRefused atomic.Int64
 }
 
 // Server answers on its addresses.
@@ -147,6 +150,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	for _, c := range s.udp {
 		s.work.Go(func() { cancel(s.datagramLoop(ctx, c)) })
+	}
+	if s.cfg.Moved != nil {
+		s.work.Go(func() { s.watchLoop(ctx) })
 	}
 	<-ctx.Done()
 	s.close()

@@ -18,8 +18,9 @@ func (s *Server) accepted(conn net.Conn, from netip.Addr, serve slowly) {
 		return
 	}
 	s.counts.Connections.Add(1)
+	p := &place{slots: s.conns, held: true}
 	s.work.Go(func() {
-		defer func() { <-s.conns }()
+		defer p.leave()
 		defer s.gate.leave(conn)
 		defer conn.Close()
 		defer func() {
@@ -28,7 +29,7 @@ func (s *Server) accepted(conn net.Conn, from netip.Addr, serve slowly) {
 				abort(conn)
 			}
 		}()
-		if err := serve(conn); err != nil {
+		if err := serve(conn, p); err != nil {
 			abort(conn)
 		}
 	})
@@ -70,11 +71,14 @@ func (s *Server) serveInbound(in *inbound, from netip.Addr) error {
 		}
 		secured := tls.Server(in.rest(), s.cfg.TLS)
 		defer secured.Close()
-		in = &inbound{conn: secured, until: in.until, quiet: t.Quiet}
+		in = &inbound{conn: secured, until: in.until, quiet: t.Quiet, place: in.place}
 		if greeting, err = in.greeting(); err != nil {
 			return err
 		}
 		by.transport, by.names = TLS, certificateNames(secured.ConnectionState())
+		if greeting == GreetingFramed {
+			by.exported = exported(secured.ConnectionState())
+		}
 	}
 	if greeting == GreetingFramed {
 		return s.serveFramed(in, by)
@@ -90,6 +94,7 @@ type origin struct {
 	from      netip.Addr
 	transport Transport
 	names     []string // in the client's certificate, which was verified
+	exported  []byte   // of the TLS connection, for proofs of identity
 }
 
 func (s *Server) serveText(in *inbound, by origin) error {

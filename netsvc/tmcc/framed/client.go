@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hyzer/netsvc/tmc2"
@@ -28,6 +29,7 @@ type Client struct {
 	VNode        string // virtual node that is asked for, "" for none
 	Container    bool   // the virtual node itself asks
 	PrivKey      string // who asks, where the address does not say so
+	Key          Key    // proves who asks; zero does not
 	// LoaderVersion is, for bootwhat, the version of a bootinfo packet; nil
 	// does not say.
 	LoaderVersion *uint16
@@ -38,6 +40,8 @@ type Client struct {
 
 	mu   sync.Mutex // held while connecting
 	conn *conn
+
+	shown atomic.Bool // PrivKey goes also where a proof was sent in clear
 
 	ids    sync.Mutex
 	nextID uint64
@@ -78,6 +82,9 @@ func (c *Client) do(ctx context.Context, r *tmc2.Request, body []byte) (reply []
 	pause := c.retryPause()
 	for try, sent := 1, false; ; try++ {
 		reply, status, err = c.try(ctx, r, body, &sent)
+		if err == nil && c.shows(r, status.Code) {
+			continue
+		}
 		var busy *busyError
 		wait := pause
 		switch {
@@ -120,7 +127,7 @@ func (c *Client) try(ctx context.Context, r *tmc2.Request, body []byte, sent *bo
 	if len(body) > 0 {
 		flags = 0
 	}
-	k, err := conn.open(r, flags)
+	k, err := c.open(conn, r, flags)
 	if err != nil {
 		return nil, tmc2.Status{}, err
 	}
@@ -217,13 +224,19 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 	}
-	hello := tmc2.UsualHello()
-	hello.BootID = c.BootID
-	if c.ReplyVersion != 0 {
-		hello.ReplyVersion = uint16(c.ReplyVersion)
-	}
-	c.conn, err = greet(ctx, raw, &hello)
+	c.conn, err = c.greet(ctx, raw)
 	return c.conn, err
+}
+
+// open begins a stream. In clear the PRIVKEY goes only where no proof does, or
+// where the proof did not help.
+func (c *Client) open(conn *conn, r *tmc2.Request, flags tmc2.Flags) (*call, error) {
+	if conn.proved && !c.shown.Load() {
+		without := *r
+		without.PrivKey = nil
+		r = &without
+	}
+	return conn.open(r, flags)
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {

@@ -42,9 +42,10 @@ func (e *busyError) Error() string { return fmt.Sprintf("tmc2: server says %v", 
 
 // conn is one connection. Its reader hands frames to the calls.
 type conn struct {
-	net  net.Conn
-	peer tmc2.Hello
-	work sync.WaitGroup
+	net    net.Conn
+	peer   tmc2.Hello
+	proved bool // in clear
+	work   sync.WaitGroup
 
 	writing sync.Mutex
 	out     []byte
@@ -69,11 +70,19 @@ type call struct {
 }
 
 // greet makes a connection of one that is open. It closes it on an error.
-func greet(ctx context.Context, raw net.Conn, hello *tmc2.Hello) (*conn, error) {
+func greet(ctx context.Context, raw net.Conn, hello *tmc2.Hello, key Key) (*conn, error) {
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	c := &conn{net: raw, calls: map[uint32]*call{}}
 	in, err := c.hello(hello)
+	if err == nil && hello.Nonce != (tmc2.Nonce{}) && c.peer.Nonce != (tmc2.Nonce{}) {
+		answer := key.answer(hello, &c.peer)
+		c.proved = true
+		err = c.send(func(b []byte) []byte {
+			b, at := tmc2.StartFrame(b, tmc2.TypeHello, 0, 0)
+			return tmc2.FinishFrame(tmc2.AppendHello(b, &answer), at)
+		})
+	}
 	if err != nil {
 		raw.Close()
 		return nil, err

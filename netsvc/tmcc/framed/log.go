@@ -156,7 +156,7 @@ func (w *LogWriter) stream(ctx context.Context) (over bool, err error) {
 	if r.ID = w.id; w.boot != "" {
 		r.ID, r.Args = w.client.newID(), [][]byte{[]byte(w.boot)}
 	}
-	k, err := conn.open(r, 0)
+	k, err := w.client.open(conn, r, 0)
 	if err != nil {
 		return false, err
 	}
@@ -167,7 +167,7 @@ func (w *LogWriter) stream(ctx context.Context) (over bool, err error) {
 		case err != nil:
 			return false, err
 		case status != nil:
-			return w.answered(status, ended)
+			return w.answered(r, status, ended)
 		case !opened && len(reply) > 0:
 			if opened, err = w.opened(reply); err != nil {
 				return false, err
@@ -190,8 +190,10 @@ func (w *LogWriter) stream(ctx context.Context) (over bool, err error) {
 
 // answered takes the status that ends a stream. A log that the server no longer
 // takes is gone on with in a new one.
-func (w *LogWriter) answered(status *tmc2.Status, ended bool) (over bool, err error) {
+func (w *LogWriter) answered(r *tmc2.Request, status *tmc2.Status, ended bool) (over bool, err error) {
 	switch {
+	case w.client.shows(r, status.Code):
+		return false, nil
 	case status.Code.Good() && ended:
 		return true, nil
 	case status.Code == tmc2.CodeLogClosed || status.Code == tmc2.CodeLogGap || status.Code == tmc2.CodeBadArgument:

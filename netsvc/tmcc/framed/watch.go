@@ -15,9 +15,21 @@ import (
 // again.
 const watchRetryMax = 2 * time.Minute
 
+// Notices are what a watch passes on, one after the other, in the caller's
+// goroutine. What is nil is not passed on.
+type Notices struct {
+	// Changed: what the server tells the node of itself differs; also once at
+	// the beginning.
+	Changed func()
+	// Ordered: the node is to reboot, by the order of this number.
+	Ordered func(order uint64)
+	// LogWanted: somebody wants the node's boot log. Each wish has a number.
+	LogWanted func(wish uint64)
+}
+
 // notices is what a watch was told and has not passed on yet: of each kind the
 // newest, since it says all that those before it said.
-type notices struct{ config, reboot uint64 }
+type notices struct{ config, reboot, log uint64 }
 
 func (n *notices) take(payload []byte) error {
 	told, err := tmc2.DecodeNotify(payload)
@@ -28,21 +40,35 @@ func (n *notices) take(payload []byte) error {
 		n.config = told.Generation
 	case told.Notice == tmc2.NoticeReboot:
 		n.reboot = told.Generation
+	case told.Notice == tmc2.NoticeLog:
+		n.log = told.Generation
 	}
 	return nil
 }
 
-// Watch calls changed when what the server tells the node of itself has
-// changed, once at the beginning, and ordered when it orders the node to
-// reboot, with the order's number. Both are called one after the other by the
-// caller's goroutine. A watch that is lost is begun again, and says then what it
-// missed. Watch returns at the end of ctx, or when the server does not offer
-// watching: ErrLegacy, or an error with its refusal.
-func (c *Client) Watch(ctx context.Context, changed func(), ordered func(order uint64)) error {
+// pass passes on what the caller has not heard.
+func (n *notices) pass(told notices, to *Notices) {
+	if told.config != 0 && told.config != n.config && to.Changed != nil {
+		to.Changed()
+	}
+	if told.reboot != 0 && told.reboot != n.reboot && to.Ordered != nil {
+		to.Ordered(told.reboot)
+	}
+	if told.log != 0 && told.log != n.log && to.LogWanted != nil {
+		to.LogWanted(told.log)
+	}
+	n.config, n.reboot, n.log = cmp.Or(told.config, n.config), cmp.Or(told.reboot, n.reboot), cmp.Or(told.log, n.log)
+}
+
+// Watch passes on what the server says unasked. A watch that is lost is begun
+// again, and says then what it missed, but for wishes for the log. Watch returns
+// at the end of ctx, or when the server does not offer watching: ErrLegacy, or
+// an error with its refusal.
+func (c *Client) Watch(ctx context.Context, to Notices) error {
 	known := notices{}
 	for pause := c.retryPause(); ; pause = min(2*pause, watchRetryMax) {
 		before := known
-		wait, err := c.watch(ctx, &known, changed, ordered)
+		wait, err := c.watch(ctx, &known, &to)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -62,29 +88,24 @@ func (c *Client) Watch(ctx context.Context, changed func(), ordered func(order u
 var errRefused = errors.New("tmc2: watch refused")
 
 // watch is one try. wait is how long the server wants to be left alone.
-func (c *Client) watch(ctx context.Context, known *notices, changed func(), ordered func(uint64)) (wait time.Duration, err error) {
+func (c *Client) watch(ctx context.Context, known *notices, to *Notices) (wait time.Duration, err error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
 	r := c.request("watch", nil)
 	r.ETag = known.config
-	k, err := conn.open(r, tmc2.FlagEnd)
+	k, err := c.open(conn, r, tmc2.FlagEnd)
 	if err != nil {
 		return busyFor(err), err
 	}
 	defer k.abandon()
 	for {
 		told, status, err := k.told()
-		if told.config != 0 && told.config != known.config {
-			known.config = told.config
-			changed()
-		}
-		if told.reboot != 0 && told.reboot != known.reboot {
-			known.reboot = told.reboot
-			ordered(told.reboot)
-		}
+		known.pass(told, to)
 		switch {
+		case status != nil && c.shows(r, status.Code):
+			return 0, fmt.Errorf("tmc2: watch ended: %v", status.Code)
 		case status != nil && status.Code >= tmc2.CodeBusy:
 			return status.Retry, fmt.Errorf("tmc2: watch ended: %v", status.Code)
 		case status != nil:

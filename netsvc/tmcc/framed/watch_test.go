@@ -99,7 +99,8 @@ func TestWatch(t *testing.T) {
 	ended := make(chan error, 1)
 	c := w.client("127.0.1.1")
 	go func() {
-		ended <- c.Watch(ctx, func() { heard <- "changed" }, func(n uint64) { heard <- fmt.Sprint("order ", n) })
+		ended <- c.Watch(ctx, framed.Notices{Changed: func() { heard <- "changed" }, Ordered: func(n uint64) { heard <- fmt.Sprint("order ", n) },
+			LogWanted: func(uint64) { heard <- "log" }})
 	}()
 	hear := func(want string) {
 		t.Helper()
@@ -141,14 +142,14 @@ func TestWatch(t *testing.T) {
 func TestNoWatch(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
-	nothing := func() { t.Error("told of a change") }
-	ordered := func(uint64) { t.Error("told of an order") }
-	if err := w.client("127.0.1.9").Watch(t.Context(), nothing, ordered); err == nil || !strings.Contains(err.Error(), "unknown node") {
+	nothing := framed.Notices{Changed: func() { t.Error("told of a change") }, Ordered: func(uint64) { t.Error("told of an order") },
+		LogWanted: func(uint64) { t.Error("told of a wish") }}
+	if err := w.client("127.0.1.9").Watch(t.Context(), nothing); err == nil || !strings.Contains(err.Error(), "unknown node") {
 		t.Errorf("a stranger: %v", err)
 	}
 	w.stop()
 	w.open(nil)
-	if err := w.client("127.0.1.1").Watch(t.Context(), nothing, ordered); err == nil || !strings.Contains(err.Error(), "unknown command") {
+	if err := w.client("127.0.1.1").Watch(t.Context(), nothing); err == nil || !strings.Contains(err.Error(), "unknown command") {
 		t.Errorf("a server without watches: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -164,7 +165,7 @@ func TestNoWatch(t *testing.T) {
 		}
 	}()
 	legacy := &framed.Client{Addrs: []netip.AddrPort{l.Addr().(*net.TCPAddr).AddrPort()}}
-	if err := legacy.Watch(t.Context(), nothing, ordered); !errors.Is(err, framed.ErrLegacy) {
+	if err := legacy.Watch(t.Context(), nothing); !errors.Is(err, framed.ErrLegacy) {
 		t.Errorf("a server that speaks in text: %v", err)
 	}
 }
