@@ -51,25 +51,36 @@ func protocolError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errProtocol, fmt.Sprintf(format, args...))
 }
 
-// serveFramed serves a connection until its client ends it or is quiet for too
-// long, or the server stops. in has read the preamble.
-func (s *Server) serveFramed(in *inbound, by origin) error {
+// openFramed greets a client of which in has read the preamble. nil is one that
+// was sent away.
+func (s *Server) openFramed(in *inbound, by origin) (*framedConn, error) {
 	c := &framedConn{s: s, conn: in.conn, origin: by, peer: tmc2.UsualHello(),
 		buf: in.buf, at: len(tmc2.Preamble), place: in.place,
 		streams: map[uint32]*stream{}, lanes: map[string]*lane{}}
 	c.out = framedOut{conn: in.conn, timeout: s.cfg.Timeouts.Reply}
 	if err := c.hello(in.until); err != nil {
-		return err
+		return nil, err
 	}
 	if code := s.framed.enter(c, s.framedPerAddr(by.from)); code != tmc2.CodeOK {
 		s.counts.Refused.Add(1)
 		c.goAway(code, retryAfter(code), "")
-		return nil
+		return nil, nil
 	}
-	defer s.framed.leave(c)
-	err := c.readLoop()
-	c.finish(err)
-	return nil
+	return c, nil
+}
+
+// serve serves a connection until its client ends it or is quiet for too long,
+// or the server stops.
+func (c *framedConn) serve() {
+	defer c.leave()
+	c.finish(c.readLoop())
+}
+
+func (c *framedConn) leave() {
+	c.s.framed.leave(c)
+	if c.transport == TLS {
+		c.conn.Close() // with a word that it is the end
+	}
 }
 
 // hello reads the client's HELLO and answers it.

@@ -416,7 +416,9 @@ func TestFramedTimeouts(t *testing.T) {
 				start := time.Now()
 				in := &inbound{conn: server, until: start.Add(headTimeout), quiet: quietTimeout}
 				if _, err := in.greeting(); err == nil {
-					_ = s.serveFramed(in, origin{from: netip.MustParseAddr("127.0.1.1")})
+					if c, err := s.openFramed(in, origin{from: netip.MustParseAddr("127.0.1.1")}); err == nil {
+						c.serve()
+					}
 				}
 				if took := time.Since(start); took != tc.want {
 					t.Errorf("served for %v, want %v", took, tc.want)

@@ -33,7 +33,7 @@ const (
 )
 
 // slowly is what is left to do for a client where one can wait. nil is all.
-type slowly func(net.Conn, *place) error
+type slowly func(net.Conn, *place) (rest func(), err error)
 
 // serve owns the socket.
 func (q *quickLane) serve(ctx context.Context, fd int, from netip.Addr) {
@@ -45,7 +45,7 @@ func (q *quickLane) serve(ctx context.Context, fd int, from netip.Addr) {
 	if verdict == quickMore {
 		if serve == nil {
 			got := bytes.Clone(got)
-			serve = func(conn net.Conn, p *place) error {
+			serve = func(conn net.Conn, p *place) (func(), error) {
 				in := q.s.inbound(conn, got, final)
 				in.place = p
 				return q.s.serveInbound(in, from)
@@ -110,7 +110,9 @@ func (q *quickLane) answer(fd int, from netip.Addr, got []byte, final bool) (v v
 	q.in.Reset(got[at:])
 	result, _ := adm.Run(&q.in) // which never fails
 	if len(result.Effects) > 0 {
-		return quickMore, func(conn net.Conn, _ *place) error { return q.s.finish(&inbound{conn: conn}, &adm, result, func() {}) }
+		return quickMore, func(conn net.Conn, _ *place) (func(), error) {
+			return nil, q.s.finish(&inbound{conn: conn}, &adm, result, func() {})
+		}
 	}
 	q.s.counts.Replies.Add(1)
 	return q.reply(fd, result.Reply)
@@ -122,8 +124,8 @@ func (q *quickLane) reply(fd int, reply []byte) (verdict, slowly) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return quickMore, func(conn net.Conn, _ *place) error {
-				return (&inbound{conn: conn}).reply(reply, q.s.cfg.Timeouts.Reply)
+			return quickMore, func(conn net.Conn, _ *place) (func(), error) {
+				return nil, (&inbound{conn: conn}).reply(reply, q.s.cfg.Timeouts.Reply)
 			}
 		case err != nil:
 			return quickDone, nil // the client has gone

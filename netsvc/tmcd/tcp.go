@@ -29,8 +29,11 @@ func (s *Server) accepted(conn net.Conn, from netip.Addr, serve slowly) {
 				abort(conn)
 			}
 		}()
-		if err := serve(conn, p); err != nil {
+		rest, err := serve(conn, p)
+		if err != nil {
 			abort(conn)
+		} else if rest != nil {
+			rest()
 		}
 	})
 }
@@ -47,7 +50,11 @@ func abort(conn net.Conn) {
 
 // serveConn serves a connection of which nothing was read.
 func (s *Server) serveConn(conn net.Conn, from netip.Addr) error {
-	return s.serveInbound(s.inbound(conn, nil, false), from)
+	rest, err := s.serveInbound(s.inbound(conn, nil, false), from)
+	if rest != nil {
+		rest()
+	}
+	return err
 }
 
 // inbound is a connection of which some was read.
@@ -57,36 +64,41 @@ func (s *Server) inbound(conn net.Conn, got []byte, final bool) *inbound {
 }
 
 // serveInbound finds out who calls and answers one request. An error means that
-// it was not executed.
-func (s *Server) serveInbound(in *inbound, from netip.Addr) error {
-	t := s.cfg.Timeouts
+// it was not executed. A framed connection goes on in rest, which the caller
+// runs at the bottom of its stack: there may be thousands that do nothing.
+func (s *Server) serveInbound(in *inbound, from netip.Addr) (rest func(), err error) {
 	greeting, err := in.greeting()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	by := origin{from: from, transport: TCP}
 	if (greeting == GreetingLegacyTLS || greeting == GreetingTLS) && s.cfg.TLS != nil {
 		if greeting == GreetingLegacyTLS {
 			in.drop(len(legacyTLSTag))
 		}
-		secured := tls.Server(in.rest(), s.cfg.TLS)
-		defer secured.Close()
-		in = &inbound{conn: secured, until: in.until, quiet: t.Quiet, place: in.place}
-		if greeting, err = in.greeting(); err != nil {
-			return err
-		}
-		by.transport, by.names = TLS, certificateNames(secured.ConnectionState())
-		if greeting == GreetingFramed {
-			by.exported = exported(secured.ConnectionState())
+		in = in.secure(s.cfg.TLS)
+		if greeting, err = in.greeting(); err == nil {
+			by.secured(in.conn.(*tls.Conn).ConnectionState(), greeting)
 		}
 	}
-	if greeting == GreetingFramed {
-		return s.serveFramed(in, by)
+	if err == nil && greeting == GreetingFramed {
+		var c *framedConn
+		if c, err = s.openFramed(in, by); c != nil {
+			return c.serve, nil
+		}
 	}
-	if greeting != GreetingText {
-		return nil
+	if err == nil && greeting == GreetingText {
+		err = s.serveText(in, by)
 	}
-	return s.serveText(in, by)
+	if by.transport == TLS {
+		in.conn.Close() // with a word that it is the end
+	}
+	return nil, err
+}
+
+// secure goes on over TLS.
+func (in *inbound) secure(config *tls.Config) *inbound {
+	return &inbound{conn: tls.Server(in.rest(), config), until: in.until, quiet: in.quiet, place: in.place}
 }
 
 // origin is where a connection came from.
@@ -95,6 +107,14 @@ type origin struct {
 	transport Transport
 	names     []string // in the client's certificate, which was verified
 	exported  []byte   // of the TLS connection, for proofs of identity
+}
+
+// secured takes what TLS says of the client.
+func (o *origin) secured(state tls.ConnectionState, greeting Greeting) {
+	o.transport, o.names = TLS, certificateNames(state)
+	if greeting == GreetingFramed {
+		o.exported = exported(state)
+	}
 }
 
 func (s *Server) serveText(in *inbound, by origin) error {
