@@ -24,7 +24,7 @@ func (p *five) worth(blocks int) bool { return p.room() >= blocks*(p.blockBytes(
 
 // feed gives the compressor the stream up to byte end.
 func (p *five) feed(end int) error {
-	_, err := p.squeeze.Write(p.stream[p.fed:end])
+	err := p.squeeze.write(p.stream, p.fed, end)
 	p.fed = end
 	return err
 }
@@ -35,7 +35,7 @@ func (p *five) fill() error {
 		if err := p.feed(max(p.measure, p.fed)); err != nil {
 			return err
 		}
-		if err := p.squeeze.Flush(); err != nil {
+		if err := p.squeeze.flush(); err != nil {
 			return err
 		}
 		ratio := float64(p.packed.Len()-p.cutPacked) / float64(p.fed-p.cut)

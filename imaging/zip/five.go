@@ -65,6 +65,7 @@ func newFive(o *output) (*five, error) {
 		return nil, errors.New("V5 chunks always have a sum and are not encrypted; sign the manifest instead")
 	}
 	p := &five{output: o, seen: map[uint64]int{}, ratio: 0.5}
+	p.packed.Grow(2 * v5.ChunkBytes)
 	sector := o.opts.sectorBytes()
 	p.per = uint64(sector / sectorBytes)
 	p.divider = divider{maphash.MakeSeed(), max(p.per, dedupBytes/sectorBytes)}

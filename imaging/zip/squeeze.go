@@ -6,9 +6,10 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zlib"
-	"github.com/klauspost/compress/zstd"
+	general "github.com/klauspost/compress/zstd"
 
 	"hyzer/imaging/internal/adler"
+	"hyzer/imaging/internal/zstd"
 	"hyzer/imaging/v5"
 )
 
@@ -17,8 +18,10 @@ import (
 type squeezer interface {
 	// reset begins a frame, which goes to packed.
 	reset(packed *bytes.Buffer)
-	Write(p []byte) (int, error)
-	Flush() error
+	// write goes on with stream[from:to]. The stream may grow and move.
+	write(stream []byte, from, to int) error
+	// flush makes packed all of what was written.
+	flush() error
 	// end appends to packed what ends a frame of data that was cut after a
 	// flush, at most endBytes.
 	end(packed, data []byte) []byte
@@ -44,10 +47,24 @@ func newSqueezer(codec v5.Codec, level *int) (squeezer, error) {
 		z, err := zlib.NewWriterLevel(nil, l)
 		return &zlibSqueezer{z}, err
 	}
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel(level)), zstd.WithEncoderConcurrency(squeezeWorkers),
-		zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(zstdWindowBytes))
-	return &zstdSqueezer{z}, err
+	if level == nil || *level < betterLevel {
+		return &zstdSqueezer{z: zstd.New()}, nil
+	}
+	effort := general.SpeedBetterCompression
+	if *level == bestLevel {
+		effort = general.SpeedBestCompression
+	}
+	z, err := general.NewWriter(nil, general.WithEncoderLevel(effort), general.WithEncoderConcurrency(squeezeWorkers),
+		general.WithEncoderCRC(false), general.WithAllLitEntropyCompression(true), general.WithWindowSize(zstdWindowBytes))
+	return &generalSqueezer{z}, err
 }
+
+// Levels of V5: below betterLevel all are the encoder made for it, the two
+// before bestLevel take twice as long and the last one far longer.
+const (
+	betterLevel = 7
+	bestLevel   = 9
+)
 
 const (
 	// zstdWindowBytes is more than most chunks hold.
@@ -55,21 +72,6 @@ const (
 	// squeezeWorkers: finding matches and coding them, one behind the other.
 	squeezeWorkers = 2
 )
-
-// zstdLevel is the compressor's for the levels of zlib.
-func zstdLevel(level *int) zstd.EncoderLevel {
-	switch {
-	case level == nil:
-		return zstd.SpeedDefault
-	case *level <= 2:
-		return zstd.SpeedFastest
-	case *level <= 6:
-		return zstd.SpeedDefault
-	case *level <= 8:
-		return zstd.SpeedBetterCompression
-	}
-	return zstd.SpeedBestCompression
-}
 
 // codecOf is what the payload is marked with.
 func codecOf(s squeezer) v5.Codec {
@@ -84,23 +86,72 @@ func codecOf(s squeezer) v5.Codec {
 
 type plain struct{ packed *bytes.Buffer }
 
-func (s *plain) reset(packed *bytes.Buffer)  { s.packed = packed }
-func (s *plain) Write(p []byte) (int, error) { return s.packed.Write(p) }
-func (s *plain) Flush() error                { return nil }
+func (s *plain) reset(packed *bytes.Buffer) { s.packed = packed }
+func (s *plain) write(stream []byte, from, to int) error {
+	_, err := s.packed.Write(stream[from:to])
+	return err
+}
+func (s *plain) flush() error                { return nil }
 func (s *plain) end(packed, _ []byte) []byte { return packed }
 func (s *plain) frames() bool                { return true }
 
-type zstdSqueezer struct{ *zstd.Encoder }
+// zstdSqueezer compresses whole blocks when it is given them, and the rest when
+// it is flushed.
+type zstdSqueezer struct {
+	z                *zstd.Encoder
+	packed           *bytes.Buffer
+	stream           []byte
+	begin, done, fed int // of the frame, in stream
+}
 
-func (s *zstdSqueezer) reset(packed *bytes.Buffer) { s.Reset(packed) }
+func (s *zstdSqueezer) reset(packed *bytes.Buffer) {
+	*s = zstdSqueezer{z: s.z, packed: packed, begin: -1}
+	s.z.Reset()
+}
 
-// end adds a last block of no bytes (RFC 8878, 3.1.1.2).
-func (s *zstdSqueezer) end(packed, _ []byte) []byte { return append(packed, 1, 0, 0) }
+func (s *zstdSqueezer) write(stream []byte, from, to int) error {
+	if s.begin < 0 {
+		s.begin, s.done = from, from
+		s.packed.Write(zstd.AppendHead(s.packed.AvailableBuffer()))
+	}
+	s.stream, s.fed = stream, to
+	s.compress((to - s.done) / zstd.BlockBytesMax * zstd.BlockBytesMax)
+	return nil
+}
+
+func (s *zstdSqueezer) compress(size int) {
+	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.done-s.begin+size))
+	s.done += size
+}
+
+func (s *zstdSqueezer) flush() error {
+	s.compress(s.fed - s.done)
+	return nil
+}
+
+func (s *zstdSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
 func (s *zstdSqueezer) frames() bool                { return true }
 
-type zlibSqueezer struct{ *zlib.Writer }
+// generalSqueezer is for levels that find more.
+type generalSqueezer struct{ z *general.Encoder }
 
-func (s *zlibSqueezer) reset(packed *bytes.Buffer) { s.Reset(packed) }
+func (s *generalSqueezer) reset(packed *bytes.Buffer) { s.z.Reset(packed) }
+func (s *generalSqueezer) write(stream []byte, from, to int) error {
+	_, err := s.z.Write(stream[from:to])
+	return err
+}
+func (s *generalSqueezer) flush() error                { return s.z.Flush() }
+func (s *generalSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
+func (s *generalSqueezer) frames() bool                { return true }
+
+type zlibSqueezer struct{ z *zlib.Writer }
+
+func (s *zlibSqueezer) reset(packed *bytes.Buffer) { s.z.Reset(packed) }
+func (s *zlibSqueezer) write(stream []byte, from, to int) error {
+	_, err := s.z.Write(stream[from:to])
+	return err
+}
+func (s *zlibSqueezer) flush() error { return s.z.Flush() }
 
 // end adds a last block of no bytes and the checksum (RFC 1950).
 func (s *zlibSqueezer) end(packed, data []byte) []byte {

@@ -1,0 +1,226 @@
+package zstd
+
+import (
+	"github.com/klauspost/compress/huff0"
+)
+
+// Types of blocks and of literals (RFC 8878, 3.1.1.2 and 3.1.1.3.1).
+const (
+	blockRaw        = 0
+	blockCompressed = 2
+
+	literalsRaw      = 0
+	literalsSame     = 1
+	literalsSent     = 2
+	literalsTreeless = 3
+)
+
+const (
+	blockHeadBytes = 3
+	// literalsHeadBytesMax, sequenceBytesMax and tablesBytesMax bound what is
+	// written.
+	literalsHeadBytesMax = 5
+	sequenceBytesMax     = 11
+	tablesBytesMax       = 1 << 10
+	// fourStreamsBytes is from when on literals are four streams.
+	fourStreamsBytes = 1024
+	// litsBytesMin is the fewest literals that are worth a code.
+	litsBytesMin = 32
+)
+
+// press writes the block of data that was searched. It returns false if that is
+// not smaller.
+func (e *Encoder) press(w *bitWriter, size int) bool {
+	least := w.at + size - size>>6 - 2
+	head := w.at
+	w.at += blockHeadBytes
+	e.literals(w)
+	e.sequences(w)
+	if w.at >= least {
+		return false
+	}
+	n := w.at - head - blockHeadBytes
+	w.b[head], w.b[head+1], w.b[head+2] = byte(n<<3|blockCompressed<<1), byte(n>>5), byte(n>>13)
+	return true
+}
+
+// raw writes a block that is not compressed.
+func (w *bitWriter) raw(data []byte) {
+	w.little(uint64(len(data))<<3|blockRaw<<1, blockHeadBytes)
+	w.bytes(data)
+}
+
+// literals writes the literals.
+func (e *Encoder) literals(w *bitWriter) {
+	lits := e.find.literals[:e.find.lits]
+	var out []byte
+	var reused bool
+	err := huff0.ErrIncompressible
+	switch {
+	case len(lits) >= fourStreamsBytes:
+		out, reused, err = huff0.Compress4X(lits, e.huff)
+	case len(lits) >= litsBytesMin:
+		out, reused, err = huff0.Compress1X(lits, e.huff)
+	}
+	switch {
+	case err == huff0.ErrUseRLE:
+		w.plainLiterals(literalsSame, lits[:1], len(lits))
+	case err != nil || len(out)+literalsHeadBytesMax >= len(lits):
+		if err == nil && !reused {
+			e.huff.Reuse = huff0.ReusePolicyNone // what the decoder does not have
+		}
+		w.plainLiterals(literalsRaw, lits, len(lits))
+	default:
+		e.huff.Reuse = huff0.ReusePolicyAllow
+		kind := uint64(literalsSent)
+		if reused {
+			kind = literalsTreeless
+		}
+		w.codedLiterals(kind, out, len(lits))
+	}
+}
+
+func (w *bitWriter) plainLiterals(kind int, text []byte, size int) {
+	switch n := uint64(size); {
+	case n < 1<<5:
+		w.little(n<<3|uint64(kind), 1)
+	case n < 1<<12:
+		w.little(n<<4|1<<2|uint64(kind), 2)
+	default:
+		w.little(n<<4|3<<2|uint64(kind), 3)
+	}
+	w.bytes(text)
+}
+
+func (w *bitWriter) codedLiterals(kind uint64, out []byte, size int) {
+	n, m := uint64(size), uint64(len(out))
+	switch {
+	case size < fourStreamsBytes:
+		w.little(m<<14|n<<4|0<<2|kind, 3)
+	case size < 1<<14:
+		w.little(m<<18|n<<4|2<<2|kind, 4)
+	default:
+		w.little(m<<22|n<<4|3<<2|kind, 5)
+	}
+	w.bytes(out)
+}
+
+// sequences writes the sequences.
+func (e *Encoder) sequences(w *bitWriter) {
+	list := e.find.sequences[:e.find.n]
+	switch n := uint64(len(list)); {
+	case n < 128:
+		w.little(n, 1)
+	case n < 0x7f00:
+		w.little((n>>8+128)|n&0xff<<8, 2)
+	default:
+		w.little(255|(n-0x7f00)<<8, 3)
+	}
+	if len(list) == 0 {
+		return
+	}
+	e.code(list)
+	modes := w.at
+	w.at++
+	var b byte
+	for kind := range e.coders {
+		c := &e.coders[kind]
+		c.choose(len(list), &e.logs)
+		b = b<<2 | byte(c.mode)
+		switch c.mode {
+		case modeSame:
+			w.little(uint64(c.symbol), 1)
+		case modeSent:
+			c.inUse().appendNorm(w)
+		}
+	}
+	w.b[modes] = b << 2
+	e.stream(w, list)
+}
+
+// coded is the codes of a sequence.
+type coded struct {
+	value            uint32 // of the distance
+	lit, match, dist uint8
+}
+
+// code finds the codes of sequences, and counts them.
+func (e *Encoder) code(list []sequence) {
+	for kind := range e.coders {
+		clear(e.coders[kind].count[:])
+	}
+	lits, dists, matches := &e.coders[litLengths].count, &e.coders[offsets].count, &e.coders[matchLengths].count
+	h := e.history
+	for i, s := range list {
+		v := h.value(s)
+		c := coded{v, e.book.lit(s.literals), e.book.match(s.length), uint8(highBit(v))}
+		lits[c.lit]++
+		dists[c.dist]++
+		matches[c.match]++
+		e.coded[i] = c
+	}
+	e.history = h
+}
+
+// stream writes the bits of sequences, the last one first (3.1.1.3.2.1.2).
+func (e *Encoder) stream(w *bitWriter, list []sequence) {
+	var states [kinds]state
+	last := e.coded[len(list)-1]
+	for kind, symbol := range [kinds]uint8{last.lit, last.dist, last.match} {
+		states[kind].begin(&e.coders[kind], symbol)
+	}
+	lit, dist, match := &states[litLengths], &states[offsets], &states[matchLengths]
+	e.extra(w, list[len(list)-1], last)
+	for i := len(list) - 2; i >= 0; i-- {
+		c := e.coded[i]
+		dist.write(w, c.dist)
+		match.write(w, c.match)
+		lit.write(w, c.lit)
+		w.flush()
+		e.extra(w, list[i], c)
+	}
+	match.end(w)
+	dist.end(w)
+	lit.end(w)
+	w.add(1, 1)
+	w.pad()
+}
+
+// extra writes what codes leave open.
+func (e *Encoder) extra(w *bitWriter, s sequence, c coded) {
+	n, m, d := uint(e.book.litBits[c.lit]), uint(e.book.matchBits[c.match]), uint(c.dist)
+	w.add(uint64(s.literals)&(1<<n-1), n)
+	w.add(uint64(s.length-matchBase)&(1<<m-1), m)
+	w.add(uint64(c.value)&(1<<d-1), d)
+	w.flush()
+}
+
+// state is one of the three states of a stream.
+type state struct {
+	table *table // nil: no bits
+	now   uint32
+}
+
+func (s *state) begin(c *coder, symbol uint8) {
+	if c.mode != modeSame {
+		s.table = c.inUse()
+		s.now = s.table.start(symbol)
+	}
+}
+
+func (s *state) write(w *bitWriter, symbol uint8) {
+	if s.table == nil {
+		return
+	}
+	x := &s.table.next[symbol]
+	n := (s.now + x.bits) >> 16
+	w.add(uint64(s.now&(1<<n-1)), uint(n))
+	s.now = uint32(s.table.cells[(int32(s.now>>n)+x.offset)&(cellsMax-1)])
+}
+
+func (s *state) end(w *bitWriter) {
+	if s.table != nil {
+		w.add(uint64(s.now&(1<<s.table.log-1)), s.table.log)
+		w.flush()
+	}
+}
