@@ -274,7 +274,7 @@ func TestPowerCut(t *testing.T) {
 	l := start(t, lab.Options{Nodes: 2, Reserved: -1, Image: image, Node: func(i int, cfg *vnode.Config) {
 		fast(i, cfg)
 		if i == 0 {
-			cfg.FailAt = "slowdisk=2000000:1"
+			cfg.FailAt = "slowdisk=200000:1"
 		}
 	}})
 	request := control.LoadRequest{Nodes: l.Site.Names(), Images: linuxStd, WaitBoot: true}

@@ -77,6 +77,7 @@ func serveDHCP(t *testing.T, answer func(p *dhcp.Packet) []dhcpReply) uint16 {
 func TestFirmwareDHCP(t *testing.T) {
 	t.Parallel()
 	other := netip.MustParseAddr("127.1.1.1")
+	nothing := func(netip.Addr) []dhcpReply { return nil }
 	for _, test := range []struct {
 		name          string
 		offer, answer func(ip netip.Addr) []dhcpReply
@@ -88,8 +89,8 @@ func TestFirmwareDHCP(t *testing.T) {
 		}, offerOf(dhcpReply{kind: dhcp.Ack, file: "boot"}), "TFTP open timeout for boot"},
 		{"no file", offerOf(dhcpReply{kind: dhcp.Offer}), offerOf(dhcpReply{kind: dhcp.Ack}), "DHCP names no boot file"},
 		{"refused", offerOf(dhcpReply{kind: dhcp.Offer}), offerOf(dhcpReply{kind: dhcp.Nak}), "DHCP: no answer"},
-		{"no offer", func(netip.Addr) []dhcpReply { return nil }, nil, "DHCP: no answer"},
-		{"no ack", offerOf(dhcpReply{kind: dhcp.Offer}), func(netip.Addr) []dhcpReply { return nil }, "DHCP: no answer"},
+		{"no offer", nothing, nothing, "DHCP: no answer"},
+		{"no ack", offerOf(dhcpReply{kind: dhcp.Offer}), nothing, "DHCP: no answer"},
 		{"another address", func(netip.Addr) []dhcpReply { return []dhcpReply{{kind: dhcp.Offer, yiaddr: other}} },
 			func(netip.Addr) []dhcpReply {
 				return []dhcpReply{{kind: dhcp.Ack, yiaddr: other, options: leaseOptions}}
@@ -115,7 +116,11 @@ func TestFirmwareDHCP(t *testing.T) {
 				}
 				return test.answer(p.GIAddr())
 			})
-			n := testNode(t, func(c *Config) { c.Server.DHCP, c.FailAt = port, "tftp" })
+			n := testNode(t, func(c *Config) {
+				if c.Server.DHCP, c.FailAt = port, "tftp"; strings.HasPrefix(test.want, "DHCP: no answer") {
+					c.Timing.DHCPTries = []time.Duration{20 * time.Millisecond}
+				}
+			})
 			run(t, n, firmware)()
 			if last := n.Last().Text; !strings.Contains(last, test.want) {
 				t.Errorf("the node ended with %q, want %q", last, test.want)
@@ -162,7 +167,9 @@ func TestProxyOffer(t *testing.T) {
 			n := testNode(t, func(c *Config) {
 				c.Proxy, c.FailAt = true, "tftp"
 				c.Server.DHCP, c.Server.BootServer = port, boot
-				c.Timing.OfferWait = 5 * time.Second
+				if test.name == "no proxy" {
+					c.Timing.DHCPTries = []time.Duration{20 * time.Millisecond}
+				}
 			})
 			run(t, n, firmware)()
 			mu.Lock()

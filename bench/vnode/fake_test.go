@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hyzer/bench/tools"
 	"hyzer/netsvc/bootinfo"
 )
 
@@ -31,7 +32,8 @@ func testAddr() netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 32 + byte(n>>16)%32, byte(n >> 8), byte(n)})
 }
 
-// testNode makes a node that waits for nothing long.
+// testNode makes a node that waits for every answer as long as a test may, and
+// else for nothing long. Tests of silence say for how long.
 func testNode(t *testing.T, change func(*Config)) *Node {
 	t.Helper()
 	cfg := Config{
@@ -39,8 +41,8 @@ func testNode(t *testing.T, change func(*Config)) *Node {
 		DiskPath: filepath.Join(t.TempDir(), "disk"), DiskBytes: diskBytesMin,
 		Log: slog.New(slog.DiscardHandler),
 		Timing: Timing{
-			DHCPTries: []time.Duration{20 * time.Millisecond}, OfferWait: 20 * time.Millisecond,
-			BootinfoRetry: 20 * time.Millisecond, BootinfoTries: 2, LoadInfoRetry: time.Millisecond, LoadInfoTries: 2,
+			DHCPTries: []time.Duration{testTimeout}, OfferWait: testTimeout,
+			BootinfoRetry: testTimeout, BootinfoTries: 2, LoadInfoRetry: time.Millisecond, LoadInfoTries: 2,
 			Command: testTimeout, Retry: 10 * time.Millisecond, Reset: time.Hour,
 		},
 	}
@@ -91,8 +93,9 @@ func await(t *testing.T, n *Node, phase Phase) Event {
 
 // fakeBootinfo answers each request with the next of its packets.
 type fakeBootinfo struct {
-	conn  *net.UDPConn
-	asked atomic.Int32
+	conn   *net.UDPConn
+	asked  atomic.Int32
+	marked chan struct{} // a packet of one byte has come
 }
 
 // serveBootinfo starts one; a reply function gets the number of the request,
@@ -103,14 +106,18 @@ func serveBootinfo(t *testing.T, reply func(n int) [][]byte) (*fakeBootinfo, uin
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakeBootinfo{conn: conn}
+	f := &fakeBootinfo{conn: conn, marked: make(chan struct{}, 1)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		buf := make([]byte, 2000)
 		for {
-			_, from, err := conn.ReadFromUDPAddrPort(buf)
+			n, from, err := conn.ReadFromUDPAddrPort(buf)
 			if err != nil {
 				return
+			}
+			if n == 1 {
+				f.marked <- struct{}{}
+				continue
 			}
 			for _, p := range reply(int(f.asked.Add(1)) - 1) {
 				_, _ = conn.WriteToUDPAddrPort(p, netip.AddrPortFrom(from.Addr(), bootinfo.ClientPort)) // a loss
@@ -119,6 +126,17 @@ func serveBootinfo(t *testing.T, reply func(n int) [][]byte) (*fakeBootinfo, uin
 	})
 	t.Cleanup(func() { conn.Close(); serving.Wait() })
 	return f, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+}
+
+// heard counts the requests that were sent until now: those that came before a
+// packet that it sends itself.
+func (f *fakeBootinfo) heard(t *testing.T) int32 {
+	t.Helper()
+	if _, err := f.conn.WriteToUDPAddrPort([]byte{0}, f.conn.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		t.Fatal(err)
+	}
+	<-f.marked
+	return f.asked.Load()
 }
 
 func packet(t *testing.T, k bootinfo.Packet) []byte {
@@ -143,12 +161,18 @@ type fakeTMCD struct {
 
 func serveTMCD(t *testing.T, replies map[string]string) (*fakeTMCD, uint16) {
 	t.Helper()
-	l, err := net.Listen("tcp4", testServer.String()+":0")
+	at := netip.AddrPortFrom(testServer, tools.Ports(t, 1))
+	l, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fakeTMCD{bodies: map[string]string{}}
 	var serving sync.WaitGroup
+	serving.Go(func() { answerAlive(alive) })
 	serving.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -160,8 +184,19 @@ func serveTMCD(t *testing.T, replies map[string]string) (*fakeTMCD, uint16) {
 			c.Close()
 		}
 	})
-	t.Cleanup(func() { l.Close(); serving.Wait() })
-	return f, l.Addr().(*net.TCPAddr).AddrPort().Port()
+	t.Cleanup(func() { l.Close(); alive.Close(); serving.Wait() })
+	return f, at.Port()
+}
+
+// answerAlive answers what the watchdog asks.
+func answerAlive(conn *net.UDPConn) {
+	for {
+		_, from, err := conn.ReadFromUDPAddrPort(make([]byte, 2000))
+		if err != nil {
+			return
+		}
+		_, _ = conn.WriteToUDPAddrPort([]byte("UPDATE=0\n"), from)
+	}
 }
 
 // note takes a request apart and returns its command word.

@@ -76,10 +76,7 @@ func TestSystem(t *testing.T) {
 				answers["status"] = test.status
 			}
 			f, port := serveTMCD(t, answers)
-			n := testNode(t, func(c *Config) {
-				c.Server.TMCD, c.FailAt = port, test.fault
-				c.Timing.Command = 100 * time.Millisecond // nobody answers isalive
-			})
+			n := testNode(t, func(c *Config) { c.Server.TMCD, c.FailAt = port, test.fault })
 			run(t, n, system)
 			await(t, n, test.phase)
 			f.wantCommands(t, test.want...)
