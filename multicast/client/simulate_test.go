@@ -63,16 +63,37 @@ type simulation struct {
 	events   simEvents
 	order    uint64
 	wakeAt   time.Time // of the server
+	turn     simTurn   // of the server
+	waiting  []func()  // for its turn
 	loading  int       // clients that have not finished
 	finished time.Time
 }
 
 type simNode struct {
-	r      *Reception
-	at     netip.Addr
-	lost   lossModel
-	wakeAt time.Time
-	done   bool
+	r       *Reception
+	at      netip.Addr
+	lost    lossModel
+	wakeAt  time.Time
+	started bool
+	done    bool
+	turn    simTurn
+	waiting []func() // what came while it was not its turn
+}
+
+// simTurn says when a machine runs: for slice, from the offset on, of every
+// round. The zero value always does.
+type simTurn struct{ round, slice, offset time.Duration }
+
+// next returns when the machine runs next, now if it does.
+func (t simTurn) next(now time.Time) time.Time {
+	if t.round == 0 {
+		return now
+	}
+	into := (time.Duration(now.UnixNano()) - t.offset) % t.round
+	if into < t.slice {
+		return now
+	}
+	return now.Add(t.round - into)
 }
 
 type simEvent struct {
@@ -111,9 +132,16 @@ type simConfig struct {
 	// uplink loses they lose all.
 	branch int
 	uplink func() lossModel
+	// With slice > 0 server and clients share processors: each runs for slice of
+	// every round only, one after the other.
+	round, slice time.Duration
+	// gather is what the server waits for others to join; the clients begin one
+	// after the other within spread.
+	gather, spread time.Duration
 }
 
-// newSimulation returns a site whose clients have all joined.
+// newSimulation returns a site whose clients have all joined, unless they
+// begin one after the other.
 func newSimulation(t testing.TB, c simConfig) *simulation {
 	t.Helper()
 	s := &simulation{t: t, now: time.Unix(1000, 0), rng: rand.New(rand.NewPCG(c.seed, 1)), loading: c.clients, branch: c.branch}
@@ -139,9 +167,49 @@ func newSimulation(t testing.TB, c simConfig) *simulation {
 			Rand: rand.New(rand.NewPCG(c.seed, uint64(n)+2)), blank: blank,
 		}, s.now)
 		s.nodes = append(s.nodes, node)
+		if c.slice > 0 {
+			node.turn = simTurn{c.round, c.slice, c.round * time.Duration(n+1) / time.Duration(c.clients+1)}
+		}
+		if c.spread > 0 {
+			s.after(c.spread*time.Duration(n)/time.Duration(c.clients), func() { s.begin(node) })
+			continue
+		}
 		s.join(node)
+		node.started = true
+	}
+	if c.slice > 0 {
+		s.turn = simTurn{round: c.round, slice: c.slice}
 	}
 	return s
+}
+
+// begin starts a client, which has to join by itself.
+func (s *simulation) begin(n *simNode) {
+	n.started = true
+	s.inTurn(n, func() {})
+}
+
+// inTurn does something at a client, and what follows from it, when it is its
+// turn.
+func (s *simulation) inTurn(n *simNode, do func()) {
+	at := n.turn.next(s.now)
+	if at.Equal(s.now) {
+		do()
+		s.tend(n)
+		return
+	}
+	if n.waiting = append(n.waiting, do); len(n.waiting) > 1 {
+		return
+	}
+	s.after(at.Sub(s.now), func() {
+		for _, do := range n.waiting {
+			do()
+		}
+		n.waiting = n.waiting[:0]
+		if !n.done {
+			s.tend(n)
+		}
+	})
 }
 
 // join lets a client in without loss or delay.
@@ -167,7 +235,9 @@ func (s *simulation) run() float64 {
 	s.t.Helper()
 	start := s.now
 	for _, n := range s.nodes {
-		s.tend(n)
+		if n.started {
+			s.tend(n)
+		}
 	}
 	s.serve()
 	for s.loading > 0 {
@@ -183,8 +253,14 @@ func (s *simulation) run() float64 {
 	return float64(st.BlocksSent+st.ParitySent) / float64(s.session.Geometry().Blocks())
 }
 
-// serve does what the server's shell does.
+// serve does what the server's shell does, in its turn.
 func (s *simulation) serve() {
+	if at := s.turn.next(s.now); !at.Equal(s.now) {
+		if len(s.waiting) == 0 {
+			s.serverLater(at, func() {})
+		}
+		return
+	}
 	for {
 		a := s.session.Next(s.now)
 		switch a.Kind {
@@ -205,6 +281,20 @@ func (s *simulation) serve() {
 			return
 		}
 	}
+}
+
+// serverLater does something at the server when it is its turn.
+func (s *simulation) serverLater(at time.Time, do func()) {
+	if s.waiting = append(s.waiting, do); len(s.waiting) > 1 {
+		return
+	}
+	s.after(at.Sub(s.now), func() {
+		for _, do := range s.waiting {
+			do()
+		}
+		s.waiting = s.waiting[:0]
+		s.serve()
+	})
 }
 
 // simFrames makes datagrams of an action, without data.
@@ -248,25 +338,36 @@ func (s *simulation) spread(from *simNode, datagrams [][]byte, parity bool) {
 					lost = append(lost, s.uplinks[i/s.branch](s.rng))
 				}
 			}
-			if n == from || n.done {
+			if n == from || n.done || !n.started {
 				continue
 			}
+			come := make([][]byte, 0, len(datagrams))
 			for k, d := range datagrams {
-				switch {
-				case lost != nil && lost[k]:
-				case n.lost(s.rng):
-				case parity:
-					n.r.ReceiveParity(s.now, netip.AddrPortFrom(at, simParity), d)
-				default:
-					n.r.Receive(s.now, netip.AddrPortFrom(at, simGroup.Port()), d)
+				if (lost == nil || !lost[k]) && !n.lost(s.rng) {
+					come = append(come, d)
 				}
 			}
-			s.tend(n)
+			s.inTurn(n, func() { n.take(s.now, at, come, parity) })
 		}
 	})
 }
 
+// take hands a client what came to it.
+func (n *simNode) take(now time.Time, from netip.Addr, datagrams [][]byte, parity bool) {
+	for _, d := range datagrams {
+		if parity {
+			n.r.ReceiveParity(now, netip.AddrPortFrom(from, simParity), d)
+		} else {
+			n.r.Receive(now, netip.AddrPortFrom(from, simGroup.Port()), d)
+		}
+	}
+}
+
 func (s *simulation) toServer(from *simNode, datagrams [][]byte, parity bool) {
+	if at := s.turn.next(s.now); !at.Equal(s.now) {
+		s.serverLater(at, func() { s.toServer(from, datagrams, parity) })
+		return
+	}
 	wake := false
 	for _, d := range datagrams {
 		if parity {
@@ -282,6 +383,9 @@ func (s *simulation) toServer(from *simNode, datagrams [][]byte, parity bool) {
 
 // tend does what a client's shell does.
 func (s *simulation) tend(n *simNode) {
+	if _, ok := n.r.ParityAddress(); ok {
+		n.r.SetParityOpen(true)
+	}
 	n.r.Tick(s.now)
 	for _, c := range n.r.TakeReady() {
 		n.r.Release(s.now, c)
@@ -305,7 +409,7 @@ func (s *simulation) tend(n *simNode) {
 		s.after(max(due.Sub(s.now), time.Microsecond), func() {
 			if !n.done && !s.now.Before(n.wakeAt) {
 				n.wakeAt = time.Time{}
-				s.tend(n)
+				s.inTurn(n, func() {})
 			}
 		})
 	}

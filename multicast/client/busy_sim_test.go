@@ -1,0 +1,60 @@
+package client
+
+import (
+	"testing"
+	"time"
+
+	"hyzer/multicast/server"
+)
+
+// TestSimulateBusy is a network without loss whose machines share processors,
+// as when all of them are simulated ones of one host: each runs for a moment,
+// and then long not. Who waits for its turn must take neither itself nor the
+// server for one that has lost something.
+func TestSimulateBusy(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		clients      int
+		mode2        bool
+		round, slice time.Duration
+		spread       time.Duration
+		sentMax      float64
+	}{
+		{"short turns", 16, true, 40 * time.Millisecond, 3 * time.Millisecond, 0, 1.01},
+		{"turns", 16, true, 100 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},
+		{"long turns", 16, true, 400 * time.Millisecond, 25 * time.Millisecond, 0, 1.01},
+		{"many", 32, true, 200 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},
+		{"many late", 32, true, 200 * time.Millisecond, 6 * time.Millisecond, 400 * time.Millisecond, 1.01},
+		{"late", 16, true, 100 * time.Millisecond, 6 * time.Millisecond, 200 * time.Millisecond, 1.01},
+		{"late idle", 16, true, 0, 0, 200 * time.Millisecond, 1.01},
+		{"old", 16, false, 100 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSimulation(t, simConfig{
+				clients: c.clients, chunks: 32, loss: bernoulli(0), serverMode2: true, seed: 1, mode2: func(int) bool { return c.mode2 },
+				round: c.round, slice: c.slice, spread: c.spread,
+			})
+			start := s.now
+			sent := s.run()
+			st := s.session.Stats(s.now)
+			stalls, requests, again := s.asked()
+			t.Logf("%.3f in %v; %d stalls, %d requests, %d again, %d NAKs, %d of parity; at the server %d requests, %d merged, %v", sent,
+				s.finished.Sub(start).Round(time.Millisecond), stalls, requests, again, st.Naks, st.ParitySent, st.Requests, st.RequestsMerged, 
+				server.WireBitsPerBlock*st.BlocksSent/1e6)
+			if sent > c.sentMax {
+				t.Errorf("%.3f blocks were sent for each of the image, want at most %.3f", sent, c.sentMax)
+			}
+		})
+	}
+}
+
+// asked sums up what the clients asked for.
+func (s *simulation) asked() (stalls, requests, again uint32) {
+	for _, n := range s.nodes {
+		stalls += n.r.stats.RecvIdles
+		requests += n.r.stats.Requests
+		again += n.r.stats.ReRequests
+	}
+	return stalls, requests, again
+}
