@@ -33,14 +33,14 @@ func TestSimulateBusy(t *testing.T) {
 			t.Parallel()
 			s := newSimulation(t, simConfig{
 				clients: c.clients, chunks: 32, loss: bernoulli(0), serverMode2: true, seed: 1, mode2: func(int) bool { return c.mode2 },
-				round: c.round, slice: c.slice, spread: c.spread,
+				round: c.round, slice: c.slice, spread: c.spread, gather: server.GatherDefault,
 			})
 			start := s.now
 			sent := s.run()
 			st := s.session.Stats(s.now)
 			stalls, requests, again := s.asked()
 			t.Logf("%.3f in %v; %d stalls, %d requests, %d again, %d NAKs, %d of parity; at the server %d requests, %d merged, %v", sent,
-				s.finished.Sub(start).Round(time.Millisecond), stalls, requests, again, st.Naks, st.ParitySent, st.Requests, st.RequestsMerged, 
+				s.finished.Sub(start).Round(time.Millisecond), stalls, requests, again, st.Naks, st.ParitySent, st.Requests, st.RequestsMerged,
 				server.WireBitsPerBlock*st.BlocksSent/1e6)
 			if sent > c.sentMax {
 				t.Errorf("%.3f blocks were sent for each of the image, want at most %.3f", sent, c.sentMax)

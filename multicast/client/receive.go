@@ -106,7 +106,7 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 		}
 	}
 	r.heard++
-	r.noteBlock(now, chunk)
+	r.noteBlock(now, chunk, n)
 	if chunk != r.curIdx {
 		r.turnTo(now, chunk)
 	}
@@ -173,11 +173,12 @@ func (r *Reception) place(f *fill, n int, data []byte) {
 
 // noteBlock notes that the server is alive, and its usual pause between bursts
 // within a pass, so that a slow server is not taken for a silent one.
-func (r *Reception) noteBlock(now time.Time, chunk int) {
-	if d := now.Sub(r.lastBlockAt); d > 0 && chunk == r.curIdx && r.cur != nil && r.cur.inPass {
+func (r *Reception) noteBlock(now time.Time, chunk, n int) {
+	if d := now.Sub(r.lastBlockAt); d > 0 && chunk == r.curIdx && n > r.curBlock {
 		r.gap += (min(d, stallMax) - r.gap) / 8
 		r.gapMax = max(min(d, stallMax), r.gapMax-r.gapMax/gapMaxMemory)
 	}
+	r.curBlock = n
 	r.alive(now)
 }
 

@@ -156,21 +156,22 @@ type Reception struct {
 	joinAt    time.Time
 	startedAt time.Time
 
-	geo    wire.Geometry
-	done   chunkSet // received completely
-	taken  chunkSet // done or in fills
-	fills  map[int]*fill
-	lent   map[int]bool // chunks that are fetched by another way
-	heard  uint64       // blocks that passed
-	used   uint64       // blocks, of data or parity, that were stored
-	cur    *fill        // the pass under way, if it is one of ours
-	curIdx int          // chunk of the last block, -1: none
-	cursor int          // next chunk to ask for
-	begun  bool         // something was asked for or seen
-	seq    uint64
-	busy   int // chunks with the sink
-	out    int // chunks the sink is done with
-	idle   [][]byte
+	geo      wire.Geometry
+	done     chunkSet // received completely
+	taken    chunkSet // done or in fills
+	fills    map[int]*fill
+	lent     map[int]bool // chunks that are fetched by another way
+	heard    uint64       // blocks that passed
+	used     uint64       // blocks, of data or parity, that were stored
+	cur      *fill        // the pass under way, if it is one of ours
+	curIdx   int          // chunk of the last block, -1: none
+	curBlock int          // the last block
+	cursor   int          // next chunk to ask for
+	begun    bool         // something was asked for or seen
+	seq      uint64
+	busy     int // chunks with the sink
+	out      int // chunks the sink is done with
+	idle     [][]byte
 
 	lastBlockAt time.Time     // any block
 	gap         time.Duration // usual time between batches of blocks

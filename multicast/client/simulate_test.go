@@ -150,7 +150,7 @@ func newSimulation(t testing.TB, c simConfig) *simulation {
 	}
 	cfg := server.SessionConfig{
 		Self: simServerAt.Addr(), Address: simGroup, FileBytes: int64(c.chunks) * wire.ChunkBytes,
-		Pace: server.Pace{BitsPerSec: simBitsPerSec},
+		Pace: server.Pace{BitsPerSec: simBitsPerSec}, Gather: c.gather,
 	}
 	if c.serverMode2 {
 		cfg.Mode2 = &server.Mode2{Version: wire.Version{ImageID: 5, Epoch: 6}, ParityPort: simParity}

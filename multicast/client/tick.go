@@ -181,15 +181,27 @@ func later(a, b time.Time) time.Time {
 }
 
 // stalled asks again for everything outstanding. At the first stall a pass
-// that is in its middle is left alone: the server may just be reading.
+// that is in its middle is left alone: the server may just be reading. Among
+// other clients, of the chunks that nothing came of only the oldest are asked for,
+// more of them at each stall in a row: most likely the server is only slow.
 func (r *Reception) stalled(now time.Time) {
 	r.stats.RecvIdles++
+	left := r.cfg.Window
+	if r.crowded(now) {
+		left = 1 << min(r.stalls, 8)
+	}
 	for _, f := range r.inOrderOfRequest() {
 		if r.stalls == 0 && f.inPass && f == r.cur && !f.nearEnd() {
 			continue
 		}
 		if f.naks > 0 && now.Before(f.dueAt) {
 			continue // has its own time
+		}
+		if f.data == nil {
+			if left == 0 {
+				continue
+			}
+			left--
 		}
 		r.ask(now, f)
 	}

@@ -16,6 +16,9 @@ func (s *Session) Next(now time.Time) Action {
 			return Action{Kind: ActSend, Datagram: reply}
 		}
 	}
+	if s.gather.on(now) {
+		return Action{Kind: ActSleep, Until: s.gather.until}
+	}
 	round, _ := s.round(now)
 	working, wanted := s.working(now), s.m2.wants.ready(now)
 	if !working && round == nil && !wanted {
@@ -95,6 +98,7 @@ func (s *Session) advance(now time.Time, n int) Action {
 	n = min(n, BlocksPerActionMax, s.cur.end-s.cur.next)
 	a := Action{Kind: ActBlocks, Chunk: int(s.cur.chunk), First: s.cur.next, Count: n}
 	s.pace.spend(n)
+	s.gather.sentAt = now
 	s.inRow, s.activeAt, s.m2.yield = 0, now, false
 	s.cur.sent.AddRange(s.cur.next, n)
 	s.cur.next += n

@@ -34,6 +34,8 @@ type Config struct {
 	Linger           time.Duration // as in SessionConfig
 	HeartbeatSeconds uint32
 	RepairHold       time.Duration
+	// Gather as in SessionConfig, but 0: GatherDefault, < 0: not.
+	Gather time.Duration
 	// Keepalive joins the group again after so long without a datagram, for
 	// switches that forget; 0: never.
 	Keepalive time.Duration
@@ -119,7 +121,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	session, err := NewSession(SessionConfig{
 		Self: self, Address: s.address, FileBytes: cfg.Image.Size(), Pace: cfg.Pace, Linger: cfg.Linger,
-		HeartbeatSeconds: cfg.HeartbeatSeconds, RepairHold: cfg.RepairHold, Mode2: mode2,
+		HeartbeatSeconds: cfg.HeartbeatSeconds, RepairHold: cfg.RepairHold, Gather: cfg.gather(), Mode2: mode2,
 	}, time.Now())
 	if err != nil {
 		s.closeConns()
@@ -132,6 +134,13 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s.log = s.log.With("service", "frisbee", "image", cfg.Image.Name(), "address", s.address.String())
 	return s, nil
+}
+
+func (c *Config) gather() time.Duration {
+	if c.Gather == 0 {
+		return GatherDefault
+	}
+	return max(c.Gather, 0)
 }
 
 // Address returns the session's address with the port that was bound.

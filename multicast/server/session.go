@@ -50,6 +50,9 @@ type SessionConfig struct {
 	// RepairHold is how long a repair waits for other clients' repairs of the
 	// same chunk, while there is more than one client; 0: 5 ms, < 0: not.
 	RepairHold time.Duration
+	// Gather is how long the first blocks, or those after a long silence, wait
+	// at most for more clients to join; 0: not.
+	Gather time.Duration
 	// Mode2 lets clients that can be served by parity blocks; nil: nobody.
 	Mode2 *Mode2
 }
@@ -139,6 +142,7 @@ type Session struct {
 	stats   Stats
 	events  []Event
 	m2      mode2
+	gather  gather
 
 	whole   [wholePassesMax]wholePass // the latest of the chunks sent whole
 	wholeAt int                       // where the next goes
@@ -171,7 +175,7 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	all.AddRange(0, wire.ChunkBlocks)
 	s := &Session{
 		cfg: cfg, geo: geo, src: wire.SourceOf(cfg.Self), pace: newPacer(cfg.Pace, now), queue: newQueue(),
-		clients: newRoster(), out: make([]byte, 0, replyBytesMax), startedAt: now, activeAt: now,
+		gather: gather{max: cfg.Gather}, clients: newRoster(), out: make([]byte, 0, replyBytesMax), startedAt: now, activeAt: now,
 		sentOnce: make([]*wire.BlockMap, trackedChunks(geo)), allBlocks: &all,
 	}
 	if m := cfg.Mode2; m != nil {
