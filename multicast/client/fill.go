@@ -26,16 +26,34 @@ type fill struct {
 	hushes   int           // in a row that others' NAKs put ours off
 
 	// What is outstanding. A pass is the run of blocks that a request causes.
-	seq    uint64    // order of requests on the wire, as far as we heard them
-	until  int       // last block of the pass to come or under way
-	inPass bool      // it has begun
-	at     int       // last block of it that came
-	dueAt  time.Time // when to ask for what is missing; zero: not yet
+	seq     uint64    // order of requests on the wire, as far as we heard them
+	seqAt   time.Time // when that one was
+	first   uint64    // of several requests while nothing came, the first
+	firstAt time.Time
+	until   int       // last block of the pass to come or under way
+	inPass  bool      // it has begun
+	at      int       // last block of it that came
+	dueAt   time.Time // when to ask for what is missing; zero: not yet
 }
 
-// expect notes that what f misses has been asked for.
-func (f *fill) expect(seq uint64) {
-	f.seq, f.until, f.inPass, f.at, f.dueAt = seq, f.missing.Last(), false, -1, time.Time{}
+// expect notes that what f misses has been asked for. While nothing came of it,
+// the server may answer the latest request or one before that.
+func (f *fill) expect(now time.Time, seq uint64) {
+	if f.first == 0 || f.data != nil {
+		f.first, f.firstAt = seq, now
+	}
+	f.seq, f.seqAt = seq, now
+	f.until, f.inPass, f.at, f.dueAt = f.missing.Last(), false, -1, time.Time{}
+}
+
+// overtaken says whether that g passes shows that the requests for f got lost:
+// all of them were before the first one for g. Clients that ask at the same
+// time may be heard by the server in another order than here.
+func (f *fill) overtaken(g *fill, crowded bool) bool {
+	if f.seq >= g.first || !f.dueAt.IsZero() {
+		return false
+	}
+	return f.data != nil || !crowded || g.firstAt.Sub(f.seqAt) > orderGrace
 }
 
 // need is how many blocks or parity blocks f is short of.

@@ -61,7 +61,8 @@ type lossMeter struct {
 	started            bool
 	top                uint32 // highest sequence number
 	expected, received int
-	dropped            int // of those expected, by our own socket
+	dropped            int  // of those expected, by our own socket
+	lost               bool // something, in all that was measured
 	loss               wire.Loss
 	sentUS             uint32 // of top
 	at                 time.Time
@@ -72,7 +73,7 @@ type lossMeter struct {
 func (m *lossMeter) take(now time.Time, t wire.Trailer) {
 	ahead := int32(t.Seq - m.top)
 	if !m.started || ahead > 1<<20 || ahead < -1<<20 {
-		*m = lossMeter{started: true, top: t.Seq, loss: m.loss, gap: m.gap, sentUS: t.SentUS, at: now}
+		*m = lossMeter{started: true, top: t.Seq, lost: m.lost, loss: m.loss, gap: m.gap, sentUS: t.SentUS, at: now}
 		return
 	}
 	m.received++
@@ -84,11 +85,16 @@ func (m *lossMeter) take(now time.Time, t wire.Trailer) {
 	m.gap += (min(between, stallMax) - m.gap) / 32
 	m.top, m.sentUS, m.at = t.Seq, t.SentUS, now
 	if m.expected >= lossWindow {
+		m.lost = m.lost || m.expected > m.received
 		// What our own socket had no room for was not lost on the way.
 		m.loss = (m.loss + wire.NewLoss(m.expected-m.received-m.dropped, m.expected)) / 2
 		m.expected, m.received, m.dropped = 0, 0, 0
 	}
 }
+
+// lossy says whether datagrams did not come that were sent before others that
+// did.
+func (m *lossMeter) lossy() bool { return m.lost || m.expected > m.received }
 
 // drop notes what the socket dropped.
 func (m *lossMeter) drop(datagrams uint32) {
@@ -187,7 +193,7 @@ func (r *Reception) enter(epoch uint32) {
 	}
 	r.m2.entered = true
 	r.m2.version.Epoch = epoch
-	r.m2.meter = lossMeter{loss: r.m2.meter.loss, gap: r.m2.meter.gap}
+	r.m2.meter = lossMeter{lost: r.m2.meter.lost, loss: r.m2.meter.loss, gap: r.m2.meter.gap}
 	for _, f := range r.fills {
 		f.base, f.naks = 0, 0
 	}
@@ -312,15 +318,20 @@ func (r *Reception) slot(now time.Time) time.Duration {
 
 // naks says whether what f misses is to be asked for by number of blocks only.
 // Parity saves what others would lose; to a client that hears no others it is
-// only the work of restoring.
+// only the work of restoring. Where nothing was lost, blocks are missing because
+// they were not sent, or not yet: of a pass that is not over the server knows
+// which ones will come.
 func (r *Reception) naks(now time.Time, f *fill) bool {
-	return r.m2.on && r.m2.open && r.crowded(now) && f.data != nil && f.need() <= fec.ParityBlocks && f.naks < nakTriesMax
+	if !r.m2.on || !r.m2.open || !r.crowded(now) || !r.m2.meter.lossy() || f.inPass {
+		return false
+	}
+	return f.data != nil && f.need() <= fec.ParityBlocks && f.naks < nakTriesMax
 }
 
 // nak asks for as many parity blocks as f needs.
 func (r *Reception) nak(now time.Time, f *fill) {
 	r.seq++
-	f.expect(r.seq)
+	f.expect(now, r.seq)
 	f.naks++
 	f.hushes = 0
 	f.dueAt = r.answerBy(now, f)

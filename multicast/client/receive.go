@@ -114,7 +114,7 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 		r.stats.DupChunk++
 		return
 	}
-	f := r.passing(chunk)
+	f := r.passing(now, chunk)
 	if f == nil {
 		r.stats.NoFreeChunks++
 		return
@@ -127,14 +127,14 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 
 // passing returns the fill of the chunk whose blocks pass, opening one if
 // there is room.
-func (r *Reception) passing(chunk int) *fill {
+func (r *Reception) passing(now time.Time, chunk int) *fill {
 	if r.cur == nil {
 		r.cur = r.fills[chunk]
 	}
 	if r.cur == nil {
 		if r.cur = r.open(chunk); r.cur != nil {
 			r.seq++
-			r.cur.expect(r.seq)
+			r.cur.expect(now, r.seq)
 		}
 	}
 	return r.cur
@@ -203,23 +203,19 @@ func (r *Reception) turnTo(now time.Time, chunk int) {
 		return
 	}
 	for _, f := range r.fills {
-		if f.seq < r.cur.seq && f.dueAt.IsZero() && f != before {
+		if f != before && f.overtaken(r.cur, r.crowded(now)) {
 			r.passOver(now, f)
 		}
 	}
 }
 
-// passOver decides when to ask for what the pass did not bring. If it brought
-// nothing at all, the server may just have heard requests in another order.
+// passOver decides when to ask for what the pass did not bring.
 func (r *Reception) passOver(now time.Time, f *fill) {
 	f.inPass = false
 	if !f.dueAt.IsZero() {
 		return
 	}
 	f.dueAt = now.Add(r.jitter(now))
-	if f.data == nil && r.crowded(now) {
-		f.dueAt = f.dueAt.Add(orderGrace)
-	}
 }
 
 func (r *Reception) complete(now time.Time, f *fill) {
@@ -292,12 +288,12 @@ func (r *Reception) overhear(now time.Time, sub wire.Subtype, body, datagram []b
 	if !r.joined || !r.geo.HasChunk(p.Chunk) || r.done.has(int(p.Chunk)) {
 		return
 	}
-	r.expectHeard(int(p.Chunk), sub == wire.SubRequest)
+	r.expectHeard(now, int(p.Chunk), sub == wire.SubRequest)
 }
 
 // expectHeard notes that r.partial was asked for by another client. What we
 // have outstanding ourselves keeps its place: the server merges the two.
-func (r *Reception) expectHeard(chunk int, whole bool) {
+func (r *Reception) expectHeard(now time.Time, chunk int, whole bool) {
 	f := r.fills[chunk]
 	switch {
 	case f != nil && f.dueAt.IsZero():
@@ -307,6 +303,6 @@ func (r *Reception) expectHeard(chunk int, whole bool) {
 	}
 	if f != nil && r.partial.Wanted.Covers(&f.missing) {
 		r.seq++
-		f.expect(r.seq)
+		f.expect(now, r.seq)
 	}
 }

@@ -32,6 +32,8 @@ const (
 	stallNext  = 90 * time.Millisecond
 	stallStep  = 30 * time.Millisecond
 	stallMax   = time.Second
+	// stallGather is the silence before anything came.
+	stallGather = 250 * time.Millisecond
 	// tailBlocks is how near to its end a pass must have come to be taken for
 	// finished at the first silence.
 	tailBlocks = 64

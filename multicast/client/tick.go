@@ -125,7 +125,7 @@ func (r *Reception) ask(now time.Time, f *fill) {
 		return
 	}
 	r.seq++
-	f.expect(r.seq)
+	f.expect(now, r.seq)
 	r.stats.Requests++
 	all := r.geo.ChunkBlocks(f.chunk)
 	if !f.asked && f.left == all {
@@ -165,6 +165,9 @@ func (r *Reception) silenceAt() time.Time {
 		return r.stallFrom.Add(min(stallNext+time.Duration(r.stalls-1)*stallStep, stallMax) - stallFirst)
 	}
 	quiet := min(max(stallFirst, gapsPerStall*r.gap, gapMaxPerStall*r.gapMax), stallMax)
+	if r.curIdx < 0 {
+		quiet = stallGather // the server may wait for more clients
+	}
 	silent := later(r.lastBlockAt, r.stallFrom).Add(quiet)
 	useless := r.stallFrom.Add(max(stallNext, quiet))
 	if useless.Before(silent) {

@@ -16,8 +16,8 @@ const (
 	gatherRest = 10 * time.Second
 )
 
-// gather is the wait for clients that start together. Its end is bounded
-// whatever comes in: strangers cannot hold up a session.
+// gather is the wait for clients that start together. Its end is bounded,
+// whatever strangers send; in a session with a key they do not count.
 type gather struct {
 	max    time.Duration // 0: off
 	until  time.Time

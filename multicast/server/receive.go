@@ -80,7 +80,9 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body,
 	s.activeAt, s.lastLeftAt = now, time.Time{}
 	if s.clients.join(sender, r.id, now) {
 		s.stats.Joins++
-		s.gather.joined(now)
+		if s.m2.control == nil || r.trusted {
+			s.gather.joined(now)
+		}
 		s.event(Event{Kind: ClientJoined, Client: sender, ID: r.id})
 	}
 	return true

@@ -20,7 +20,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata do
 // TestScripts runs testdata/*.txt. A script is blocks of commands, "----", and
 // what the session did. Commands:
 //
-//	new [chunks=3] [linger=<duration>] [pace=<bits/s>] [heartbeat=<s>] [hold=<duration>]
+//	new [chunks=3] [linger=<duration>] [pace=<bits/s>] [heartbeat=<s>] [hold=<duration>] [gather=<duration>]
 //	join|join2|leave <client> <id>      client n has address 10.0.1.n
 //	want <client> <chunk> <first> <count>
 //	repair <client> <chunk> <retries> <first>-<last>[,...]
@@ -114,6 +114,8 @@ func (r *script) start(options []string) {
 			cfg.HeartbeatSeconds = uint32(r.number(value))
 		case "hold":
 			cfg.RepairHold = r.duration(value)
+		case "gather":
+			cfg.Gather = r.duration(value)
 		default:
 			r.t.Fatalf("no option %q", o)
 		}
