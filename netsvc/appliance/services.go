@@ -106,6 +106,7 @@ func (a *Appliance) openBootinfo() error {
 		c := server.Counters()
 		out["bootinfo.requests"], out["bootinfo.replies"] = c.Requests.Load(), c.Replies.Load()
 		out["bootinfo.dropped"], out["bootinfo.reports_failed"] = c.Dropped.Load(), c.ReportsFailed.Load()
+		out["bootinfo.reports_late"], out["bootinfo.reports_lost"] = c.ReportsLate.Load(), c.ReportsLost.Load()
 	})
 	return nil
 }

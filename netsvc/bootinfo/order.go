@@ -21,7 +21,15 @@ const (
 // loader's next question must find it recorded.
 type Orders struct {
 	Snapshot func() *registry.Snapshot
-	Reports  Reporter
+	Reports  OrderReporter
+}
+
+// OrderReporter records what orders make of nodes.
+type OrderReporter interface {
+	// AwaitReports waits for what a node was told lately to be recorded.
+	AwaitReports(ctx context.Context, node string)
+	// Report records states that a node has reached, in order, durably.
+	Report(ctx context.Context, node, source string, states ...string) error
 }
 
 // Give orders a node. It returns when the states are recorded and the datagram
@@ -29,6 +37,7 @@ type Orders struct {
 // lost one. Without force a node is left alone that is not in a state in which
 // it listens: it would not hear the order, and its state would be a wrong one.
 func (o Orders) Give(ctx context.Context, id string, order states.LoaderOrder, force bool) error {
+	o.Reports.AwaitReports(ctx, id)
 	s := o.Snapshot()
 	node := s.Node(id)
 	if node == nil {

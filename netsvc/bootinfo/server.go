@@ -13,13 +13,9 @@ import (
 
 	"golang.org/x/net/ipv4"
 
+	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
-
-// Reporter records states that a node has reached, in order, durably.
-type Reporter interface {
-	Report(ctx context.Context, node, source string, states ...string) error
-}
 
 // Config is what a Server needs.
 type Config struct {
@@ -29,30 +25,30 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 	// AnswerWait is how long an answer waits for its report to be durable;
-	// 0: answerWaitMax.
+	// 0: answerWaitMax; negative: not at all.
 	AnswerWait time.Duration
 }
 
 // Limits of a server.
 const (
-	reportsInFlightMax = 512                    // requests whose reports are being written
-	answerWaitMax      = 500 * time.Millisecond // then the loader is answered all the same
-	batchPackets       = 64                     // read and answered in one system call each
+	answerWaitMax = 4 * time.Millisecond // of the 5 ms in which a loader is answered
+	batchPackets  = 64                   // read and answered in one system call each
 )
 
 // Server answers bootinfo requests on one address.
 type Server struct {
-	cfg    Config
-	conn   *net.UDPConn
-	recent recent
-	slots  chan struct{}
-	work   sync.WaitGroup
-	counts Counters
+	cfg     Config
+	conn    *net.UDPConn
+	reports reports
+	counts  Counters
 }
 
 // Counters are totals since the start.
 type Counters struct {
-	Requests, Replies, Dropped, ReportsFailed, ReportsLate atomic.Int64
+	Requests, Replies, Dropped atomic.Int64
+	// Attempts that failed; answers that went out before their reports were
+	// durable; reports that were given up.
+	ReportsFailed, ReportsLate, ReportsLost atomic.Int64
 }
 
 // New binds the socket, so that an address in use is known at once.
@@ -70,7 +66,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bootinfo: %w", err)
 	}
-	return &Server{cfg: cfg, conn: conn, slots: make(chan struct{}, reportsInFlightMax)}, nil
+	s := &Server{cfg: cfg, conn: conn}
+	s.reports = reports{to: cfg.Reports, snapshot: cfg.Snapshot, log: cfg.Log, counts: &s.counts, wait: cfg.AnswerWait,
+		slots: make(chan struct{}, reportsInFlightMax)}
+	return s, nil
 }
 
 // Addr is the address in use.
@@ -79,13 +78,22 @@ func (s *Server) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr
 // Counters returns the totals, for reading.
 func (s *Server) Counters() *Counters { return &s.counts }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends. Reports of loaders that were answered go on for
+// reportGrace then.
 func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
 	defer stop()
-	err := s.serve(ctx)
+	var retries sync.WaitGroup
+	retry, stopRetry := context.WithCancel(ctx)
+	retries.Go(func() { s.reports.retry(retry) })
+	outlasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	err := s.serve(outlasting)
 	s.conn.Close()
-	s.work.Wait()
+	defer time.AfterFunc(reportGrace, cancel).Stop()
+	s.reports.work.Wait()
+	stopRetry()
+	retries.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -147,49 +155,38 @@ func (s *Server) datagram(ctx context.Context, batch *outBatch, m *ipv4.Message)
 	if err := control.Parse(m.OOB[:m.NN]); err != nil {
 		control.Dst = nil
 	}
-	if len(out.States) == 0 || !s.recent.first(from, snapshot.State(out.Node).Seq, s.cfg.Now()) {
-		batch.add(from, control.Dst, &out)
-		return
+	if len(out.States) > 0 {
+		seq := snapshot.State(out.Node).Seq
+		if turn, due := s.reports.recent.first(from, seq, out.States, s.cfg.Now()); due {
+			s.tell(ctx, batch, req, control.Dst, report{from: from, turn: turn, node: out.Node, seq: seq})
+			return
+		}
 	}
-	select {
-	case s.slots <- struct{}{}:
-	default: // overloaded: the loader asks again
-		s.recent.forget(from)
+	batch.add(from, control.Dst, &out)
+}
+
+// tell answers a question that is due for a report. The answer is taken from
+// records that are read after the report was announced, so that an order that
+// does not wait for the report is in them.
+func (s *Server) tell(ctx context.Context, batch *outBatch, req Request, dst net.IP, p report) {
+	record := s.cfg.Reports.Expect(p.node, string(states.SourceBootinfo))
+	snapshot := s.cfg.Snapshot()
+	out, ok := Handle(snapshot, req, p.from)
+	if !ok || out.Node != p.node { // it was deleted or moved this moment: the loader asks again
+		_, _ = record(ctx, 0)
+		s.reports.recent.forget(p.from, p.turn)
 		s.counts.Dropped.Add(1)
 		return
 	}
-	s.work.Go(func() {
-		defer func() { <-s.slots }()
-		s.report(ctx, from, out, func() {
-			one := outBatch{s: s, conn: batch.conn}
-			one.add(from, control.Dst, &out)
-			one.send()
-		})
+	p.asked, p.states = snapshot.Revision(), out.States
+	if s.reports.now() {
+		batch.add(p.from, dst, &out)
+		s.reports.take(ctx, p, record, nil)
+		return
+	}
+	s.reports.take(ctx, p, record, func() {
+		one := outBatch{s: s, conn: batch.conn}
+		one.add(p.from, dst, &out)
+		one.send()
 	})
-}
-
-// report makes the states durable, then answers: a loader that boots although
-// its state was lost would be found in a wrong mode later. But a loader that
-// hears nothing gives up, or boots its disk; a few in a row and a machine that
-// was to be loaded runs an old system. So the answer does not wait for longer
-// than answerWaitMax, and the report goes on beside it. A shorter wait is not
-// safe: a loader that was told to wait, and whose PXEWAIT comes to the store
-// behind an order to load, sleeps until that order is tried again.
-func (s *Server) report(ctx context.Context, from netip.Addr, out Outcome, reply func()) {
-	late := time.AfterFunc(s.cfg.AnswerWait, func() {
-		s.counts.ReportsLate.Add(1)
-		reply()
-	})
-	err := s.cfg.Reports.Report(ctx, out.Node, "bootinfo", out.States...)
-	if err != nil {
-		s.counts.ReportsFailed.Add(1)
-		s.recent.forget(from)
-		s.cfg.Log.Warn("state not recorded", "service", "bootinfo", "node", out.Node, "states", out.States, "error", err)
-	}
-	if err == nil {
-		s.recent.done(from, s.cfg.Snapshot().State(out.Node).Seq)
-	}
-	if late.Stop() {
-		reply()
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hyzer/netsvc/bootinfo"
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -44,6 +45,17 @@ func (r *reporter) Report(ctx context.Context, node, source string, states ...st
 	}
 	return err
 }
+
+func (r *reporter) Expect(node, source string) func(context.Context, kv.Revision, ...string) (uint64, error) {
+	return func(ctx context.Context, _ kv.Revision, states ...string) (uint64, error) {
+		if len(states) == 0 {
+			return 0, nil
+		}
+		return 0, r.Report(ctx, node, source, states...)
+	}
+}
+
+func (r *reporter) AwaitReports(context.Context, string) {}
 
 func (r *reporter) reports() []string {
 	r.mu.Lock()

@@ -97,10 +97,13 @@ type NodeState struct {
 	ModeSince time.Time `json:"mode_since,omitzero"`
 	Seq       uint64    `json:"seq,omitzero"`  // of the last log entry
 	Life      uint64    `json:"life,omitzero"` // boots so far
-	NextMode  string    `json:"next_mode,omitzero"`
-	Running   Ref       `json:"running,omitzero"`   // system last booted
-	TimedOut  int       `json:"timed_out,omitzero"` // since the last good boot
-	GaveUp    bool      `json:"gave_up,omitzero"`
+	// Asked is the revision of the records that the loader was answered from
+	// in this boot; 0: it has not asked.
+	Asked    kv.Revision `json:"asked,omitzero"`
+	NextMode string      `json:"next_mode,omitzero"`
+	Running  Ref         `json:"running,omitzero"`   // system last booted
+	TimedOut int         `json:"timed_out,omitzero"` // since the last good boot
+	GaveUp   bool        `json:"gave_up,omitzero"`
 	// Triggers are one-shot trigger rows of this node alone.
 	Triggers []NodeTrigger `json:"triggers,omitempty"`
 	// Generation is the last one given to a deadline or command, so that a
@@ -181,6 +184,11 @@ type Command struct {
 	Since      time.Time `json:"since"`
 	At         time.Time `json:"at,omitzero"` // when this attempt times out; zero: never
 	Generation uint64    `json:"generation"`
+	// After is the revision up to which records do not know the order: a boot
+	// that was answered from those does not settle it.
+	After  kv.Revision `json:"after,omitzero"`
+	Seq    uint64      `json:"seq,omitzero"`    // of the node's log when this attempt began
+	Failed bool        `json:"failed,omitzero"` // this attempt could not be made
 }
 
 // Errand is something to do outside the store that a transaction decided on.

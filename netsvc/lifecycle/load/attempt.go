@@ -94,7 +94,7 @@ func (f *follower) failed(ctx context.Context, row *registry.LoadNode, result st
 		return err
 	}
 	f.log.Warn("load is tried again", "node", row.Node, "job", f.job.ID, "reason", reason, "state", e.To)
-	f.start(ctx, row.Node)
+	f.start(ctx, row)
 	return nil
 }
 

@@ -111,16 +111,16 @@ func (f *follower) startNodes(ctx context.Context, s *registry.Snapshot) {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			f.start(ctx, id)
+			f.start(ctx, row)
 		})
 	}
 }
 
 // start reboots a node into its loader. A node that cannot be rebooted is left
 // to its attempt's deadline.
-func (f *follower) start(ctx context.Context, node string) {
-	if err := f.reboot(ctx, node); err != nil && ctx.Err() == nil {
-		f.log.Warn("node not rebooted into its loader", "node", node, "job", f.job.ID, "error", err)
+func (f *follower) start(ctx context.Context, row *registry.LoadNode) {
+	if err := f.reboot(ctx, row); err != nil && ctx.Err() == nil {
+		f.log.Warn("node not rebooted into its loader", "node", row.Node, "job", f.job.ID, "error", err)
 	}
 }
 
@@ -131,6 +131,9 @@ func begun(s *registry.Snapshot, row *registry.LoadNode) bool {
 		return true
 	}
 	state := s.State(row.Node)
+	if state.Asked != 0 && state.Asked <= row.After {
+		return false // it was told what to boot before the load was planned
+	}
 	return state.Life > row.Life && !states.DefaultFailSet().Has(states.State(state.State))
 }
 

@@ -202,10 +202,11 @@ func distinct(nodes []string) ([]string, error) {
 	return out, nil
 }
 
-// reboot sends a node into its loader. It was planned, so force is right: the
-// gatekeeper protects nodes from casual reboots.
-func (m *Manager) reboot(ctx context.Context, node string) error {
-	err := m.runner.Command(ctx, node, "load", states.CommandReboot, states.ForceAny)
+// reboot sends a node into its loader, unless it asked since it was planned to
+// load. It was planned, so force is right: the gatekeeper protects nodes from
+// casual reboots.
+func (m *Manager) reboot(ctx context.Context, row *registry.LoadNode) error {
+	err := m.runner.Boot(ctx, row.Node, string(states.SourceLoad), states.ForceAny, row.After)
 	if errors.Is(err, stated.ErrRefused) {
 		return fmt.Errorf("reboot: %w", err)
 	}

@@ -74,7 +74,24 @@ func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registr
 			l.cfg.Log.Warn("wakeup failed; switching power", "node", node.ID, "error", err)
 		}
 	}
-	return l.powerCycle(ctx, s, node)
+	err := l.powerCycle(ctx, s, node)
+	if method == states.MethodLadder && errors.Is(err, errNoPower) {
+		l.call(ctx, s, node)
+	}
+	return err
+}
+
+// call asks a node without power control to ask again, wherever it is. It may
+// wait in its loader although that is not recorded, since the appliance was
+// killed after it had answered; in no other place does it listen.
+func (l *Ladder) call(ctx context.Context, s *registry.Snapshot, node *registry.Node) {
+	ip, server := node.ControlIP(), s.Site().BossIP
+	if !ip.IsValid() || !server.IsValid() {
+		return
+	}
+	if err := l.cfg.Wake(ctx, server, ip); err != nil {
+		l.cfg.Log.Warn("order to a node without power control not sent", "node", node.ID, "error", err)
+	}
 }
 
 // wake reports before it sends: the loader's next question must find

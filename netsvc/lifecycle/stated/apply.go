@@ -37,6 +37,7 @@ func (t *turn) run(tx *registry.Tx, id string, events []states.Event) error {
 		return err
 	}
 	t.node = recs.machineNode(t.snapshot)
+	t.node.Revision = uint64(tx.Revision())
 	before := t.node
 	effects := t.step(t.current(recs, events))
 	for i, e := range effects {

@@ -3,6 +3,7 @@ package stated
 import (
 	"hyzer/netsvc/lifecycle/bootplan"
 	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -54,7 +55,7 @@ func (r records) machineNode(s *registry.Snapshot) states.Node {
 		ID: r.node.ID, Type: r.node.Type,
 		Mode: states.Mode(st.Mode), State: states.State(st.State),
 		Since: st.Since, ModeSince: st.ModeSince, Seq: st.Seq, Life: st.Life,
-		NextMode: states.Mode(st.NextMode),
+		Asked: uint64(st.Asked), NextMode: states.Mode(st.NextMode),
 		Running:  bootOS(s, st.Running),
 		TimedOut: st.TimedOut, GaveUp: st.GaveUp, Generation: st.Generation,
 		Deadline: states.Deadline{At: st.Deadline.At, Generation: st.Deadline.Generation, Fired: st.Deadline.Fired},
@@ -76,7 +77,8 @@ func (r records) machineNode(s *registry.Snapshot) states.Node {
 	}
 	if c := r.command; c != nil {
 		n.Command = states.Command{Kind: states.CommandKind(c.Kind), Force: states.Force(c.Force),
-			Source: states.Source(c.By), Attempts: c.Attempts, Since: c.Since, At: c.At, Generation: c.Generation}
+			Source: states.Source(c.By), Attempts: c.Attempts, Since: c.Since, At: c.At, Generation: c.Generation,
+			After: uint64(c.After), Seq: c.Seq, Failed: c.Failed}
 	}
 	if r.reservation != nil {
 		n.Reservation = states.ReservationUser
@@ -125,7 +127,7 @@ func machineTrigger(t registry.NodeTrigger) states.NodeTrigger {
 func stored(n states.Node, was *registry.NodeState) *registry.NodeState {
 	st := *was
 	st.Mode, st.State, st.Since, st.ModeSince = string(n.Mode), string(n.State), n.Since, n.ModeSince
-	st.Seq, st.Life, st.NextMode = n.Seq, n.Life, string(n.NextMode)
+	st.Seq, st.Life, st.Asked, st.NextMode = n.Seq, n.Life, kv.Revision(n.Asked), string(n.NextMode)
 	st.TimedOut, st.GaveUp, st.Generation = n.TimedOut, n.GaveUp, n.Generation
 	st.Deadline = registry.Deadline{At: n.Deadline.At, Generation: n.Deadline.Generation, Fired: n.Deadline.Fired}
 	st.Triggers = nil
@@ -141,7 +143,8 @@ func stored(n states.Node, was *registry.NodeState) *registry.NodeState {
 
 func storedCommand(id string, c states.Command) *registry.Command {
 	return &registry.Command{Node: id, Kind: string(c.Kind), Force: int(c.Force), By: string(c.Source),
-		Attempts: c.Attempts, Since: c.Since, At: c.At, Generation: c.Generation}
+		Attempts: c.Attempts, Since: c.Since, At: c.At, Generation: c.Generation,
+		After: kv.Revision(c.After), Seq: c.Seq, Failed: c.Failed}
 }
 
 func logEntry(id string, e states.Entry) *registry.StateLogEntry {

@@ -29,6 +29,7 @@ func (r *Runner) enqueue(errands ...*registry.Errand) {
 // runErrand does one errand and removes it, together with what its outcome
 // does to the node.
 func (r *Runner) runErrand(ctx context.Context, e *registry.Errand) {
+	r.AwaitReports(ctx, e.Node) // they say where the node is
 	if r.cfg.Registry.Snapshot().Errand(e.Key()) == nil {
 		return // done before, or its node was deleted
 	}
@@ -61,7 +62,7 @@ func (r *Runner) runErrand(ctx context.Context, e *registry.Errand) {
 // that it must be tried again.
 func (r *Runner) endErrand(ctx context.Context, e *registry.Errand, ended string, outcome []states.Event) bool {
 	remove := func(tx *registry.Tx) error { return registry.Delete[registry.Errand](tx, e.Key()) }
-	err := r.applyTurn(ctx, e.Node, turn{ended: ended, extra: remove}, outcome...)
+	err := r.applyTurn(ctx, e.Node, &turn{ended: ended, extra: remove}, outcome...)
 	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrInvalid) || errors.Is(err, registry.ErrConflict) {
 		if !errors.Is(err, registry.ErrNotFound) { // else the node was deleted
 			r.cfg.Log.Error("outcome of errand is dropped", "node", e.Node, "errand", e.Kind, "error", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -43,10 +44,11 @@ type Config struct {
 
 // Runner runs the machine for all nodes of a registry.
 type Runner struct {
-	cfg    Config
-	timers *timers
-	pool   *pool // of reboots and scripts
-	probes *pool
+	cfg      Config
+	timers   *timers
+	pool     *pool // of reboots and scripts
+	probes   *pool
+	expected expectations
 
 	mu      sync.Mutex // guards the rest
 	tables  *states.Tables
@@ -117,6 +119,12 @@ func (r *Runner) Command(ctx context.Context, node, by string, kind states.Comma
 	return r.apply(ctx, node, states.Request(states.Source(by), kind, force))
 }
 
+// Boot is Command for a reboot into what the records say since a revision: a
+// node that asked what to boot since then is on its way, and left alone.
+func (r *Runner) Boot(ctx context.Context, node, by string, force states.Force, since kv.Revision) error {
+	return r.apply(ctx, node, states.RequestBoot(states.Source(by), states.CommandReboot, force, uint64(since)))
+}
+
 // Select changes what a node boots, in the caller's transaction, and what
 // follows from it: the op_mode that the node goes to next.
 func (r *Runner) Select(tx *registry.Tx, node string, change func(*registry.BootSelection)) error {
@@ -137,13 +145,15 @@ func (r *Runner) Select(tx *registry.Tx, node string, change func(*registry.Boot
 	return registry.Put(tx, recs.state)
 }
 
-// apply applies events to a node.
+// apply applies events to a node, behind the reports of it that are on their
+// way.
 func (r *Runner) apply(ctx context.Context, node string, events ...states.Event) error {
-	return r.applyTurn(ctx, node, turn{}, events...)
+	r.AwaitReports(ctx, node)
+	return r.applyTurn(ctx, node, &turn{}, events...)
 }
 
 // applyTurn is the one way in which a node's state changes.
-func (r *Runner) applyTurn(ctx context.Context, node string, t turn, events ...states.Event) error {
+func (r *Runner) applyTurn(ctx context.Context, node string, t *turn, events ...states.Event) error {
 	t.snapshot = r.cfg.Registry.Snapshot()
 	t.tables, t.now = r.tablesNow(t.snapshot), r.now()
 	revision, err := r.cfg.Registry.Update(ctx, func(tx *registry.Tx) error { return t.run(tx, node, events) })

@@ -5,13 +5,18 @@ package states
 const commandTimeoutsMax = 4
 
 // request decides whether a command is started (stated.md section 5).
-func (s *step) request(source Source, kind CommandKind, force Force) {
-	c := Command{Kind: kind, Force: force, Source: source}
+func (s *step) request(ev Event) {
+	source, kind, force := ev.Source, ev.Command, ev.Force
+	c := Command{Kind: kind, Force: force, Source: source, After: ev.After}
 	if source == SourceTrigger {
 		c.Attempts = s.n.TimedOut
 	}
 	switch kind {
 	case CommandReboot:
+		if ev.After != 0 && s.n.Asked > ev.After && !s.n.State.TakesOrders() {
+			s.ignore(ReasonOnItsWay)
+			return
+		}
 		if reason, ok := s.gate(force); !ok {
 			s.emit(Effect{Kind: EffectRefuseCommand, Reason: reason, Command: c})
 			return
@@ -70,11 +75,14 @@ func (s *step) start(c Command) {
 		s.endCommand(OutcomeSuperseded)
 	}
 	c.Since = s.now
+	if c.After == 0 {
+		c.After = s.n.Revision
+	}
 	s.attempt(c)
 }
 
 func (s *step) attempt(c Command) {
-	c.Generation = s.nextGen()
+	c.Generation, c.Seq, c.Failed = s.nextGen(), s.n.Seq, false
 	if limit, ok := s.t.CommandTimeout(c.Kind, s.n.Type); ok {
 		c.At = s.now.Add(limit.After)
 	}
@@ -138,15 +146,36 @@ func (s *step) commandDone(ev Event) {
 		s.notify(ReasonCommandFailed)
 	default:
 		s.note(ReasonCommandFailed)
+		s.n.Command.Failed = true
+		if c.Seq < s.n.Seq { // the worker may not have seen where the node is
+			s.wakeBehind()
+		}
+	}
+}
+
+// wakeBehind tries a reboot that failed again at once, if the node listens now:
+// it was told to wait before it was ordered, but that was recorded behind the
+// order. An attempt that has not failed yet will find the node where it is.
+func (s *step) wakeBehind() {
+	if c := s.n.Command; c.Failed && method(c) == MethodLadder && s.n.State.TakesOrders() {
+		s.attempt(c)
 	}
 }
 
 // settleCommand ends the pending command if what the node reports shows that
 // it worked or was overtaken. Any other state leaves its retry alone: it may
 // be a late word of the life before (stated.md section 3, 5 has the fault).
-func (s *step) settleCommand(state State) {
+//
+// What the node was told from records of before the command is no doing of the
+// command. A command for a stuck node is settled by that too: it is not stuck.
+func (s *step) settleCommand(state State, asked uint64) {
 	c := s.n.Command
 	if !c.Set() {
+		return
+	}
+	if asked != 0 && asked <= c.After && c.Source != SourceStated {
+		s.note(ReasonStillPending)
+		s.wakeBehind()
 		return
 	}
 	off := state == StatePowerOff
@@ -160,5 +189,6 @@ func (s *step) settleCommand(state State) {
 		s.endCommand(OutcomeOvertaken) // it was for a node that was stuck
 	default:
 		s.note(ReasonStillPending)
+		s.wakeBehind()
 	}
 }

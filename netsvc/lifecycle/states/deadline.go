@@ -73,7 +73,7 @@ func (s *step) act(limit Timeout) {
 		s.rebootStuck()
 	case limit.Action == ActionState:
 		s.note(ReasonStateForced)
-		s.transition(limit.Next, SourceStated)
+		s.transition(Report(SourceStated, limit.Next))
 	default:
 		s.notify(ReasonDeadline)
 	}

@@ -191,6 +191,7 @@ const (
 
 	ReasonGate       Reason = "state-refuses-reboot"
 	ReasonInProgress Reason = "already-in-progress"
+	ReasonOnItsWay   Reason = "already-on-its-way" // it boots what it is wanted to
 
 	ReasonStale          Reason = "stale"
 	ReasonBadState       Reason = "bad-state-name"

@@ -42,6 +42,8 @@ type Event struct {
 	Source     Source
 	State      State       // report
 	Life       uint64      // report: of a synthetic ISUP; 0: any
+	Asked      uint64      // report: revision of the records that the node was answered from; 0: it speaks of now
+	After      uint64      // command: boots answered from later records are what it wants; 0: those of after it
 	Control    Control     // control
 	Mode       Mode        // opmode
 	Generation uint64      // deadline, command-timeout, command-done
@@ -74,6 +76,12 @@ func ReportForLife(source Source, state State, life uint64) Event {
 	return Event{Kind: EventReport, Source: source, State: state, Life: life}
 }
 
+// ReportOfAnswer is Report of what a node was told when it asked what to boot,
+// from the records of a revision. Orders may have come since.
+func ReportOfAnswer(source Source, state State, asked uint64) Event {
+	return Event{Kind: EventReport, Source: source, State: state, Asked: asked}
+}
+
 // ControlOrder is a TBCONTROL event.
 func ControlOrder(source Source, control Control) Event {
 	return Event{Kind: EventControl, Source: source, Control: control}
@@ -92,6 +100,12 @@ func DeadlineExpired(generation uint64) Event {
 // Request asks for a command (TBCOMMAND). Permission was checked before.
 func Request(source Source, command CommandKind, force Force) Event {
 	return Event{Kind: EventCommand, Source: source, Command: command, Force: force}
+}
+
+// RequestBoot is Request for a node that is to boot what the records of later
+// than a revision say. Nothing is started if that is what it was told already.
+func RequestBoot(source Source, command CommandKind, force Force, after uint64) Event {
+	return Event{Kind: EventCommand, Source: source, Command: command, Force: force, After: after}
 }
 
 // CommandExpired says that the attempt of that generation took too long.

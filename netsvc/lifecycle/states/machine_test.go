@@ -15,10 +15,11 @@ import (
 //	policy dhcp|hard       the site's policy, for the rest of the file
 //	override mode/state type seconds [action]
 //	wait 90s               let time pass
-//	report STATE [source] [life=N]
+//	revision N             of the records from here on
+//	report STATE [source] [life=N] [asked=N]
 //	control ORDER | opmode MODE | resume | progress
 //	deadline [stale]       the state's deadline passes
-//	request COMMAND [force=N]
+//	request COMMAND [force=N] [after=N]
 //	retry [stale]          the command's time-out passes
 //	done ok|failed [stale] the worker's report
 //
@@ -62,6 +63,9 @@ func (m *script) line(words []string) error {
 		return nil
 	case "override":
 		return m.override(args)
+	case "revision":
+		m.node.Revision = number(args[0])
+		return nil
 	case "wait":
 		d, err := time.ParseDuration(args[0])
 		m.now = m.now.Add(d)
@@ -166,11 +170,7 @@ func (m *script) event(verb string, args []string) (Event, error) {
 	case "deadline":
 		return DeadlineExpired(m.node.Deadline.Generation - stale), nil
 	case "request":
-		force := 0
-		if len(args) > 1 {
-			force, _ = strconv.Atoi(strings.TrimPrefix(args[1], "force="))
-		}
-		return Request(SourceOperator, CommandKind(args[0]), Force(force)), nil
+		return m.requestEvent(args), nil
 	case "retry":
 		return CommandExpired(m.node.Command.Generation - stale), nil
 	case "done":
@@ -186,13 +186,37 @@ func (m *script) event(verb string, args []string) (Event, error) {
 func (m *script) reportEvent(args []string) Event {
 	ev := Report(SourceClient, State(args[0]))
 	for _, arg := range args[1:] {
-		if life, ok := strings.CutPrefix(arg, "life="); ok {
-			ev.Life, _ = strconv.ParseUint(life, 10, 64)
-		} else {
+		switch key, value, _ := strings.Cut(arg, "="); key {
+		case "life":
+			ev.Life = number(value)
+		case "asked":
+			ev.Asked, ev.Source = number(value), SourceBootinfo
+		default:
 			ev.Source = Source(arg)
 		}
 	}
 	return ev
+}
+
+func (m *script) requestEvent(args []string) Event {
+	ev := Request(SourceOperator, CommandKind(args[0]), ForceNone)
+	for _, arg := range args[1:] {
+		switch key, value, _ := strings.Cut(arg, "="); key {
+		case "force":
+			ev.Force = Force(number(value))
+		case "after":
+			ev.After = number(value)
+		}
+	}
+	return ev
+}
+
+func number(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 func effectText(e Effect) string {

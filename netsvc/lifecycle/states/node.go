@@ -43,6 +43,13 @@ type Node struct {
 	Seq       uint64    // number of the last LogState entry
 	Life      uint64    // number of the present boot; grows when an OS's life ends
 
+	// Revision is that of the records before the event, which orders and
+	// answers are told apart by. 0: not known.
+	Revision uint64 // input
+	// Asked is the revision of the records that the present boot's answer was
+	// taken from, 0 until the loader has asked.
+	Asked uint64
+
 	// NextMode is nodes.next_op_mode: set by OS selection (see
 	// PendingMode), cleared by a change of op_mode. Also input.
 	NextMode Mode
@@ -115,6 +122,9 @@ type Command struct {
 	Since      time.Time // when it was first started
 	At         time.Time // when this attempt times out; zero: never
 	Generation uint64    // of this attempt
+	After      uint64    // boots answered from records up to this revision are not its doing
+	Seq        uint64    // of the node's log when this attempt began
+	Failed     bool      // this attempt's worker could not do it
 }
 
 // Set reports whether there is a pending command.

@@ -38,7 +38,7 @@ func (s *step) run(trigger Trigger, from, to State) {
 	case TriggerISUP:
 		s.emit(Effect{Kind: EffectEmitState, State: StateISUP, Life: s.n.Life})
 	case TriggerReboot, TriggerPowerCycle, TriggerPowerOff:
-		s.request(SourceTrigger, CommandKind(trigger.Kind), ForceNone)
+		s.request(Request(SourceTrigger, CommandKind(trigger.Kind), ForceNone))
 	case TriggerEmailNotify:
 		s.emit(Effect{Kind: EffectNotify, Reason: ReasonStateEntered, State: to})
 	case TriggerReloadOldMFS:

@@ -56,7 +56,7 @@ func (s *step) dispatch(ev Event) {
 	case EventDeadline:
 		s.deadlineExpired(ev.Generation)
 	case EventCommand:
-		s.request(ev.Source, ev.Command, ev.Force)
+		s.request(ev)
 	case EventCommandTimeout:
 		s.commandExpired(ev.Generation)
 	case EventCommandDone:
@@ -93,19 +93,22 @@ func (s *step) report(ev Event) {
 	switch {
 	case !validName(string(ev.State)):
 		s.ignore(ReasonBadState)
-	case ev.Life != 0 && ev.Life != s.n.Life:
+	case ev.Life != 0 && ev.Life != s.n.Life, ev.Asked != 0 && ev.Asked < s.n.Asked:
 		s.ignore(ReasonStale)
+	case ev.Source == SourceReboot && ev.State == StatePXEWakeup && !s.n.State.TakesOrders():
+		s.ignore(ReasonOnItsWay) // it left its loader while it was to be woken
 	case s.t.policy.BootEventsFromDHCP && s.n.Mode == ModeNormalV2 &&
 		s.n.State == StateISUP && ev.State == StateBooting:
 		s.ignore(ReasonDHCPOfRunning)
 	default:
-		s.transition(ev.State, ev.Source)
+		s.transition(ev)
 	}
 }
 
 // transition moves the node to a state and does what follows from that, in
 // the order of stated.md section 3.
-func (s *step) transition(reported State, source Source) {
+func (s *step) transition(ev Event) {
+	reported, source := ev.State, ev.Source
 	from, mode := s.n.State, s.n.Mode
 	verdict := s.verdict(from, reported)
 	if verdict == Invalid {
@@ -117,7 +120,10 @@ func (s *step) transition(reported State, source Source) {
 	}
 	s.enter(Entry{FromMode: mode, ToMode: mode, From: from, To: to,
 		Reported: reported, Verdict: verdict, Source: source})
-	s.settleCommand(reported)
+	if ev.Asked != 0 || endsLife(to) {
+		s.n.Asked = ev.Asked
+	}
+	s.settleCommand(reported, ev.Asked)
 	s.armDeadline()
 	if from == to && to == StateSecViolation && reported == StatePowerOff {
 		return // off, as the triggers of the violation asked: do not ask again

@@ -24,6 +24,7 @@ type Step struct {
 func Check(s *Step) error {
 	for _, check := range [...]func(*Step) error{
 		inputUntouched, logFollowed, modeKnown, countersGrow, deadlineKept, deadlineAnnounced, commandFollowed, staleIgnored,
+		waitingIsWoken,
 	} {
 		if err := check(s); err != nil {
 			return fmt.Errorf("%w\nevent  %+v\nbefore %+v\nafter  %+v\neffects %+v", err, s.Event, s.Copy, s.After, s.Effects)
@@ -136,6 +137,9 @@ func commandFollowed(s *Step) error {
 			pending = e.Command
 		}
 	}
+	if s.Event.Kind == states.EventCommandDone && pending.Generation == s.Copy.Command.Generation {
+		pending.Failed = s.After.Command.Failed // what the worker said
+	}
 	if s.After.Command != pending {
 		return fmt.Errorf("pending is %+v, the effects say %+v", s.After.Command, pending)
 	}
@@ -151,13 +155,24 @@ func staleIgnored(s *Step) error {
 	case states.EventCommandTimeout, states.EventCommandDone:
 		stale = !s.Copy.Command.Set() || s.Event.Generation != s.Copy.Command.Generation
 	case states.EventReport:
-		stale = s.Event.Life != 0 && s.Event.Life != s.Copy.Life
+		stale = s.Event.Life != 0 && s.Event.Life != s.Copy.Life || s.Event.Asked != 0 && s.Event.Asked < s.Copy.Asked
 	}
 	if !stale {
 		return nil
 	}
 	if len(s.Effects) != 1 || s.Effects[0].Kind != states.EffectIgnore || !reflect.DeepEqual(s.After, s.Copy) {
 		return fmt.Errorf("a stale event had an effect")
+	}
+	return nil
+}
+
+// waitingIsWoken: no reboot that failed is left to its time-out by a report
+// that the node listens.
+func waitingIsWoken(s *Step) error {
+	c := s.After.Command
+	if s.Event.Kind == states.EventReport && s.After.Seq != s.Copy.Seq && s.After.State.TakesOrders() &&
+		c.Kind == states.CommandReboot && c.Failed && c.Force <= states.ForceAny {
+		return fmt.Errorf("%+v failed, and the node that listens is not woken", c)
 	}
 	return nil
 }

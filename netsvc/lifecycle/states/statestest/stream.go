@@ -58,6 +58,7 @@ func (s *Stream) Node() states.Node {
 	}
 	if flags&8 != 0 {
 		n.Command = states.Command{Kind: s.command(), At: epoch, Generation: 8, Attempts: int(int8(s.next()))}
+		n.Command.After, n.Command.Failed = uint64(flags>>6), flags&16 != 0
 		n.Generation = 8
 	}
 	for range s.next() % 4 {
@@ -117,6 +118,11 @@ func (s *Stream) Event(n *states.Node) states.Event {
 		return states.Event{Kind: states.EventKind(pick(s, s.states))}
 	case 10:
 		return states.ReportForLife(s.source(), pick(s, s.states), n.Life+wrong)
+	case 11:
+		return states.ReportOfAnswer(states.SourceBootinfo, pick(s, []states.State{states.StatePXEBooting, states.StatePXEWait,
+			states.StateBooting, states.StateRebooting}), uint64(s.next()%8))
+	case 12:
+		return states.RequestBoot(states.SourceLoad, states.CommandReboot, states.Force(s.next()), uint64(s.next()%8))
 	}
 	return states.Report(s.source(), pick(s, s.states))
 }
