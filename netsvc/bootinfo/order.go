@@ -22,6 +22,8 @@ const (
 type Orders struct {
 	Snapshot func() *registry.Snapshot
 	Reports  OrderReporter
+	// Send sends the order; nil is SendAnswer.
+	Send func(ctx context.Context, server, node netip.Addr, answer Answer) error
 }
 
 // OrderReporter records what orders make of nodes.
@@ -58,6 +60,9 @@ func (o Orders) Give(ctx context.Context, id string, order states.LoaderOrder, f
 		if err := o.Reports.Report(ctx, id, string(states.SourceOrder), reached...); err != nil {
 			return err
 		}
+	}
+	if o.Send != nil {
+		return o.Send(ctx, server, ip, answer)
 	}
 	return SendAnswer(ctx, server, ip, answer)
 }

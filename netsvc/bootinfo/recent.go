@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hyzer/storage/registry"
 )
 
 // Repeats of a loader's datagram within reportInterval are answered but not
@@ -28,20 +30,25 @@ type recent struct {
 type reported struct {
 	turn    uint64
 	at      time.Time
-	pending bool   // not durable yet
-	seq     uint64 // of the node's log when it was
+	pending bool // not durable yet
+	place   place
 	states  []string
 }
 
+// place is where a node is in its life. It changes with each state and order.
+type place struct{ seq, generation uint64 }
+
+func placeOf(s *registry.NodeState) place { return place{s.Seq, s.Generation} }
+
 // first reports whether a question from addr is due for a report, marks it as
-// pending, and gives it a turn. seq is the node's place in its log now, states
-// what its answer leads to. While a report is pending its like is not due,
-// however long the store takes: that bounds what waits for the store.
-func (r *recent) first(addr netip.Addr, seq uint64, states []string, now time.Time) (turn uint64, due bool) {
+// pending, and gives it a turn. at is where the node is now, states what its
+// answer leads to. While a report is pending its like is not due, however long
+// the store takes: that bounds what waits for the store.
+func (r *recent) first(addr netip.Addr, at place, states []string, now time.Time) (turn uint64, due bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last, ok := r.byAddr[addr]
-	repeat := last.pending || now.Sub(last.at) < reportInterval && last.seq == seq
+	repeat := last.place == at && (last.pending || now.Sub(last.at) < reportInterval)
 	if ok && repeat && slices.Equal(last.states, states) {
 		return 0, false
 	}
@@ -52,7 +59,7 @@ func (r *recent) first(addr netip.Addr, seq uint64, states []string, now time.Ti
 		r.makeRoom(now)
 	}
 	r.turns++
-	r.byAddr[addr] = reported{turn: r.turns, at: now, pending: true, states: states}
+	r.byAddr[addr] = reported{turn: r.turns, at: now, pending: true, place: at, states: states}
 	return r.turns, true
 }
 
@@ -68,12 +75,12 @@ func (r *recent) makeRoom(now time.Time) {
 }
 
 // done notes that the report of a turn is durable, what it said, and where it
-// left the node's log.
-func (r *recent) done(addr netip.Addr, turn, seq uint64, states []string) {
+// left the node.
+func (r *recent) done(addr netip.Addr, turn uint64, left place, states []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if last, ok := r.byAddr[addr]; ok && last.turn == turn {
-		last.pending, last.seq, last.states = false, seq, states
+		last.pending, last.place, last.states = false, left, states
 		r.byAddr[addr] = last
 	}
 }

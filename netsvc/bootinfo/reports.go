@@ -19,10 +19,13 @@ type Reporter interface {
 	// Expect announces a report of a node before the node is told what it is
 	// about: orders to the node wait for it. The function returned records
 	// the states that follow from an answer taken from the records of a
-	// revision, and returns the number of the node's last log entry. It must
-	// be called once; without states it records nothing.
-	Expect(node, source string) (record func(ctx context.Context, asked kv.Revision, reached ...string) (seq uint64, err error))
+	// revision, and returns the node's state then. It must be called once;
+	// without states it records nothing and returns nil.
+	Expect(node, source string) (record func(ctx context.Context, asked kv.Revision, reached ...string) (*registry.NodeState, error))
 }
+
+// recorder is what Expect returns.
+type recorder = func(ctx context.Context, asked kv.Revision, reached ...string) (*registry.NodeState, error)
 
 // How reports are taken to the store.
 const (
@@ -38,7 +41,7 @@ type report struct {
 	node   string
 	states []string
 	asked  kv.Revision // of the records that the answer was taken from
-	seq    uint64      // of the node's log when it asked
+	at     place       // of the node when it asked
 }
 
 // reports takes reports to the store, beside the answers or before them.
@@ -65,6 +68,7 @@ type reports struct {
 	log      *slog.Logger
 	counts   *Counters
 	wait     time.Duration
+	clock    func() time.Time
 	recent   recent
 	slots    chan struct{}
 	work     sync.WaitGroup
@@ -72,6 +76,42 @@ type reports struct {
 
 	mu      sync.Mutex
 	refused map[string]report // by node, the last one
+}
+
+// answer answers a question and takes the report that follows. out is the answer
+// by a snapshot. reply is called once: before answer returns, or else later and
+// beside it. False means that there is no answer.
+//
+// The answer of a question that is due for a report is taken again from records
+// that are read after the report was announced, so that an order that does not
+// wait for the report is in them.
+func (r *reports) answer(ctx context.Context, s *registry.Snapshot, req Request, from netip.Addr, out Outcome, reply func(out *Outcome, beside bool)) bool {
+	at := placeOf(s.State(out.Node))
+	due, turn := len(out.States) > 0, uint64(0)
+	if due {
+		turn, due = r.recent.first(from, at, out.States, r.clock())
+	}
+	if !due {
+		reply(&out, false)
+		return true
+	}
+	p := report{from: from, turn: turn, node: out.Node, at: at}
+	record := r.to.Expect(p.node, string(states.SourceBootinfo))
+	s = r.snapshot()
+	out, ok := Handle(s, req, from)
+	if !ok || out.Node != p.node { // it was deleted or moved this moment: the loader asks again
+		_, _ = record(ctx, 0)
+		r.recent.forget(from, turn)
+		return false
+	}
+	p.asked, p.states = s.Revision(), out.States
+	if r.now() {
+		reply(&out, false)
+		r.take(ctx, p, record, nil)
+		return true
+	}
+	r.take(ctx, p, record, func() { reply(&out, true) })
+	return true
 }
 
 // now reports whether an answer goes out without waiting for its report.
@@ -96,6 +136,7 @@ func (r *reports) take(ctx context.Context, p report, record recorder, reply fun
 	var late *time.Timer
 	if reply != nil {
 		late = time.AfterFunc(r.wait, func() {
+			r.slow.Store(true)
 			r.counts.ReportsLate.Add(1)
 			reply()
 		})
@@ -111,14 +152,15 @@ func (r *reports) take(ctx context.Context, p report, record recorder, reply fun
 	})
 }
 
-// recorder is what Expect returns.
-type recorder = func(ctx context.Context, asked kv.Revision, reached ...string) (seq uint64, err error)
-
 // record makes one attempt.
 func (r *reports) record(ctx context.Context, p report, record recorder) {
-	seq, err := record(ctx, p.asked, p.states...)
+	state, err := record(ctx, p.asked, p.states...)
+	if err == nil && state == nil { // by now there is nothing to say
+		r.recent.forget(p.from, p.turn)
+		return
+	}
 	if err == nil {
-		r.recent.done(p.from, p.turn, seq, p.states)
+		r.recent.done(p.from, p.turn, placeOf(state), p.states)
 		r.drop(p)
 		return
 	}
@@ -186,7 +228,7 @@ var errStopped = errors.New("bootinfo: stopped before the store took the report"
 // take it back.
 func (r *reports) again(ctx context.Context, p report) {
 	record := r.to.Expect(p.node, string(states.SourceBootinfo))
-	if r.snapshot().State(p.node).Seq != p.seq {
+	if r.snapshot().State(p.node).Seq != p.at.seq {
 		_, _ = record(ctx, 0)
 		r.recent.forget(p.from, p.turn)
 		r.counts.ReportsLost.Add(1)

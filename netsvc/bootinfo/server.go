@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/net/ipv4"
 
-	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
 
@@ -68,7 +67,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, conn: conn}
 	s.reports = reports{to: cfg.Reports, snapshot: cfg.Snapshot, log: cfg.Log, counts: &s.counts, wait: cfg.AnswerWait,
-		slots: make(chan struct{}, reportsInFlightMax)}
+		clock: cfg.Now, slots: make(chan struct{}, reportsInFlightMax)}
 	return s, nil
 }
 
@@ -155,38 +154,16 @@ func (s *Server) datagram(ctx context.Context, batch *outBatch, m *ipv4.Message)
 	if err := control.Parse(m.OOB[:m.NN]); err != nil {
 		control.Dst = nil
 	}
-	if len(out.States) > 0 {
-		seq := snapshot.State(out.Node).Seq
-		if turn, due := s.reports.recent.first(from, seq, out.States, s.cfg.Now()); due {
-			s.tell(ctx, batch, req, control.Dst, report{from: from, turn: turn, node: out.Node, seq: seq})
+	answered := s.reports.answer(ctx, snapshot, req, from, out, func(out *Outcome, beside bool) {
+		if !beside {
+			batch.add(from, control.Dst, out)
 			return
 		}
-	}
-	batch.add(from, control.Dst, &out)
-}
-
-// tell answers a question that is due for a report. The answer is taken from
-// records that are read after the report was announced, so that an order that
-// does not wait for the report is in them.
-func (s *Server) tell(ctx context.Context, batch *outBatch, req Request, dst net.IP, p report) {
-	record := s.cfg.Reports.Expect(p.node, string(states.SourceBootinfo))
-	snapshot := s.cfg.Snapshot()
-	out, ok := Handle(snapshot, req, p.from)
-	if !ok || out.Node != p.node { // it was deleted or moved this moment: the loader asks again
-		_, _ = record(ctx, 0)
-		s.reports.recent.forget(p.from, p.turn)
-		s.counts.Dropped.Add(1)
-		return
-	}
-	p.asked, p.states = snapshot.Revision(), out.States
-	if s.reports.now() {
-		batch.add(p.from, dst, &out)
-		s.reports.take(ctx, p, record, nil)
-		return
-	}
-	s.reports.take(ctx, p, record, func() {
 		one := outBatch{s: s, conn: batch.conn}
-		one.add(p.from, dst, &out)
+		one.add(from, control.Dst, out)
 		one.send()
 	})
+	if !answered {
+		s.counts.Dropped.Add(1)
+	}
 }

@@ -46,12 +46,12 @@ func (r *reporter) Report(ctx context.Context, node, source string, states ...st
 	return err
 }
 
-func (r *reporter) Expect(node, source string) func(context.Context, kv.Revision, ...string) (uint64, error) {
-	return func(ctx context.Context, _ kv.Revision, states ...string) (uint64, error) {
+func (r *reporter) Expect(node, source string) func(context.Context, kv.Revision, ...string) (*registry.NodeState, error) {
+	return func(ctx context.Context, _ kv.Revision, states ...string) (*registry.NodeState, error) {
 		if len(states) == 0 {
-			return 0, nil
+			return nil, nil
 		}
-		return 0, r.Report(ctx, node, source, states...)
+		return &registry.NodeState{}, r.Report(ctx, node, source, states...)
 	}
 }
 

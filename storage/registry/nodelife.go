@@ -262,6 +262,7 @@ type LoadNode struct {
 	After    kv.Revision `json:"after"`             // this attempt's waits begin after it
 	Life     uint64      `json:"life,omitzero"`     // the node's boot when this attempt began
 	Deadline time.Time   `json:"deadline,omitzero"` // of this attempt
+	Ordered  bool        `json:"ordered,omitzero"`  // this attempt's reboot was
 	Loaded   time.Time   `json:"loaded,omitzero"`
 	Ended    time.Time   `json:"ended,omitzero"`
 }

@@ -94,8 +94,7 @@ func (f *follower) failed(ctx context.Context, row *registry.LoadNode, result st
 		return err
 	}
 	f.log.Warn("load is tried again", "node", row.Node, "job", f.job.ID, "reason", reason, "state", e.To)
-	f.start(ctx, row)
-	return nil
+	return f.start(ctx, row)
 }
 
 // errNotOpen ends the part of a job that others ended: cancelled, replaced.
@@ -106,6 +105,7 @@ func (f *follower) replan(ctx context.Context, row *registry.LoadNode, images []
 	snapshot := f.reg.Snapshot()
 	next := *row
 	next.Attempt++
+	next.Ordered = false
 	next.Deadline = time.Now().UTC().Add(loadTime(images))
 	_, err := f.reg.Update(ctx, func(tx *registry.Tx) error {
 		if stored, err := registry.Lookup[registry.LoadNode](tx, registry.LoadNodeKey(row.Job, row.Node)); err != nil {

@@ -37,7 +37,9 @@ func (f *follower) run(ctx context.Context) error {
 			after = row.After
 		}
 	}
-	f.startNodes(ctx, snapshot)
+	if err := f.startNodes(ctx); err != nil {
+		return err
+	}
 	for len(f.open) > 0 {
 		err := f.read(ctx, after)
 		if !errors.Is(err, kv.ErrCompacted) && err != nil {
@@ -96,45 +98,53 @@ func (f *follower) row(node string) *registry.LoadNode {
 // rebootsMax bounds the reboot orders written at once; they share fsyncs.
 const rebootsMax = 64
 
-// startNodes reboots every node whose attempt has not been seen to begin. After
-// a restart of the appliance a node may be rebooted that has just been: its
-// load starts over, none is forgotten.
-func (f *follower) startNodes(ctx context.Context, s *registry.Snapshot) {
+// startNodes reboots every node whose attempt's reboot was not ordered yet.
+func (f *follower) startNodes(ctx context.Context) error {
 	var work sync.WaitGroup
-	defer work.Wait()
-	slots := make(chan struct{}, rebootsMax)
+	slots, failures := make(chan struct{}, rebootsMax), make(chan error, len(f.open))
 	for _, id := range f.job.Nodes {
 		row := f.open[id]
-		if row == nil || row.Result != registry.LoadWaiting || begun(s, row) {
+		if row == nil || row.Result != registry.LoadWaiting || row.Ordered {
 			continue
 		}
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			f.start(ctx, row)
+			failures <- f.start(ctx, row)
 		})
 	}
+	work.Wait()
+	close(failures)
+	for err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// start reboots a node into its loader. A node that cannot be rebooted is left
-// to its attempt's deadline.
-func (f *follower) start(ctx context.Context, row *registry.LoadNode) {
-	if err := f.reboot(ctx, row); err != nil && ctx.Err() == nil {
-		f.log.Warn("node not rebooted into its loader", "node", row.Node, "job", f.job.ID, "error", err)
+// start orders a node into its loader, once for each attempt, unless it has asked
+// since the attempt was planned. It was planned, so force is right: the
+// gatekeeper protects nodes from casual reboots. A node that is gone is left to
+// its log, which says so.
+func (f *follower) start(ctx context.Context, row *registry.LoadNode) error {
+	ordered := *row
+	ordered.Ordered = true
+	err := f.runner.Boot(ctx, row.Node, string(states.SourceLoad), states.ForceAny, row.After, func(tx *registry.Tx) error {
+		if stored, err := registry.Lookup[registry.LoadNode](tx, registry.LoadNodeKey(row.Job, row.Node)); err != nil {
+			return err
+		} else if stored == nil || !stored.Open() {
+			return errNotOpen
+		}
+		return registry.Put(tx, &ordered)
+	})
+	switch {
+	case err == nil:
+		row.Ordered = true
+	case !errors.Is(err, errNotOpen) && !errors.Is(err, registry.ErrNotFound):
+		return fmt.Errorf("node not ordered into its loader: %w", err)
 	}
-}
-
-// begun reports whether a node has a reboot for a load pending or has left its
-// old life since the attempt began.
-func begun(s *registry.Snapshot, row *registry.LoadNode) bool {
-	if command := s.Command(row.Node); command != nil && command.By == string(states.SourceLoad) {
-		return true
-	}
-	state := s.State(row.Node)
-	if state.Asked != 0 && state.Asked <= row.After {
-		return false // it was told what to boot before the load was planned
-	}
-	return state.Life > row.Life && !states.DefaultFailSet().Has(states.State(state.State))
+	return nil
 }
 
 // next waits for log entries, at most until the next deadline.

@@ -3,14 +3,12 @@ package load
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"hyzer/netsvc/lifecycle/stated"
-	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/registry"
 )
 
@@ -200,15 +198,4 @@ func distinct(nodes []string) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// reboot sends a node into its loader, unless it asked since it was planned to
-// load. It was planned, so force is right: the gatekeeper protects nodes from
-// casual reboots.
-func (m *Manager) reboot(ctx context.Context, row *registry.LoadNode) error {
-	err := m.runner.Boot(ctx, row.Node, string(states.SourceLoad), states.ForceAny, row.After)
-	if errors.Is(err, stated.ErrRefused) {
-		return fmt.Errorf("reboot: %w", err)
-	}
-	return err
 }

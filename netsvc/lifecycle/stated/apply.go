@@ -22,7 +22,8 @@ type turn struct {
 	ended    string                   // not empty: why the node will not go on by itself
 	extra    func(*registry.Tx) error // nil, or what else the transaction does
 
-	node    states.Node // after the events
+	node    states.Node         // after the events
+	state   *registry.NodeState // likewise
 	stale   []states.State
 	errands []*registry.Errand
 	notices []states.Reason // for operators
@@ -118,6 +119,7 @@ func (t *turn) step(events []states.Event) (effects []states.Effect) {
 
 func (t *turn) save(tx *registry.Tx, recs records, before states.Node) error {
 	next := stored(t.node, recs.state)
+	t.state = next
 	if t.node.Running.OSID != before.Running.OSID && t.node.Running.OSID != "" {
 		ref, err := registry.ParseRef(t.node.Running.OSID)
 		if err != nil {

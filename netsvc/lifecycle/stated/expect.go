@@ -8,6 +8,7 @@ import (
 
 	"hyzer/netsvc/lifecycle/states"
 	"hyzer/storage/kv"
+	"hyzer/storage/registry"
 )
 
 // expectedWaitMax is how long what happens to a node waits for a report that is
@@ -73,14 +74,14 @@ func awaitAll(ctx context.Context, reports []chan struct{}) {
 //
 // The function returned records the report and ends the wait for it; it must be
 // called, once. asked is the revision of the records that the answer was taken
-// from. Without states nothing is recorded. It returns the number of the node's
-// last log entry.
-func (r *Runner) Expect(node, source string) func(ctx context.Context, asked kv.Revision, reached ...string) (seq uint64, err error) {
+// from. It returns the node's state then. Without states nothing is recorded, and
+// it returns nil.
+func (r *Runner) Expect(node, source string) func(ctx context.Context, asked kv.Revision, reached ...string) (*registry.NodeState, error) {
 	before, end := r.expected.add(node)
-	return func(ctx context.Context, asked kv.Revision, reached ...string) (uint64, error) {
+	return func(ctx context.Context, asked kv.Revision, reached ...string) (*registry.NodeState, error) {
 		defer end()
 		if len(reached) == 0 {
-			return 0, nil
+			return nil, nil
 		}
 		awaitAll(ctx, before)
 		events := make([]states.Event, len(reached))
@@ -89,7 +90,7 @@ func (r *Runner) Expect(node, source string) func(ctx context.Context, asked kv.
 		}
 		var t turn
 		err := r.applyTurn(ctx, node, &t, events...)
-		return t.node.Seq, err
+		return t.state, err
 	}
 }
 

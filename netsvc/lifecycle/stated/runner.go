@@ -120,9 +120,12 @@ func (r *Runner) Command(ctx context.Context, node, by string, kind states.Comma
 }
 
 // Boot is Command for a reboot into what the records say since a revision: a
-// node that asked what to boot since then is on its way, and left alone.
-func (r *Runner) Boot(ctx context.Context, node, by string, force states.Force, since kv.Revision) error {
-	return r.apply(ctx, node, states.RequestBoot(states.Source(by), states.CommandReboot, force, uint64(since)))
+// node that asked what to boot since then is on its way, and left alone. note
+// writes down that it was ordered, in the same transaction.
+func (r *Runner) Boot(ctx context.Context, node, by string, force states.Force, since kv.Revision, note func(*registry.Tx) error) error {
+	r.AwaitReports(ctx, node)
+	order := states.RequestBoot(states.Source(by), states.CommandReboot, force, uint64(since))
+	return r.applyTurn(ctx, node, &turn{extra: note}, order)
 }
 
 // Select changes what a node boots, in the caller's transaction, and what
