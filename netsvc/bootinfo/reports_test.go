@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +68,7 @@ func (s *store) reports() []string {
 type counter struct {
 	*reports
 	store    *store
-	snap     *registry.Snapshot
+	snap     atomic.Pointer[registry.Snapshot]
 	mu       sync.Mutex
 	answered []time.Duration
 	stop     func()
@@ -79,8 +80,9 @@ func newCounter(t *testing.T, nodes int) *counter {
 		file.Nodes = append(file.Nodes, registry.Node{ID: fmt.Sprint("pc", i), Type: "pc",
 			Interfaces: []registry.Interface{{Name: "eth0", Role: registry.InterfaceControl, IP: counterNode(i)}}})
 	}
-	c := &counter{store: &store{}, snap: registry.NewSnapshot(file)}
-	c.reports = &reports{to: c.store, snapshot: func() *registry.Snapshot { return c.snap }, log: slog.New(slog.DiscardHandler),
+	c := &counter{store: &store{}}
+	c.snap.Store(registry.NewSnapshot(file))
+	c.reports = &reports{to: c.store, snapshot: c.snap.Load, log: slog.New(slog.DiscardHandler),
 		counts: &Counters{}, wait: answerWaitMax, clock: time.Now, slots: make(chan struct{}, reportsInFlightMax)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -102,8 +104,8 @@ func counterNode(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(
 func (c *counter) ask(t *testing.T, i int) {
 	t.Helper()
 	req, begin := Request{Version: 1, Opcode: OpRequest}, time.Now()
-	out, _ := Handle(c.snap, req, counterNode(i))
-	if !c.answer(t.Context(), c.snap, req, counterNode(i), out, func(*Outcome, bool) {
+	out, _ := Handle(c.snap.Load(), req, counterNode(i))
+	if !c.answer(t.Context(), c.snap.Load(), req, counterNode(i), out, func(*Outcome, bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered = append(c.answered, time.Since(begin))
@@ -206,7 +208,7 @@ func TestRefusedReportOfNodeThatMovedOn(t *testing.T) {
 		c.store.set(0, nil)
 		file := &registry.SiteFile{Types: []registry.NodeType{{Name: "pc"}}, Nodes: []registry.Node{{ID: "pc0", Type: "pc"}},
 			States: []registry.NodeState{{Node: "pc0", State: "TBSETUP", Seq: 7}}}
-		c.snap = registry.NewSnapshot(file)
+		c.snap.Store(registry.NewSnapshot(file))
 		time.Sleep(reportRetryDelay)
 		synctest.Wait()
 		if got := c.store.reports(); len(got) > 0 || c.counts.ReportsLost.Load() != 1 {

@@ -71,6 +71,8 @@ type bench struct {
 	at      netip.AddrPort // to send to
 	reports *reporter
 
+	stop func() // ends the server; once is enough
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -114,12 +116,13 @@ func newBenchOn(t testing.TB, config bootinfo.Config) *bench {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.server.Run(ctx) }()
-	t.Cleanup(func() {
+	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(b.stop)
 	return b
 }
 
@@ -211,7 +214,7 @@ func TestAnswerAddress(t *testing.T) {
 func TestReportOncePer10s(t *testing.T) {
 	t.Parallel()
 	client := ip("127.69.2.1")
-	b := newBench(t, ip("127.69.2.200"), &reporter{}, client)
+	b := newBench(t, ip("127.69.2.200"), &reporter{wait: time.Hour}, client)
 	l := b.loader(client)
 	for i, pause := range []time.Duration{0, time.Second, 8 * time.Second, 2 * time.Second, -time.Hour} {
 		b.pass(pause)
@@ -277,7 +280,7 @@ func TestAnswerWhenTheStoreHangs(t *testing.T) {
 func TestFailedReport(t *testing.T) {
 	t.Parallel()
 	client := ip("127.69.5.1")
-	b := newBench(t, ip("127.69.5.200"), &reporter{err: errors.New("disk full")}, client)
+	b := newBench(t, ip("127.69.5.200"), &reporter{err: errors.New("disk full"), wait: time.Hour}, client)
 	l := b.loader(client)
 	for range 2 {
 		l.ask(question)
@@ -302,6 +305,7 @@ func TestBadPackets(t *testing.T) {
 	if packet, _ := l.answer(); packet.Answer.Type != bootinfo.TypeWait {
 		t.Errorf("answer %+v", packet)
 	}
+	b.stop() // what was sent is counted
 	if c := b.server.Counters(); c.Dropped.Load() != 7 || c.Requests.Load() != 8 || c.Replies.Load() != 1 {
 		t.Errorf("dropped %d of %d, answered %d; want 7 of 8, 1", c.Dropped.Load(), c.Requests.Load(), c.Replies.Load())
 	}
