@@ -202,7 +202,7 @@ func (r *Reception) turnTo(now time.Time, chunk int) {
 	if r.cur == nil {
 		return
 	}
-	for _, f := range r.fills {
+	for _, f := range r.inOrderOfRequest() { // each draws a random number
 		if f != before && f.overtaken(r.cur, r.crowded(now)) {
 			r.passOver(now, f)
 		}

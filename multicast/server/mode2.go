@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
@@ -176,7 +177,7 @@ func (s *Session) wanted(now time.Time, m *wire.Nak) bool {
 	if !r.queued && now.Sub(r.lastAt) > s.flight() {
 		base = r.sent
 	}
-	target := min(base+uint32(m.Need), r.sent+fec.ParityBlocks)
+	target := min(base+uint32(m.Need)+s.slack(r, m.Need), r.sent+fec.ParityBlocks)
 	if target <= max(r.sent, r.target) {
 		s.stats.NaksMerged++
 		return false
@@ -196,6 +197,22 @@ func (s *Session) wanted(now time.Time, m *wire.Nak) bool {
 	}
 	s.m2.rounds = append(s.m2.rounds, r)
 	return true
+}
+
+// slack is what a round is longer than was asked for, since parity blocks will
+// be lost, too: when the chunk has had a round already, and one block more if
+// nothing else is to be sent, as at the end of an image. One more round would
+// take longer than a few more blocks.
+func (s *Session) slack(r *repair, need uint16) uint32 {
+	loss, idle := max(s.m2.loss[0], s.m2.loss[1]), !s.cur.active && s.queue.len == 0
+	more := uint32(math.Ceil(float64(need) * loss.Share()))
+	switch {
+	case idle && loss > 0:
+		return more + 1
+	case r.sent > 0 && loss > lossTolerated:
+		return more
+	}
+	return 0
 }
 
 func (s *Session) flight() time.Duration {

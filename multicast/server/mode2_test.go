@@ -106,6 +106,41 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestRoundSlack: of a later round more is sent than was asked for when much is
+// lost, and of any round when there is nothing else to do.
+func TestRoundSlack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		loss        float64
+		again, busy bool
+		want        string
+	}{
+		{"no loss", 0, false, false, "parity 2:0+20 left 19"},
+		{"a little loss", 0.01, false, false, "parity 2:0+22 left 21"},
+		{"much", 0.1, false, false, "parity 2:0+23 left 22"},
+		{"busy", 0.1, false, true, "parity 2:0+20 left 19, blocks 0:0+9"},
+		{"busy, again, a little", 0.01, true, true, "blocks 0:0+9, parity 2:5+20 left 19"},
+		{"busy, again, much", 0.1, true, true, "blocks 0:0+9, parity 2:5+22 left 21"},
+	} {
+		r := newRig(t, Pace{Gap: -1}, 1)
+		base := uint32(0)
+		if c.again {
+			r.need(0, 2, 5, 0)
+			r.drain()
+			base = 5
+		}
+		if c.busy {
+			src := [4]byte{10, 0, 1, 0}
+			r.s.Receive(r.now, netip.AddrPortFrom(netip.AddrFrom4(src), scriptAddress.Port()), wire.BlockRequest{Chunk: 0, Count: 9}.Append(nil, src))
+		}
+		r.nak(0, wire.Nak{Version: rigVersion, Chunk: 2, Need: 20, Base: base, Loss: wire.NewLoss(int(1000*c.loss), 1000)})
+		if got := r.drain(); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 // TestRoundsShare: parity blocks do not wait for a chunk to end, and do not
 // keep it from going on.
 func TestRoundsShare(t *testing.T) {
