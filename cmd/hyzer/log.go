@@ -16,6 +16,7 @@ func showLog(e *env, args []string) error {
 	boot := fs.Bool("boot", false, "the newest boot log")
 	boots := fs.Bool("boots", false, "list the boot logs that are kept")
 	id := fs.String("id", "", "a certain boot `log`")
+	ask := fs.Bool("ask", false, "ask the node to send the log of its last boot")
 	rest, err := e.parse(fs, address, args)
 	if err != nil {
 		return err
@@ -25,6 +26,8 @@ func showLog(e *env, args []string) error {
 	}
 	path := "/v1/nodes/" + url.PathEscape(rest[0])
 	switch {
+	case *ask:
+		return askForLog(e, rest[0], path)
 	case *boots:
 		return bootLogs(e, path)
 	case *boot || *id != "":
@@ -72,6 +75,18 @@ func bootLog(e *env, path string) error {
 	for line := range strings.Lines(text.String()) {
 		e.printf("%s\n", printable(strings.TrimRight(line, "\r\n")))
 	}
+	return nil
+}
+
+// askForLog has the node send what it has; it takes as long as the node does.
+func askForLog(e *env, node, path string) error {
+	if err := e.client.Call(e.ctx, "POST", path+"/boot", nil, nil); err != nil {
+		return err
+	}
+	if e.json {
+		return e.printJSON(struct{}{})
+	}
+	e.printf("%s was asked for its boot log; hyzer log %s --boots shows when it has come\n", node, node)
 	return nil
 }
 

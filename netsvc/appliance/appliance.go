@@ -38,6 +38,7 @@ type Appliance struct {
 	counts    []func(map[string]int64)
 	progress  *progress
 	imageKeys imageKeys
+	wantLog   func(node string) int
 	mirror    *mirror.Mirror // nil: the images are here
 	httpPort  uint16         // where images are to be had, 0: nowhere
 }

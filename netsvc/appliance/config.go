@@ -99,7 +99,9 @@ type TMCD struct {
 	Listen []netip.AddrPort `json:"listen" yaml:"listen"`
 	// BootLogBytesMax bounds one stored boot log; 0: 16 MiB.
 	BootLogBytesMax int64 `json:"boot_log_bytes_max" yaml:"boot_log_bytes_max"`
-	TLS             TLS   `json:"tls" yaml:"tls"`
+	// WatchesMax bounds how many nodes wait to hear of changes; 0: 20 000.
+	WatchesMax int `json:"watches_max" yaml:"watches_max"`
+	TLS        TLS `json:"tls" yaml:"tls"`
 }
 
 // TLS names the files, PEM, of a service that also speaks TLS. Without them it
@@ -205,6 +207,9 @@ func (c *Config) check() error {
 	}
 	if c.TMCD.BootLogBytesMax < 0 {
 		return fmt.Errorf("tmcd: boot_log_bytes_max %d is negative", c.TMCD.BootLogBytesMax)
+	}
+	if c.TMCD.WatchesMax < 0 {
+		return fmt.Errorf("tmcd: watches_max %d is negative", c.TMCD.WatchesMax)
 	}
 	if err := c.Frisbee.Upload.check(); err != nil {
 		return err

@@ -40,6 +40,7 @@ func TestReadConfig(t *testing.T) {
 		{"parity ports", "multicast: {first_parity_port: 9}\n", "first_parity_port 9"},
 		{"rate", "multicast: {rate_mbps: -1}\n", "negative"},
 		{"boot logs", "tmcd: {boot_log_bytes_max: -1}\n", "negative"},
+		{"watches", "tmcd: {watches_max: -1}\n", "negative"},
 		{"not YAML", "\t", "cannot start any token"},
 		{"a list", "[1]", "cannot unmarshal"},
 		{"too large", "# " + strings.Repeat("x", configBytesMax), "over 1048576 bytes"},

@@ -22,7 +22,7 @@ func (a *Appliance) openControl() error {
 		return fmt.Errorf("control: %w", err)
 	}
 	server := control.New(control.Config{
-		Listener: listener, Registry: a.reg, Runner: a.runner, Loads: a.loads, BootLogs: a.bootLogs(),
+		Listener: listener, Registry: a.reg, Runner: a.runner, Loads: a.loads, BootLogs: a.bootLogs(), WantLog: a.wantLog,
 		Order:   bootinfo.Orders{Snapshot: a.reg.Snapshot, Reports: a.runner}.Give,
 		Explain: a.explainAll, Progress: a.progress.all, Status: a.status, ImageDir: a.cfg.imageDir(), Log: a.log,
 	})

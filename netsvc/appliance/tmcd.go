@@ -18,17 +18,19 @@ func (a *Appliance) openTMCD() error {
 	if len(a.cfg.TMCD.Listen) == 0 {
 		return nil
 	}
-	secured, err := a.cfg.TMCD.TLS.config()
+	secured, err := a.cfg.TMCD.TLS.config(a.log)
 	if err != nil {
 		return fmt.Errorf("tmcd: %w", err)
 	}
 	server, err := tmcd.New(tmcd.Config{
-		TLS: secured, ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Moved: a.reg.Moved, Log: a.log,
+		WatchesMax: a.cfg.TMCD.WatchesMax,
+		TLS:        secured, ImageKey: a.imageKeys.text, Addrs: a.cfg.TMCD.Listen, Snapshot: a.reg.Snapshot, Moved: a.reg.Moved, Log: a.log,
 		Effects: &tmcd.Recorder{States: nodeStates{a.runner}, Registry: a.reg, Logs: a.logs(), Now: time.Now},
 	})
 	if err != nil {
 		return err
 	}
+	a.wantLog = server.WantLog
 	var addrs []string
 	for _, addr := range server.Addrs() {
 		addrs = append(addrs, addr.String())

@@ -147,6 +147,19 @@ func (s *Server) bootLog(req *http.Request, out *reply) error {
 	return s.cfg.BootLogs.Copy(req.Context(), req.PathValue("node"), id, out)
 }
 
+// wantLog asks a node for the log of its last boot, which comes as any other.
+func (s *Server) wantLog(req *http.Request, out *reply) error {
+	_, node, err := s.nodeOf(req)
+	if err != nil {
+		return err
+	}
+	if s.cfg.WantLog == nil || s.cfg.WantLog(node.ID) == 0 {
+		return refused("node %s cannot be asked: it does not watch (its watchdog does, while it runs)", node.ID)
+	}
+	s.cfg.Log.Info("boot log wanted", "service", "control", "node", node.ID)
+	return out.value(struct{}{})
+}
+
 func number(req *http.Request, key string) (uint64, error) {
 	text := req.URL.Query().Get(key)
 	if text == "" {

@@ -213,6 +213,9 @@ func TestBootLogs(t *testing.T) {
 		{"GET /v1/nodes/pc1/boot?id=1", "", 200, "first boot\n"},
 		{"GET /v1/nodes/pc1/boot?id=9", "", 404, "boot 9"},
 		{"GET /v1/nodes/pc1/boots", "", 200, `[{"id":"2","began"`},
+		{"POST /v1/nodes/pc1/boot", "", 200, "{}"},
+		{"POST /v1/nodes/pc2/boot", "", 409, "does not watch"},
+		{"POST /v1/nodes/pc99/boot", "", 404, "pc99"},
 	})
 }
 

@@ -38,6 +38,9 @@ type Config struct {
 	// Order gives a node's boot loader an order.
 	Order    func(ctx context.Context, node string, order states.LoaderOrder, force bool) error
 	BootLogs BootLogs
+	// WantLog asks a node to send its boot log, and says how many watches of
+	// it were told; nil: nobody can be asked.
+	WantLog func(node string) (asked int)
 	// Explain says what each service would answer about a subject.
 	Explain func(Subject) []Section
 	// Progress is the newest report of each loading node.
@@ -150,6 +153,7 @@ func (s *Server) routes() http.Handler {
 		"GET /v1/nodes/{node}/log":   s.stateLog,
 		"GET /v1/nodes/{node}/boots": s.listBootLogs,
 		"GET /v1/nodes/{node}/boot":  s.bootLog,
+		"POST /v1/nodes/{node}/boot": s.wantLog,
 		"GET /v1/changes":            s.changes,
 		"POST /v1/import":            s.importSite,
 		"GET /v1/export":             s.exportSite,

@@ -3,6 +3,7 @@ package tmcd
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/binary"
 	"net/netip"
 	"sync"
 
@@ -29,6 +30,9 @@ func newFramedState(cfg *Config) *framedState {
 	f := &framedState{answers: newAnswers(), dgrams: newDatagramAnswers(), watches: newWatches(cmp.Or(cfg.WatchesMax, WatchesMaxUsual)),
 		conns: map[*framedConn]struct{}{}, byAddr: map[netip.Addr]int{}}
 	_, _ = rand.Read(f.run[:]) // which never fails
+	// Clients remember the last wish that they were told, also of a server
+	// before this one.
+	f.watches.wishes = binary.BigEndian.Uint64(f.run[:]) >> 1
 	if keeper, ok := cfg.Effects.(interface{ LiveLogs() LiveLogs }); ok {
 		f.logs = keeper.LiveLogs()
 	}

@@ -90,8 +90,8 @@ func (s *Server) serveInbound(in *inbound, from netip.Addr) (rest func(), err er
 	if err == nil && greeting == GreetingText {
 		err = s.serveText(in, by)
 	}
-	if by.transport == TLS {
-		in.conn.Close() // with a word that it is the end
+	if secured, ok := in.conn.(*tls.Conn); ok {
+		secured.Close() // with a word that it is the end; a reset would overtake the alert
 	}
 	return nil, err
 }

@@ -118,7 +118,7 @@ func run(tb testing.TB, what func(context.Context) error) {
 
 func (s *Site) serve(tb testing.TB, listener net.Listener, loads *load.Manager) {
 	server := control.New(control.Config{
-		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs}, Order: s.Machines.Order,
+		Listener: listener, Registry: s.Registry, Runner: s.Runner, Loads: loads, BootLogs: bootLogs{s.logs}, WantLog: watching, Order: s.Machines.Order,
 		Explain: explain, Progress: s.newest, Status: s.status, ImageDir: s.ImageDir, Log: quiet(),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -246,3 +246,11 @@ func (*Machines) PingUp(context.Context, string) bool { return true }
 
 // RunScript implements stated.Actor.
 func (*Machines) RunScript(context.Context, string, string) error { return nil }
+
+// watching has pc1 watch, and no other node.
+func watching(node string) int {
+	if node == "pc1" {
+		return 1
+	}
+	return 0
+}
