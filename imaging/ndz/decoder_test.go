@@ -59,7 +59,7 @@ func TestLargeChunk(t *testing.T) {
 	want := bytes.Clone(data)
 	moved := []byte{2, 2, liloFlagLBA32 | liloFlagTopByte, 3, 5}
 	for _, at := range []int{0, DataBufferBytesMax - 3*SectorBytes, DataBufferBytesMax - 512, DataBufferBytesMax, len(data) - 512} {
-		relocs = append(relocs, Reloc{RelocLILOAddress, uint64(at / SectorBytes), at % SectorBytes, liloAddressBytes})
+		relocs = append(relocs, Reloc{RelocLILOAddress, uint64(at / SectorBytes), at % SectorBytes, LILOAddressBytes})
 		copy(data[at:], address)
 		copy(want[at:], moved)
 		if again := at + 20000; again < len(data) {

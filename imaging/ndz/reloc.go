@@ -1,9 +1,6 @@
 package ndz
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // RelocType says how data depends on where its partition lies.
 type RelocType uint32
@@ -17,17 +14,6 @@ const (
 	RelocLILOMapSector RelocType = 4
 	RelocLILOChecksum  RelocType = 5
 	RelocShortSector   RelocType = 6
-)
-
-const (
-	liloAddressBytes      = 5
-	liloTableBytes        = 1024
-	liloDescriptorsBytes  = 990 // of the table; a checksum's place is after them
-	liloChecksumSeed      = 0xabcd
-	liloFlagLBA32         = 0x20
-	liloFlagTopByte       = 0x10
-	liloFlagLinear        = 0x40
-	liloAddressesInSector = SectorBytes / liloAddressBytes
 )
 
 // Reloc marks data that must change with the place the image is restored to.
@@ -79,13 +65,20 @@ func (r Reloc) extent() (from, to int) {
 	case RelocFreeBSDLabel, RelocOpenBSDLabel:
 		return r.Offset, SectorBytes
 	case RelocLILOAddress:
-		return r.Offset, r.Offset + liloAddressBytes
+		return r.Offset, r.Offset + LILOAddressBytes
 	case RelocLILOMapSector:
 		return 0, SectorBytes
 	case RelocLILOChecksum:
-		return r.Offset - liloDescriptorsBytes, r.Offset - liloDescriptorsBytes + liloTableBytes
+		return r.Offset - LILODescriptorsBytes, r.Offset - LILODescriptorsBytes + LILOTableBytes
 	}
 	return 0, 0
+}
+
+// Span is the sectors that must be in one chunk for r to be applied.
+func (r Reloc) Span() (first, end uint64) {
+	from, to := r.extent()
+	first = r.Sector - uint64((max(0, -from)+SectorBytes-1)/SectorBytes)
+	return first, r.Sector + uint64(max(1, (to+SectorBytes-1)/SectorBytes))
 }
 
 // inBounds refuses offsets and sizes no writer makes, before they are added to.
@@ -99,69 +92,24 @@ func (r Reloc) apply(data []byte, p Placement) error {
 	case RelocFreeBSDLabel, RelocOpenBSDLabel:
 		return relocateLabel(data, p, r.Type == RelocOpenBSDLabel)
 	case RelocLILOAddress:
-		return relocateLILO(data, p.Start)
+		return LILOAddress(data).move(p.Start)
 	case RelocLILOMapSector:
 		return relocateLILOMap(data, p.Start)
 	case RelocLILOChecksum:
-		sumLILO(data)
+		SumLILO(data)
 	}
 	return nil
 }
 
 func relocateLILOMap(sector []byte, start uint64) error {
-	for i := range liloAddressesInSector {
-		a := sector[i*liloAddressBytes:][:liloAddressBytes]
-		if absentLILO(a) {
+	for i := range LILOAddressesMax {
+		a := LILOAddress(sector[i*LILOAddressBytes:][:LILOAddressBytes])
+		if a.Absent() {
 			return nil
 		}
-		if err := relocateLILO(a, start); err != nil {
+		if err := a.move(start); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func absentLILO(a []byte) bool { return a[0]|a[1]|a[2]|a[3]|a[4] == 0 }
-
-// relocateLILO adds start to a packed sector address: sector, track, device,
-// head, count. The device byte tells how the other bytes are to be read.
-func relocateLILO(a []byte, start uint64) error {
-	if absentLILO(a) {
-		return nil
-	}
-	if a[2]&(liloFlagLinear|liloFlagLBA32) == 0 {
-		if start == 0 {
-			return nil
-		}
-		return fmt.Errorf("LILO address % x is in cylinders and heads, which cannot be moved", a)
-	}
-	v := uint64(a[3])<<16 | uint64(a[1])<<8 | uint64(a[0])
-	if a[2]&liloFlagTopByte != 0 {
-		v |= uint64(a[4]) << 24
-	}
-	v += start
-	limit := uint64(1) << 24
-	if a[2]&liloFlagTopByte != 0 {
-		limit = 1 << 32
-	}
-	if v >= limit {
-		return fmt.Errorf("LILO address % x moved by %d sectors does not fit any more", a, start)
-	}
-	a[0], a[1], a[3] = byte(v), byte(v>>8), byte(v>>16)
-	if a[2]&liloFlagTopByte != 0 {
-		a[4] = byte(v >> 24)
-	}
-	return nil
-}
-
-// sumLILO sets the first word of the table, its sum, to the XOR of all others
-// and the seed.
-func sumLILO(table []byte) {
-	le := binary.LittleEndian
-	le.PutUint16(table, 0)
-	sum := uint16(liloChecksumSeed)
-	for i := 0; i < liloTableBytes; i += 2 {
-		sum ^= le.Uint16(table[i:])
-	}
-	le.PutUint16(table, sum)
 }

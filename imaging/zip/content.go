@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ import (
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/bsdlabel"
+	"hyzer/imaging/partition/lilo"
 	"hyzer/imaging/partition/lvm"
 	"hyzer/imaging/partition/mbr"
 )
@@ -216,4 +218,36 @@ func (l *Layout) relocateLabel(src Source, e partition.Entry) error {
 	l.Patches = append(l.Patches, Patch{bsdlabel.Sector, label.Relative()})
 	l.Relocs = append(l.Relocs, ndz.Reloc{Type: kind, Sector: bsdlabel.Sector, Size: bsdlabel.RelocatedBytes})
 	return nil
+}
+
+// relocateLILO stores the addresses of LILO relative to the partition, and
+// marks them for relocation. If one cannot be moved, none is.
+func (l *Layout) relocateLILO(src Source, e partition.Entry) {
+	if e.Content == partition.BSDLabel {
+		return
+	}
+	loader, err := lilo.Read(section(src, e), e.Start, e.Sectors)
+	if errors.Is(err, lilo.ErrNone) {
+		return
+	}
+	if err != nil {
+		l.Warnings = append(l.Warnings, fmt.Sprintf("%sLILO: %v; run lilo again if this is restored to another place", prefix(e.Number), err))
+		return
+	}
+	for _, sector := range slices.Sorted(maps.Keys(loader.Sectors)) {
+		l.Patches = append(l.Patches, Patch{sector, loader.Sectors[sector]})
+	}
+	l.Relocs = append(l.Relocs, loader.Relocs...)
+}
+
+// keepPatched drops the relocations if a patched sector is not in the image,
+// as one of files that are not really there.
+func (l *Layout) keepPatched() {
+	for _, p := range l.Patches {
+		if len(freemap.Overlap(l.Data, freemap.Range{Start: p.Sector, End: p.Sector + 1})) == 0 {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("sector %d has an address that depends on its place, and is free; no relocations are made", p.Sector))
+			l.Patches, l.Relocs = nil, nil
+			return
+		}
+	}
 }

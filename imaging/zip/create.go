@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"hyzer/imaging/internal/deflate"
@@ -67,7 +68,7 @@ func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts 
 		return Stats{}, err
 	}
 	defer line.stop()
-	go line.plan(&planner{data: append(layout.Data[:0:0], layout.Data...), align: align})
+	go line.plan(&planner{data: slices.Clone(layout.Data), align: align, joined: layout.joined()})
 	for u := range line.order {
 		<-u.done
 		err := u.err

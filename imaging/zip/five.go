@@ -101,6 +101,11 @@ func (p *five) aligned() error {
 func (p *five) press() (func(*unit) error, error) { return p.divide, nil }
 
 func (p *five) unit(u *unit) error {
+	for u.joined && p.restored > 0 {
+		if err := p.close(); err != nil {
+			return err
+		}
+	}
 	for _, b := range u.blocks {
 		if err := p.block(b); err != nil {
 			return err

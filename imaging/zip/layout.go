@@ -65,6 +65,7 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 		}
 	}
 	l.divide(freemap.Normalize(free), opts)
+	l.keepPatched()
 	if len(l.Data) == 0 {
 		return nil, errNothing
 	}
@@ -178,6 +179,7 @@ func (l *Layout) slice(src Source, table *partition.Table, opts Options) ([]free
 	l.Base, l.Sectors = e.Start, e.Sectors
 	free, err := l.content(src, e, opts)
 	if err == nil && !opts.NoRelocs {
+		l.relocateLILO(src, e)
 		err = l.relocateLabel(src, e)
 	}
 	return free, err

@@ -38,6 +38,11 @@ type unitPart struct {
 }
 
 func (p *packer) unit(u *unit) error {
+	if u.joined && p.input > 0 && !p.roomy() {
+		if err := p.close(u.ranges[0].Start); err != nil {
+			return err
+		}
+	}
 	for _, x := range u.pieces {
 		if err := p.piece(u, x); err != nil {
 			return err
@@ -125,6 +130,13 @@ func (p *packer) room() int {
 		n -= cipherBytes
 	}
 	return n
+}
+
+// roomy tells whether the open chunk takes any piece whole.
+func (p *packer) roomy() bool {
+	const worst = pieceBytes + pieceBytes/8 + splitBytesMin // stored, with what stands around it
+	regions := ndz.TableBytesLeft(len(p.head.Regions), len(p.layout.Relocs)) / ndz.RegionBytes
+	return p.room() >= worst && regions >= pieceBytes/sectorBytes
 }
 
 // regionRoom is how far into part the region table of the open chunk reaches.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/internal/adler"
@@ -25,6 +27,7 @@ const (
 type unit struct {
 	ranges []freemap.Range // image-relative
 	size   int             // bytes in ranges
+	joined bool            // the first sectors must not be parted by a border of chunks
 
 	data    []byte // of ranges, one after the other
 	packed  []byte
@@ -46,24 +49,57 @@ type piece struct {
 // planner cuts the data of a layout into units, on borders of hash blocks so
 // that no block is in two.
 type planner struct {
-	data  []freemap.Range
-	align uint64 // sectors
+	data   []freemap.Range
+	align  uint64   // sectors
+	joined []uint64 // sectors that units must begin with, ascending
+}
+
+// joined are the sectors at which relocations of several sectors begin.
+func (l *Layout) joined() []uint64 {
+	var list []uint64
+	for _, r := range l.Relocs {
+		if first, end := r.Span(); end-first > 1 {
+			list = append(list, first)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// limit is where a range that begins at start ends at the latest, and whether
+// a unit must begin at start.
+func (p *planner) limit(start uint64) (end uint64, begins bool) {
+	for len(p.joined) > 0 && p.joined[0] < start {
+		p.joined = p.joined[1:]
+	}
+	switch {
+	case len(p.joined) == 0:
+		return math.MaxUint64, false
+	case p.joined[0] > start:
+		return p.joined[0], false
+	case len(p.joined) > 1:
+		return p.joined[1], true
+	}
+	return math.MaxUint64, true
 }
 
 // next fills u, and returns false if nothing is left.
 func (p *planner) next(u *unit) bool {
-	u.ranges, u.size = u.ranges[:0], 0
+	u.ranges, u.size, u.joined = u.ranges[:0], 0, false
 	for len(p.data) > 0 && u.size < unitBytesMax {
 		r := &p.data[0]
 		room := uint64(unitBytesMax-u.size) / sectorBytes
-		if len(u.ranges) > 0 && room < p.align {
+		limit, begins := p.limit(r.Start)
+		if len(u.ranges) > 0 && (room < p.align || begins) {
 			break
 		}
+		u.joined = u.joined || begins
 		end := r.End
 		if r.Sectors() > room {
 			end = max((r.Start+room)/p.align, r.Start/p.align+1) * p.align
 			end = min(end, r.End)
 		}
+		end = min(end, limit)
 		u.ranges = append(u.ranges, freemap.Range{Start: r.Start, End: end})
 		u.size += int(end-r.Start) * sectorBytes
 		if r.Start = end; r.Start == r.End {
