@@ -8,7 +8,9 @@ import (
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/bsdlabel"
 	"hyzer/imaging/partition/gpt"
+	"hyzer/imaging/partition/lilo"
 	"hyzer/imaging/partition/mbr"
+	"hyzer/imaging/partition/scheme"
 )
 
 // FuzzPartition gives the heads of disks to every reader of partition tables:
@@ -21,11 +23,24 @@ func FuzzPartition(f *testing.F) {
 	f.Fuzz(func(t *testing.T, head []byte) {
 		disk := volume{head, diskBytes}
 		const sectors = diskBytes / partition.SectorBytes
-		if table, err := gpt.Read(disk, sectors); err == nil {
+		for _, unit := range []int{512, 4096, partition.UnitBytesMax} {
+			d := partition.Disk{ReaderAt: disk, Sectors: sectors, Unit: unit}
+			if table, err := gpt.Read(d); err == nil {
+				checkTable(t, table)
+			}
+			if table, err := mbr.Read(d); err == nil {
+				checkTable(t, table)
+			}
+		}
+		if table, err := scheme.Read(partition.Disk{ReaderAt: disk, Sectors: sectors}); err == nil {
 			checkTable(t, table)
 		}
-		if table, err := mbr.Read(disk, sectors); err == nil {
-			checkTable(t, table)
+		if loader, err := lilo.Read(disk, 1, sectors); err == nil {
+			for _, r := range loader.Relocs {
+				if _, end := r.Span(); end > sectors {
+					t.Fatalf("relocation %v", r)
+				}
+			}
 		}
 		if label, err := bsdlabel.Read(disk, 63, sectors, false); err == nil {
 			if table, err := label.Table(); err == nil {

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -9,11 +10,17 @@ import (
 // Loop makes a loop device of a file until the test ends.
 func Loop(t testing.TB, path string) (device string, detach func()) {
 	t.Helper()
+	return LoopSectors(t, path, 512)
+}
+
+// LoopSectors is Loop with sectors of so many bytes.
+func LoopSectors(t testing.TB, path string, sectorBytes int) (device string, detach func()) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make loop devices")
 	}
 	losetup := Find(t, "losetup", "mount")
-	out, err := Try(losetup, "-f", "--show", path)
+	out, err := Try(losetup, "-f", "--show", "-b", strconv.Itoa(sectorBytes), path)
 	if err != nil {
 		t.Skipf("this kernel has no loop devices: %s", out)
 	}

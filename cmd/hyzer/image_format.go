@@ -22,7 +22,7 @@ type formatFlags struct {
 
 func (f *formatFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&f.five, "v5", false, "write version 5: smaller and quicker, for disks of any size; old loaders do not know it")
-	fs.IntVar(&f.sector, "sector-size", 0, "`bytes` of the disk's sectors, for version 5 (512)")
+	fs.IntVar(&f.sector, "sector-size", 0, "`bytes` of the disk's sectors, if it is a file (as its GPT says)")
 	fs.IntVar(&f.level, "level", zip.LevelDefault, "compress so `hard`, 0 to 9")
 	fs.StringVar(&f.encrypt, "encrypt", "", "encrypt with the key in this `file` (.ekey; version 4)")
 	fs.BoolVar(&f.noManifest, "no-manifest", false, "make no manifest, NAME.manifest")
@@ -34,8 +34,8 @@ func (f *formatFlags) options(o *zip.Options) error {
 	switch {
 	case f.level < 0 || f.level > 9:
 		return badUsage("--level %d: want 0 to 9", f.level)
-	case f.sector != 0 && (!f.five || f.sector < v5.SectorBytesMin || f.sector > v5.SectorBytesMax || f.sector&(f.sector-1) != 0):
-		return badUsage("--sector-size %d: want a power of two from %d to %d, with --v5", f.sector, v5.SectorBytesMin, v5.SectorBytesMax)
+	case f.sector != 0 && (f.sector < v5.SectorBytesMin || f.sector > v5.SectorBytesMax || f.sector&(f.sector-1) != 0):
+		return badUsage("--sector-size %d: want a power of two from %d to %d", f.sector, v5.SectorBytesMin, v5.SectorBytesMax)
 	case f.five && f.encrypt != "":
 		return badUsage("--encrypt: version 5 images are not encrypted")
 	case f.noManifest && f.sign != "":

@@ -133,7 +133,7 @@ func signatureFacts(path string) (*sigFacts, error) {
 
 // parts looks for partitions and file systems. What is not understood has none.
 func parts(d *view.Disk) []partFacts {
-	l, err := zip.Analyze(zip.Source{ReaderAt: d, Bytes: int64(d.Sectors()) * ndz.SectorBytes}, zip.Options{})
+	l, err := zip.Analyze(zip.Source{ReaderAt: d, Bytes: int64(d.Sectors()) * ndz.SectorBytes, Unit: unit(d)}, zip.Options{Version: ndz.V5})
 	if err != nil {
 		return nil
 	}

@@ -107,7 +107,7 @@ func section(disk *view.Disk, part int, has func(io.ReaderAt) bool) (*io.Section
 	if part == 0 && has(whole) {
 		return whole, nil
 	}
-	table, err := scheme.Read(whole, disk.Sectors())
+	table, err := scheme.Read(partition.Disk{ReaderAt: whole, Sectors: disk.Sectors(), Unit: unit(disk)})
 	if err != nil {
 		return nil, fmt.Errorf("the image has no ext2, ext3 or ext4 file system, and %w", err)
 	}
@@ -119,6 +119,15 @@ func section(disk *view.Disk, part int, has func(io.ReaderAt) bool) (*io.Section
 		return within(disk, entry), nil
 	}
 	return only(disk, table, has)
+}
+
+// unit is the size of the sectors that a disk's partition table counts in, 0 if
+// the image does not say.
+func unit(disk *view.Disk) int {
+	if s := disk.Summary(); s.Version == ndz.V5 && s.SectorBytes > ndz.SectorBytes {
+		return s.SectorBytes
+	}
+	return 0
 }
 
 func within(disk *view.Disk, e partition.Entry) *io.SectionReader {

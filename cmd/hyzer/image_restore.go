@@ -217,6 +217,9 @@ func (r *restore) prepare(t *unzip.FileTarget) error {
 		r.opts.ZeroFill = r.zero
 		return nil
 	}
+	if err := unzip.CheckSectorSize(r.files[0].Image, t); err != nil {
+		return err
+	}
 	// Deltas of the old programs have no mark: only the flags tell what they are.
 	delta := r.files[0].Mark().Delta || r.base != "" || r.read.anyBase && len(r.files) == 1
 	if delta && r.zero {

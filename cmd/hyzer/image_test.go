@@ -201,7 +201,7 @@ func TestImageFiles(t *testing.T) {
 		{"diff @five.ndz @4kn.ndz", exitOK, ""},
 		{"convert @4kn.ndz @4kn5.ndz --v5", exitOK, ""},
 		{"info @4kn5.ndz --json", exitOK, `"sector_bytes": 4096`},
-		{"make @disk @x.ndz --sector-size 4096", exitUsage, "--v5"},
+		{"make @disk @x.ndz --sector-size 3000", exitUsage, "power of two"},
 		{"make @disk @x.ndz --v5 --encrypt @v4.ekey", exitUsage, "--encrypt"},
 		{"make @disk @x.ndz --sign @none", exitFailed, "no such file"},
 		{"make @disk @signed5.ndz --v5 --sign @key.pem", exitOK, "@signed5.ndz: "},

@@ -140,9 +140,9 @@ func TestConvertRefuses(t *testing.T) {
 	if _, err := zip.Create(t.Context(), src, &wide, five); err != nil {
 		t.Fatal(err)
 	}
-	for want, image := range map[string][]byte{"2 TiB": big.Bytes(), "sectors of 4096 bytes": wide.Bytes()} {
+	for want, image := range map[string][]byte{"2 TiB": big.Bytes(), "": wide.Bytes()} {
 		var out bytes.Buffer
-		if _, err := delta.Merge(t.Context(), open(t, image), nil, &out, zip.Options{}); err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
+		if _, err := delta.Merge(t.Context(), open(t, image), nil, &out, zip.Options{}); (err == nil) != (want == "") || want != "" && (!strings.Contains(err.Error(), want) || out.Len() > 0) {
 			t.Errorf("error %v, want %q; %d bytes written", err, want, out.Len())
 		}
 		again := convert(t, image, zip.Options{Version: ndz.V5})

@@ -63,7 +63,7 @@ func checkBtrfs(t *testing.T, path, files string, filesMin int) *restored {
 	btrfs := tools.Find(t, "btrfs", "btrfs-progs")
 	r := restore(t, path)
 	r.wantFree(t, btrfsFree(t, path, uint64(len(r.img))))
-	back := r.file(t)
+	back := r.path
 	tools.Run(t, btrfs, "check", "--check-data-csum", back)
 	got := t.TempDir()
 	tools.Run(t, btrfs, "restore", back, got)

@@ -50,7 +50,7 @@ func TestExFAT(t *testing.T) {
 			tools.Run(t, fsck, "-n", path)
 			r := restore(t, path)
 			r.wantFree(t, exfatFree(t, path, v.clusterBytes))
-			tools.Run(t, fsck, "-n", r.file(t))
+			tools.Run(t, fsck, "-n", r.path)
 			for at, data := range content {
 				if !bytes.Equal(r.back[at:][:len(data)], data) {
 					t.Errorf("content at byte %d differs", at)

@@ -44,7 +44,7 @@ func checkF2FS(t *testing.T, path string) *restored {
 	t.Helper()
 	r := restore(t, path)
 	r.wantFree(t, f2fsFree(t, path, r.img))
-	out := tools.Run(t, tools.Find(t, "fsck.f2fs", "f2fs-tools"), "--dry-run", "-f", r.file(t))
+	out := tools.Run(t, tools.Find(t, "fsck.f2fs", "f2fs-tools"), "--dry-run", "-f", r.path)
 	if strings.Contains(out, "[Fail]") || strings.Contains(out, "[ASSERT]") {
 		t.Errorf("fsck.f2fs: %s", out)
 	}

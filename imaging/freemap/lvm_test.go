@@ -136,7 +136,7 @@ func TestLVM(t *testing.T) {
 	tools.Run(t, tools.Find(t, "debugfs", "e2fsprogs"), "-R", "rdump / "+dump, back["root"])
 	sameTree(t, files, dump, treeFiles)
 
-	g.path = r.file(t)
+	g.path = r.path
 	g.device, _ = tools.Loop(t, g.path)
 	g.lvm("pvck", g.device)
 	g.lvm("vgck", g.name)

@@ -102,7 +102,7 @@ func checkXFS(t *testing.T, path string) (pieces int, back string) {
 	if got := fmt.Sprint(r.free()); got != fmt.Sprint(want) {
 		t.Errorf("free are %v, xfs_db says %v", got, want)
 	}
-	back = r.file(t)
+	back = r.path
 	tools.Run(t, tools.Find(t, "xfs_repair", "xfsprogs"), "-n", "-f", back)
 	return len(want), back
 }
@@ -170,15 +170,6 @@ func TestXFSUsed(t *testing.T) {
 			})
 		})
 	}
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // TestXFSDamaged keeps what cannot be trusted.

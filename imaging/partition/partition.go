@@ -3,13 +3,40 @@ package partition
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 
 	"hyzer/imaging/freemap"
 )
 
-// SectorBytes is the unit of partition tables of disks that say nothing else.
+// SectorBytes is the unit of all sectors here, whatever the disk's own are.
 const SectorBytes = 512
+
+// Disk is what a table is read from.
+type Disk struct {
+	io.ReaderAt
+	Sectors uint64 // of SectorBytes
+	// Unit is the size of the disk's own sectors, which its table counts in: a
+	// power of two from SectorBytes to UnitBytesMax. 0 is SectorBytes.
+	Unit int
+}
+
+// UnitBytesMax bounds Disk.Unit.
+const UnitBytesMax = 64 << 10
+
+// Per is how many sectors one of the disk's own has.
+func (d Disk) Per() uint64 { return uint64(max(d.Unit, SectorBytes)) / SectorBytes }
+
+// Units is the length of the disk in its own sectors.
+func (d Disk) Units() uint64 { return d.Sectors / d.Per() }
+
+// ReadUnits fills p from the disk's own sector n on.
+func (d Disk) ReadUnits(p []byte, n uint64) error {
+	if k, err := d.ReadAt(p, int64(n*d.Per())*SectorBytes); k < len(p) {
+		return err
+	}
+	return nil
+}
 
 // Content is what the table says is in a partition. It is a hint: the content
 // itself is looked at before the table is believed.
@@ -43,6 +70,7 @@ func (e Entry) End() uint64 { return e.Start + e.Sectors }
 // need not be imaged.
 type Table struct {
 	Scheme   string
+	Unit     int     // bytes of the sectors that it counts in
 	Entries  []Entry // in table order
 	Free     []freemap.Range
 	Warnings []string

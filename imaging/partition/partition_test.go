@@ -31,10 +31,10 @@ func golden(t *testing.T, name string) []byte {
 }
 
 func read(disk []byte) (*partition.Table, error) {
-	r, sectors := bytes.NewReader(disk), uint64(len(disk)/partition.SectorBytes)
-	t, err := gpt.Read(r, sectors)
+	d := partition.Disk{ReaderAt: bytes.NewReader(disk), Sectors: uint64(len(disk) / partition.SectorBytes)}
+	t, err := gpt.Read(d)
 	if errors.Is(err, gpt.ErrNone) {
-		return mbr.Read(r, sectors)
+		return mbr.Read(d)
 	}
 	return t, err
 }

@@ -31,8 +31,7 @@ func FindPartition(t *FileTarget, n int) (partition.Entry, string, error) {
 		}
 		size = info.Size()
 	}
-	sectors := uint64(size) / ndz.SectorBytes
-	table, err := scheme.Read(t, sectors)
+	table, err := scheme.Read(partition.Disk{ReaderAt: t, Sectors: uint64(size) / ndz.SectorBytes, Unit: t.unit})
 	if err != nil {
 		return partition.Entry{}, "", err
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/imaging/partition/scheme"
 )
 
 // Target is what an image is restored to. All methods but Finish may be called
@@ -29,6 +31,7 @@ type FileTarget struct {
 	device bool
 	fresh  bool  // regular file that was empty: what is not written is zero
 	size   int64 // of a device
+	unit   int   // bytes of a device's own sectors
 }
 
 // Runs of zeros shorter than zeroRunBytesMin are written; longer ones are left
@@ -65,6 +68,9 @@ func newFileTarget(f *os.File) (*FileTarget, error) {
 		if t.size, err = f.Seek(0, io.SeekEnd); err != nil {
 			return nil, fmt.Errorf("size of %s: %w", f.Name(), err)
 		}
+		if t.unit, err = scheme.Unit(f); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("%s is neither a regular file nor a block device; restore to standard output instead", f.Name())
 	}
@@ -93,6 +99,9 @@ func (t *FileTarget) Shorten(size int64) error {
 	}
 	return t.f.Truncate(size)
 }
+
+// Unit is the size of a device's own sectors, 0 of a file.
+func (t *FileTarget) Unit() int { return t.unit }
 
 // Device tells whether the target is a block device.
 func (t *FileTarget) Device() bool { return t.device }

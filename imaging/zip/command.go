@@ -49,7 +49,7 @@ const (
  -X           store sectors that cannot be read as zeros
  --v5                 write version 5, which only this program's imageunzip reads
  --codec NAME         compress it with zstd (the default), zlib or none
- --sector-size BYTES  of the disk, 512 to 65536 (512)
+ --sector-size BYTES  of the disk, if it is a file: 512 to 65536 (as its GPT says)
  --image-version N    count of the image's versions, stored in it
  --manifest           write <image>.manifest, the sums of the image's chunks
  --manifest-key FILE  the same, signed with this Ed25519 private key (PEM)

@@ -150,7 +150,7 @@ func (l *Layout) delta(ctx context.Context, src Source, opts Options) (*sig.File
 	l.Mark.State = full.ID()
 	if l.Delta {
 		if len(changed) == 0 {
-			changed = Least(l.Data, opts.sectorBytes())
+			changed = Least(l.Data, l.unit())
 		}
 		l.Data = changed
 		l.Mark.Delta, l.Mark.Base = true, opts.Base.ID()

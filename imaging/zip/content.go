@@ -106,6 +106,10 @@ func (l *Layout) look(src Source, e partition.Entry, opts Options) (*freemap.Map
 	case e.Content == partition.BSDSwap:
 		all.Type = "BSD swap"
 		return all, nil
+	case e.Content == partition.BSDLabel && l.unit() > sectorBytes:
+		if bsdlabel.Any(section(src, e), l.unit()) {
+			return freemap.Whole(labelType, int64(e.Sectors)*sectorBytes, fmt.Errorf("of a disk with sectors of %d bytes", l.unit())), nil
+		}
 	case e.Content == partition.BSDLabel:
 		m, err := l.label(src, e, opts)
 		if !errors.Is(err, bsdlabel.ErrNone) {
@@ -201,7 +205,7 @@ func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Ma
 // relocateLabel stores the label of a BSD slice with relative offsets, and
 // marks it for relocation.
 func (l *Layout) relocateLabel(src Source, e partition.Entry) error {
-	if e.Content != partition.BSDLabel {
+	if e.Content != partition.BSDLabel || l.unit() > sectorBytes {
 		return nil
 	}
 	label, err := bsdlabel.Read(section(src, e), e.Start, e.Sectors, e.MBRType == mbr.TypeOpenBSD)
@@ -223,7 +227,7 @@ func (l *Layout) relocateLabel(src Source, e partition.Entry) error {
 // relocateLILO stores the addresses of LILO relative to the partition, and
 // marks them for relocation. If one cannot be moved, none is.
 func (l *Layout) relocateLILO(src Source, e partition.Entry) {
-	if e.Content == partition.BSDLabel {
+	if e.Content == partition.BSDLabel || l.unit() > sectorBytes {
 		return
 	}
 	loader, err := lilo.Read(section(src, e), e.Start, e.Sectors)

@@ -15,6 +15,7 @@ import (
 
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/partition/scheme"
 	"hyzer/imaging/sig"
 )
 
@@ -29,8 +30,13 @@ func OpenSource(path string) (Source, io.Closer, error) {
 		f.Close()
 		return Source{}, nil, fmt.Errorf("size of %s: %w", path, err)
 	}
+	unit, err := scheme.Unit(f)
+	if err != nil {
+		f.Close()
+		return Source{}, nil, err
+	}
 	_ = unix.Fadvise(int(f.Fd()), 0, size, unix.FADV_SEQUENTIAL) // a hint
-	return Source{f, size}, f, nil
+	return Source{ReaderAt: f, Bytes: size, Unit: unit}, f, nil
 }
 
 // CreateFile makes an image under path, and if sigPath is not empty its

@@ -66,7 +66,10 @@ func newFive(o *output) (*five, error) {
 	}
 	p := &five{output: o, seen: map[uint64]int{}, ratio: 0.5}
 	p.packed.Grow(2 * v5.ChunkBytes)
-	sector := o.opts.sectorBytes()
+	sector := o.opts.SectorBytes
+	if sector == 0 {
+		sector = o.layout.unit()
+	}
 	p.per = uint64(sector / sectorBytes)
 	p.divider = divider{maphash.MakeSeed(), max(p.per, dedupBytes/sectorBytes)}
 	m := o.layout.Mark

@@ -68,7 +68,9 @@ func (c *command) long(o getopt.Option) (err error) {
 		codec, err = v5.ParseCodec(o.Value)
 		p.Codec = &codec
 	case "sector-size":
-		p.SectorBytes, err = tool.Number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax)
+		if p.SectorBytes, err = tool.Number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax); err == nil && p.SectorBytes&(p.SectorBytes-1) != 0 {
+			err = fmt.Errorf("%d is no power of two", p.SectorBytes)
+		}
 	case "image-version":
 		n, err = tool.Number(o.Value, 0, 1<<32-1)
 		p.ImageVersion = uint32(n)
@@ -90,8 +92,8 @@ func (c *command) checkV5() error {
 	switch {
 	case p.Manifest != nil && c.out == "-":
 		return errors.New("option --manifest is for an image that is a file")
-	case p.version() != ndz.V5 && (p.Codec != nil || p.SectorBytes != 0 || p.ImageVersion != 0):
-		return errors.New("options --codec, --sector-size and --image-version need --v5")
+	case p.version() != ndz.V5 && (p.Codec != nil || p.ImageVersion != 0):
+		return errors.New("options --codec and --image-version need --v5")
 	case p.version() == ndz.V5 && (p.Checksum || c.encrypt):
 		return errors.New("options -a and -e are not for V5 images; sign the manifest, with --manifest-key")
 	}

@@ -9,12 +9,14 @@ import (
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
+	"hyzer/imaging/partition/mbr"
 	"hyzer/imaging/partition/scheme"
 )
 
 // Layout is what of a source goes into an image. Ranges are relative to Base.
 type Layout struct {
 	Scheme   string // GPT, MBR, "bare" or "raw"
+	Unit     int    // bytes of the disk's own sectors; 0: not known to be other than 512
 	Base     uint64 // first sector of the image in the source
 	Sectors  uint64 // covered
 	Data     []freemap.Range
@@ -55,6 +57,9 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 	if opts.MaxSectors > 0 {
 		l.Sectors = min(l.Sectors, opts.MaxSectors)
 	}
+	if l.Unit = opts.SectorBytes; l.Unit == 0 {
+		l.Unit = src.Unit
+	}
 	free, err := l.find(src, opts)
 	if err != nil {
 		return nil, err
@@ -82,9 +87,6 @@ func (l *Layout) old(opts Options) error {
 		return fmt.Errorf("%d sectors: images of V1 to V4 and signatures end below %d (2 TiB); make a V5 image without a signature",
 			l.Sectors, uint64(ndz.SectorsMax))
 	}
-	if n := opts.sectorBytes(); n != sectorBytes && opts.version() < ndz.V5 {
-		return fmt.Errorf("sectors of %d bytes: images of V1 to V4 are of disks with %d; make a V5 image", n, sectorBytes)
-	}
 	return nil
 }
 
@@ -94,7 +96,7 @@ func (l *Layout) divide(free []freemap.Range, opts Options) {
 	if opts.MinFreeSectors != 0 {
 		shortest = uint64(max(0, opts.MinFreeSectors))
 	}
-	free = clip(free, l.Sectors)
+	free = whole(clip(free, l.Sectors), uint64(l.unit()/sectorBytes))
 	long, short := freemap.Split(free, shortest)
 	l.Data = freemap.Invert(long, 0, l.Sectors)
 	if !opts.KeepDeleted {
@@ -110,6 +112,22 @@ func clip(list []freemap.Range, end uint64) []freemap.Range {
 	return out
 }
 
+// whole is what of an ascending list is whole sectors of a disk that has larger
+// ones.
+func whole(list []freemap.Range, per uint64) []freemap.Range {
+	if per == 1 {
+		return list
+	}
+	var out []freemap.Range
+	for _, r := range list {
+		out = freemap.Append(out, (r.Start+per-1)/per*per, r.End/per*per)
+	}
+	return out
+}
+
+// unit is the size of the disk's own sectors.
+func (l *Layout) unit() int { return max(l.Unit, sectorBytes) }
+
 // find returns the free space of the image, and fills in the rest of l.
 func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 	if opts.Raw {
@@ -119,7 +137,7 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 	if opts.Bare {
 		return l.bare(src, opts)
 	}
-	table, err := scheme.Read(src, l.Sectors)
+	table, err := scheme.Read(partition.Disk{ReaderAt: src, Sectors: l.Sectors, Unit: l.Unit})
 	boot := bootSector(src)
 	switch {
 	case errors.Is(err, scheme.ErrNone) && opts.Slice > 0:
@@ -135,12 +153,34 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 		l.Warnings = append(l.Warnings, "source begins with both a file system and a partition table, all of it is kept")
 		return nil, nil
 	}
-	l.Scheme = table.Scheme
+	if err := l.guessed(src, table); err != nil {
+		return nil, err
+	}
+	l.Scheme, l.Unit = table.Scheme, table.Unit
 	l.Warnings = append(l.Warnings, table.Warnings...)
 	if opts.Slice > 0 {
 		return l.slice(src, table, opts)
 	}
 	return l.disk(src, table, opts)
+}
+
+// guessed fails if a table that does not tell the size of the disk's sectors
+// makes no sense with 512 bytes, but does with 4096.
+func (l *Layout) guessed(src Source, table *partition.Table) error {
+	if l.Unit != 0 || table.Scheme != "MBR" {
+		return nil
+	}
+	known := func(e partition.Entry) bool {
+		return e.End() <= l.Sectors && slices.ContainsFunc(probes(), func(p probe) bool { return p.is(section(src, e)) })
+	}
+	if slices.ContainsFunc(table.Entries, known) {
+		return nil
+	}
+	large, err := mbr.Read(partition.Disk{ReaderAt: src, Sectors: l.Sectors, Unit: 4096})
+	if err == nil && slices.ContainsFunc(large.Entries, known) {
+		return scheme.ErrUnit
+	}
+	return nil
 }
 
 // bootSector tells whether the first sector is that of a file system.

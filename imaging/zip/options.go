@@ -26,6 +26,7 @@ const (
 type Source struct {
 	io.ReaderAt
 	Bytes int64
+	Unit  int // bytes of the disk's own sectors; 0: its partition table tells
 }
 
 // Options of an image. The zero value makes a V3 image of everything in use.
@@ -49,9 +50,12 @@ type Options struct {
 	ImageID  *ndz.ImageID
 	Key      []byte // encrypt (V4)
 
+	// SectorBytes is the size of the disk's own sectors, which V5 images say
+	// and partition tables count in; 0: what the source says, and else 512.
+	SectorBytes int
+
 	// Of V5.
 	Codec        *v5.Codec // nil: zstd
-	SectorBytes  int       // of the disk; 0: 512
 	ImageVersion uint32    // counted by who publishes the image
 
 	// Manifest, if set, gets the sums of the image's chunks. CreateFile writes
@@ -99,13 +103,6 @@ func (o Options) codec() v5.Codec {
 		return v5.Zstd
 	}
 	return *o.Codec
-}
-
-func (o Options) sectorBytes() int {
-	if o.SectorBytes == 0 {
-		return sectorBytes
-	}
-	return o.SectorBytes
 }
 
 func (o Options) version() ndz.Version {

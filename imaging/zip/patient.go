@@ -48,7 +48,7 @@ func (p patient) ReadAt(b []byte, offset int64) (int, error) {
 func spool(ctx context.Context, in io.Reader) (Source, io.Closer, error) {
 	if f, ok := in.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return Source{f, info.Size()}, io.NopCloser(nil), nil
+			return Source{ReaderAt: f, Bytes: info.Size()}, io.NopCloser(nil), nil
 		}
 	}
 	f, err := os.CreateTemp("", "imagezip")
@@ -61,7 +61,7 @@ func spool(ctx context.Context, in io.Reader) (Source, io.Closer, error) {
 		f.Close()
 		return Source{}, nil, fmt.Errorf("reading standard input at byte %d: %w", size, err)
 	}
-	return Source{f, size}, f, nil
+	return Source{ReaderAt: f, Bytes: size}, f, nil
 }
 
 // untilDone fails when ctx has ended.

@@ -2,14 +2,12 @@ package diskloader
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
-	"hyzer/imaging/partition/gpt"
-	"hyzer/imaging/partition/mbr"
+	"hyzer/imaging/partition/scheme"
 	"hyzer/imaging/unzip"
 )
 
@@ -39,12 +37,11 @@ const (
 
 // Table reads a disk's partition table, GPT first as firmware does.
 func Table(d io.ReaderAt, sizeBytes int64) (*partition.Table, error) {
-	sectors := uint64(sizeBytes / sectorBytes)
-	t, err := gpt.Read(d, sectors)
-	if errors.Is(err, gpt.ErrNone) {
-		t, err = mbr.Read(d, sectors)
+	disk := partition.Disk{ReaderAt: d, Sectors: uint64(sizeBytes / sectorBytes)}
+	if u, ok := d.(interface{ Unit() int }); ok {
+		disk.Unit = u.Unit()
 	}
-	return t, err
+	return scheme.Read(disk)
 }
 
 // place is where a partition is; a disk without it gets a standard table.

@@ -47,6 +47,18 @@ type Label struct {
 	openBSD  bool
 }
 
+// Any tells whether a slice of a disk with larger sectors has a label, which
+// Read does not know there.
+func Any(r io.ReaderAt, unitBytes int) bool {
+	b := make([]byte, 4)
+	for _, at := range []int64{Sector * sectorBytes, Sector * int64(unitBytes)} {
+		if n, _ := r.ReadAt(b, at); n == len(b) && binary.LittleEndian.Uint32(b) == magic {
+			return true
+		}
+	}
+	return false
+}
+
 // Read reads the label of the slice r, which lies at sector start of the disk
 // and has so many sectors.
 func Read(r io.ReaderAt, start, sectors uint64, openBSD bool) (*Label, error) {

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	sectorBytes    = partition.SectorBytes
 	headerBytesMin = 92
 	magic          = "EFI PART"
 	entryBytesMin  = 128
@@ -72,18 +71,17 @@ type header struct {
 	altLBA      uint64
 }
 
-// Read reads the table of a disk of so many sectors, from the backup if the
-// primary is damaged.
-func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
-	if sectors < 3 {
+// Read reads the table of a disk, from the backup if the primary is damaged.
+func Read(d partition.Disk) (*partition.Table, error) {
+	if d.Units() < 3 {
 		return nil, ErrNone
 	}
-	h, table, err := readCopy(r, 1)
+	h, table, err := readCopy(d, 1)
 	if err == nil {
-		return build(h, table, sectors)
+		return build(d, h, table)
 	}
 	primary := err
-	if h, table, err = readCopy(r, sectors-1); err != nil {
+	if h, table, err = readCopy(d, d.Units()-1); err != nil {
 		if errors.Is(primary, ErrNone) && errors.Is(err, ErrNone) {
 			return nil, ErrNone
 		}
@@ -92,16 +90,16 @@ func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
 		}
 		return nil, fmt.Errorf("both copies are damaged: %w", primary)
 	}
-	t, err := build(h, table, sectors)
+	t, err := build(d, h, table)
 	if err == nil {
 		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: primary table is damaged (%v), used the backup", primary))
 	}
 	return t, err
 }
 
-func readCopy(r io.ReaderAt, lba uint64) (*header, []byte, error) {
-	b := make([]byte, sectorBytes)
-	if n, err := r.ReadAt(b, int64(lba)*sectorBytes); n < len(b) {
+func readCopy(d partition.Disk, lba uint64) (*header, []byte, error) {
+	b := make([]byte, partition.SectorBytes) // no header is longer
+	if err := d.ReadUnits(b, lba); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, nil, ErrNone // of a file that is not whole sectors
 		}
@@ -112,7 +110,7 @@ func readCopy(r io.ReaderAt, lba uint64) (*header, []byte, error) {
 		return nil, nil, err
 	}
 	table := make([]byte, int(h.entries)*int(h.entryBytes))
-	if n, err := r.ReadAt(table, int64(h.tableLBA)*sectorBytes); n < len(table) {
+	if err := d.ReadUnits(table, h.tableLBA); err != nil {
 		return nil, nil, fmt.Errorf("GPT table at sector %d: %w", h.tableLBA, err)
 	}
 	if crc32.ChecksumIEEE(table) != h.tableCRC {
@@ -141,7 +139,7 @@ func parseHeader(b []byte, lba uint64) (*header, error) {
 		entries: le.Uint32(b[offEntries:]), entryBytes: le.Uint32(b[offEntryBytes:]),
 		tableCRC: le.Uint32(b[offTableCRC:]),
 	}
-	const lbaMax = 1 << 54 // so that it is a file offset in bytes
+	const lbaMax = 1 << 47 // so that it is a file offset in bytes
 	switch {
 	case le.Uint64(b[offMyLBA:]) != lba:
 		return nil, fmt.Errorf("GPT header at sector %d says it is at %d", lba, le.Uint64(b[offMyLBA:]))
@@ -153,9 +151,9 @@ func parseHeader(b []byte, lba uint64) (*header, error) {
 	return h, nil
 }
 
-func build(h *header, table []byte, sectors uint64) (*partition.Table, error) {
-	le := binary.LittleEndian
-	t, known := &partition.Table{Scheme: "GPT"}, kinds()
+func build(d partition.Disk, h *header, table []byte) (*partition.Table, error) {
+	le, per := binary.LittleEndian, d.Per()
+	t, known := &partition.Table{Scheme: "GPT", Unit: int(per) * partition.SectorBytes}, kinds()
 	for i := range int(h.entries) {
 		e := table[i*int(h.entryBytes):]
 		id := guid(e[:guidBytes])
@@ -171,7 +169,7 @@ func build(h *header, table []byte, sectors uint64) (*partition.Table, error) {
 			k.name = id
 		}
 		t.Entries = append(t.Entries, partition.Entry{
-			Number: i + 1, Start: first, Sectors: last - first + 1, Content: k.content, Type: k.name, Expect: k.expect,
+			Number: i + 1, Start: first * per, Sectors: (last - first + 1) * per, Content: k.content, Type: k.name, Expect: k.expect,
 		})
 	}
 	if err := t.Check(); err != nil {
@@ -179,12 +177,12 @@ func build(h *header, table []byte, sectors uint64) (*partition.Table, error) {
 	}
 	low, high := t.Hull()
 	if len(t.Entries) == 0 {
-		low, high = h.first, h.first
+		low, high = h.first*per, h.first*per
 	}
-	t.Free = freemap.Append(t.Free, h.first, low)
-	t.Free = freemap.Append(t.Free, high, h.last+1)
-	if h.last >= sectors {
-		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: usable up to sector %d of a disk of %d", h.last, sectors))
+	t.Free = freemap.Append(t.Free, h.first*per, low)
+	t.Free = freemap.Append(t.Free, high, (h.last+1)*per)
+	if h.last >= d.Units() {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: usable up to sector %d of a disk of %d", h.last, d.Units()))
 	}
 	return t, nil
 }

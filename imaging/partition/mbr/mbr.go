@@ -55,31 +55,31 @@ func (r raw) extended() bool {
 	return r.kind == typeExtended || r.kind == typeExtLBA || r.kind == typeExtLinux
 }
 
-// Read reads the table of a disk of so many sectors. A protective table is
-// ErrNone: the disk has a GPT.
-func Read(r io.ReaderAt, sectors uint64) (*partition.Table, error) {
-	table, err := readSector(r, 0)
+// Read reads the table of a disk. A protective table is ErrNone: the disk has a
+// GPT.
+func Read(d partition.Disk) (*partition.Table, error) {
+	table, err := readSector(d, 0)
 	if err != nil {
 		return nil, err
 	}
 	if !plausible(table) {
 		return nil, ErrNone
 	}
-	t := &partition.Table{Scheme: "MBR"}
+	t := &partition.Table{Scheme: "MBR", Unit: int(d.Per()) * sectorBytes}
 	for i, e := range table {
 		switch {
 		case e.extended() && e.sectors > 0:
-			if err := readExtended(r, t, e); err != nil {
+			if err := readExtended(d, t, e); err != nil {
 				return nil, err
 			}
 		case e.kind != typeUnused && e.sectors > 0:
-			t.Entries = append(t.Entries, entry(i+1, e, 0))
+			t.Entries = append(t.Entries, entry(i+1, e, 0, d.Per()))
 		}
 	}
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	findFree(t, table, sectors)
+	findFree(t, table, d)
 	return t, nil
 }
 
@@ -104,9 +104,9 @@ func plausible(table []raw) bool {
 	return used
 }
 
-func entry(number int, e raw, base uint64) partition.Entry {
+func entry(number int, e raw, base, per uint64) partition.Entry {
 	p := partition.Entry{
-		Number: number, Start: base + e.start, Sectors: e.sectors,
+		Number: number, Start: (base + e.start) * per, Sectors: e.sectors * per,
 		MBRType: e.kind, Type: fmt.Sprintf("%#02x", e.kind),
 	}
 	switch e.kind {
@@ -128,14 +128,14 @@ func entry(number int, e raw, base uint64) partition.Entry {
 // one logical partition, relative to the table, and a link, relative to the
 // extended partition. Numbers go up in fours, as old images count them: the
 // n-th logical partition is 5+4(n-1) if it is the first of its table.
-func readExtended(r io.ReaderAt, t *partition.Table, ext raw) error {
+func readExtended(d partition.Disk, t *partition.Table, ext raw) error {
 	at := ext.start
 	number := entries + 1
 	for n := 0; ; n++ {
 		if n == logicalTablesMax {
 			return fmt.Errorf("MBR: more than %d extended tables, or a ring of them", logicalTablesMax)
 		}
-		table, err := readSector(r, at)
+		table, err := readSector(d, at)
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func readExtended(r io.ReaderAt, t *partition.Table, ext raw) error {
 			case e.extended() && e.sectors > 0 && next == 0:
 				next = ext.start + e.start
 			case !e.extended() && e.kind != typeUnused && e.sectors > 0:
-				t.Entries = append(t.Entries, entry(number+i, e, at))
+				t.Entries = append(t.Entries, entry(number+i, e, at, d.Per()))
 			}
 		}
 		if next == 0 {
@@ -164,8 +164,9 @@ func readExtended(r io.ReaderAt, t *partition.Table, ext raw) error {
 
 // findFree lists what lies before the first and after the last partition, but
 // for the room that boot loaders use.
-func findFree(t *partition.Table, table []raw, sectors uint64) {
+func findFree(t *partition.Table, table []raw, d partition.Disk) {
 	low, high := hull(table)
+	low, high, sectors := low*d.Per(), high*d.Per(), d.Sectors
 	t.Free = freemap.Append(t.Free, min(low, embeddingSectors), low)
 	t.Free = freemap.Append(t.Free, high, max(high, sectors))
 	if high > sectors {
@@ -187,9 +188,9 @@ func hull(table []raw) (low, high uint64) {
 }
 
 // readSector decodes the table in a sector, nil if it has no signature.
-func readSector(r io.ReaderAt, sector uint64) ([]raw, error) {
-	b := make([]byte, sectorBytes)
-	if n, err := r.ReadAt(b, int64(sector)*sectorBytes); n < len(b) {
+func readSector(d partition.Disk, sector uint64) ([]raw, error) {
+	b := make([]byte, sectorBytes) // the others of the disk's own sector are not the table's
+	if err := d.ReadUnits(b, sector); err != nil {
 		if sector == 0 && errors.Is(err, io.EOF) {
 			return nil, nil
 		}
