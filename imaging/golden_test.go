@@ -13,6 +13,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/delta"
+	"hyzer/imaging/internal/sigtest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/view"
@@ -258,10 +259,10 @@ func signature(t *testing.T, e entry, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Records) == 0 {
+	if f.Len() == 0 {
 		t.Error("no records")
 	}
-	if !bytes.Equal(f.AppendTo(nil), b) {
+	if !bytes.Equal(sigtest.Bytes(t, f), b) {
 		t.Error("is written otherwise than it was read")
 	}
 }

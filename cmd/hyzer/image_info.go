@@ -128,7 +128,7 @@ func signatureFacts(path string) (*sigFacts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sigFacts{path, s.Type.String(), s.BlockSectors * ndz.SectorBytes, len(s.Records), s.ID().String()}, nil
+	return &sigFacts{path, s.Type.String(), s.BlockSectors * ndz.SectorBytes, s.Len(), s.ID().String()}, nil
 }
 
 // parts looks for partitions and file systems. What is not understood has none.

@@ -49,7 +49,7 @@ func imageRestore(e *env, args []string) error {
 	r.read.add(fs)
 	fs.IntVar(&r.part, "part", 0, "restore into this `partition` of the disk")
 	fs.BoolVar(&r.zero, "zero", false, "zero free space of a device; a file is always as the disk was")
-	fs.BoolVar(&r.resume, "resume", false, "write only what is not there already, by the signature IMAGE.sig")
+	fs.BoolVar(&r.resume, "resume", false, "write only what is not there already, by the signature beside the last image or, without it, by its data")
 	fs.StringVar(&r.base, "base", "", "the signature `file` of what is on the target, for a delta")
 	rest, err := e.parse(fs, address, args)
 	if err != nil {
@@ -59,9 +59,6 @@ func imageRestore(e *env, args []string) error {
 		return badUsage("want an image and a disk")
 	}
 	paths := chainPaths(rest[0])
-	if r.resume && len(paths) > 1 {
-		return badUsage("--resume is for one image")
-	}
 	if r.part < 0 {
 		return badUsage("--part %d: want the number of a partition", r.part)
 	}
@@ -129,6 +126,9 @@ func (r *restore) run(paths []string, path string) error {
 	if err := r.checkBase(target); err != nil {
 		return fmt.Errorf("%s on %s: %w", paths[0], path, err)
 	}
+	if err := r.keep(paths, target); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	for i := range r.files {
 		if err := r.image(target, i); err != nil {
 			return fmt.Errorf("%s to %s: %w", r.files[i].Path, path, err)
@@ -178,6 +178,28 @@ func (r *restore) proveChain(paths []string) error {
 	return nil
 }
 
+// keep finds what the target has already, with --resume: by the signature beside
+// the image on top, or by one made of the data.
+func (r *restore) keep(paths []string, t *unzip.FileTarget) error {
+	if !r.resume {
+		return nil
+	}
+	opts := delta.ChainOptions{View: view.Options{Decode: r.opts.Decode}, AnyBase: r.read.anyBase || r.base != ""}
+	chain, err := delta.OpenChain(r.e.ctx, paths, opts)
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	if err := chain.Freed(); err != nil {
+		return err
+	}
+	s, err := chain.Signature(r.e.ctx)
+	if err == nil {
+		r.opts.Keep, err = unzip.Kept(r.e.ctx, t, r.opts.Decode.Placement, s, chain, 0)
+	}
+	return err
+}
+
 // zeroFreed zeroes what deltas freed, as the free space of the first image was.
 func (r *restore) zeroFreed(t *unzip.FileTarget) error {
 	if !r.opts.ZeroFill || len(r.freed) == 0 {
@@ -199,9 +221,9 @@ func (r *restore) checkBase(t *unzip.FileTarget) error {
 		return nil
 	}
 	at := int64(r.opts.Decode.Placement.Start) * ndz.SectorBytes
-	bad, err := sig.Check(r.e.ctx, io.NewSectionReader(t, at, 1<<62), r.opts.Base, 0)
-	if err == nil && len(bad) > 0 {
-		err = fmt.Errorf("%w: %d of %d blocks differ", view.ErrWrongBase, len(bad), len(r.opts.Base.Records))
+	bad, err := sig.Check(r.e.ctx, io.NewSectionReader(t, at, 1<<62), r.opts.Base, 0, nil)
+	if err == nil && bad.Bad > 0 {
+		err = fmt.Errorf("%w: %d of %d blocks differ", view.ErrWrongBase, bad.Bad, bad.Records)
 	}
 	return err
 }
@@ -230,7 +252,7 @@ func (r *restore) prepare(t *unzip.FileTarget) error {
 	case t.Device() || delta:
 		return nil
 	case r.resume:
-		return t.Shorten(r.files[0].Summary().EndBytes)
+		return t.Shorten(r.files[len(r.files)-1].Summary().EndBytes)
 	}
 	return t.Truncate()
 }
@@ -246,11 +268,6 @@ func (r *restore) image(t *unzip.FileTarget, i int) error {
 	opts := r.opts
 	opts.AnyBase = r.read.anyBase || i > 0 // the others were proved
 	opts.ZeroFill = opts.ZeroFill && i == 0
-	if r.resume {
-		if opts.Have, err = unzip.ReadSignature(f, path+".sig"); err != nil {
-			return err
-		}
-	}
 	opts.Progress = func(p unzip.Progress) { r.m.at(r.done + p.WrittenBytes + p.KeptBytes) }
 	s, err := unzip.File(r.e.ctx, f, r.files[i].Info.Size(), t, opts)
 	if errors.Is(err, unzip.ErrDeltaZeroFill) {

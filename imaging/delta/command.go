@@ -128,9 +128,9 @@ func (c *command) check(ctx context.Context, path string, m Image) error {
 	if !c.verify {
 		return nil
 	}
-	bad, err := sig.Check(ctx, m.Disk, m.Sig, 0)
-	if err == nil && len(bad) > 0 {
-		err = fmt.Errorf("%d of %d hashes are not of the image", len(bad), len(m.Sig.Records))
+	bad, err := sig.Check(ctx, m.Disk, m.Sig, 0, nil)
+	if err == nil && bad.Bad > 0 {
+		err = fmt.Errorf("%d of %d hashes are not of the image", bad.Bad, bad.Records)
 	}
 	if err != nil {
 		return fmt.Errorf("%s.sig: %w", path, err)

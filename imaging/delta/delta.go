@@ -2,6 +2,7 @@ package delta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -37,16 +38,21 @@ func Changed(from, to Image) ([]freemap.Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	old := make(map[[2]uint64][sig.HashBytes]byte, len(from.Sig.Records))
-	for _, r := range from.Sig.Records {
-		old[[2]uint64{r.Start, r.Size}] = r.Hash
-	}
 	var changed []freemap.Range
-	for _, r := range to.Sig.Records {
-		hash, ok := old[[2]uint64{r.Start, r.Size}]
-		if !ok || hash != r.Hash || relocated(relocs, r) {
+	old, next := from.Sig.From(0), to.Sig.From(0)
+	more := old.Next()
+	for next.Next() {
+		r := next.Record()
+		for more && old.Record().Start < r.Start {
+			more = old.Next()
+		}
+		same := more && old.Record().Start == r.Start && old.Record().Size == r.Size && old.Record().Hash == r.Hash
+		if !same || relocated(relocs, r) {
 			changed = freemap.Append(changed, r.Start, r.End())
 		}
+	}
+	if err := errors.Join(old.Err(), next.Err()); err != nil {
+		return nil, err
 	}
 	// A signature may cover sectors that were free when the image was made.
 	return freemap.Intersect(changed, to.Disk.Data()), nil

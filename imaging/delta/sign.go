@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
-	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/view"
 )
@@ -16,29 +14,16 @@ import (
 // The records' chunks are not known.
 func Sign(ctx context.Context, d *view.Disk, t sig.HashType, blockSectors uint64) (*sig.File, error) {
 	f := &sig.File{Type: t, BlockSectors: blockSectors}
-	for _, r := range d.Data() {
-		for s := r.Start; s < r.End; s = f.BlockEnd(s) {
-			f.Records = append(f.Records, sig.Record{Start: s, Size: min(r.End, f.BlockEnd(s)) - s})
-		}
+	blocks := f.Blocks(d.Data())
+	next := func() (sig.Extent, bool, error) {
+		r, ok := blocks.Next()
+		return sig.Extent{Record: r}, ok, nil
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	workers := tool.Workers(0)
-	for k := range workers {
-		wg.Go(func() {
-			var buf []byte
-			var err error
-			for i := k; i < len(f.Records) && ctx.Err() == nil; i += workers {
-				r := &f.Records[i]
-				if r.Hash, err = sig.HashRange(d, t, r.Start, r.Size, &buf); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return f, context.Cause(ctx)
+	err := sig.HashAll(ctx, d, t, 0, next, func(r sig.Record, sum [sig.HashBytes]byte) error {
+		r.Hash = sum
+		return f.Append(r)
+	})
+	return f, err
 }
 
 // Signature is the signature of the disk's state: that beside the image on top,

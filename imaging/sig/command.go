@@ -3,6 +3,7 @@ package sig
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -41,9 +42,8 @@ const (
 )
 
 const (
-	blockBytesMin   = ndz.SectorBytes
-	blockBytesMax   = BlockSectorsMax * ndz.SectorBytes
-	sigFileBytesMax = HeaderBytes + RecordsMax*RecordBytes
+	blockBytesMin = ndz.SectorBytes
+	blockBytesMax = BlockSectorsMax * ndz.SectorBytes
 )
 
 // command is a parsed command line.
@@ -101,17 +101,35 @@ func (c *command) hash(ctx context.Context) (*File, error) {
 	return s, nil
 }
 
-// ReadFile reads the signature file at path.
+// ReadFile reads the signature file at path. A long one stays open as long as
+// anybody has the File.
 func ReadFile(path string) (*File, error) {
-	b, err := tool.ReadFile(path, sigFileBytesMax)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := Parse(b)
+	var s *File
+	info, err := file.Stat()
+	if err == nil {
+		s, err = parse(file, info.Size())
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
+	}
+	if s.list.file == nil {
+		return s, file.Close()
 	}
 	return s, nil
+}
+
+// WriteFile writes the signature to path.
+func (f *File) WriteFile(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteTo(file)
+	return errors.Join(err, file.Close())
 }
 
 // ageMax is how far apart the times of an image and its signature may be.
@@ -140,7 +158,7 @@ func (c *command) makeSignature(ctx context.Context) (int, error) {
 	}
 	tmp := c.sigPath + ".tmp"
 	defer os.Remove(tmp)
-	if err := os.WriteFile(tmp, s.AppendTo(nil), 0o644); err != nil {
+	if err := s.WriteFile(tmp); err != nil {
 		return exitImage, err
 	}
 	// Old tools take a signature only if it has the image's time.
@@ -155,15 +173,17 @@ func (c *command) makeSignature(ctx context.Context) (int, error) {
 		return exitImage, err
 	}
 	if !c.quiet {
-		c.summary(s, 0)
+		err = c.summary(s, 0)
 	}
-	return 0, nil
+	return 0, err
 }
 
 // summary is the line that scripts look for.
-func (c *command) summary(s *File, bad int) {
+func (c *command) summary(s *File, bad int) error {
 	chunks, size := 0, uint64(0)
-	for _, r := range s.Records {
+	records := s.From(0)
+	for records.Next() {
+		r := records.Record()
 		if r.Size == 0 {
 			continue // the end of a regular file
 		}
@@ -171,7 +191,8 @@ func (c *command) summary(s *File, bad int) {
 		size += r.Size * ndz.SectorBytes
 	}
 	fmt.Fprintf(c.stdout, "%s: %d chunks, %d of %d hashes bad, %d hashregions, %d data bytes\n",
-		c.image, chunks, bad, len(s.Records), len(s.Records), size)
+		c.image, chunks, bad, s.Len(), s.Len(), size)
+	return records.Err()
 }
 
 // checkSignature compares the image with its own signature, hashed alike.
@@ -184,16 +205,23 @@ func (c *command) checkSignature(ctx context.Context) (int, error) {
 		return exitImage, err
 	}
 	c.opts.Type, c.opts.BlockSectors = want.Type, want.BlockSectors
-	for _, r := range want.Records {
-		c.opts.JoinSpans = c.opts.JoinSpans || r.Spans
+	records := want.From(0)
+	for !c.opts.JoinSpans && records.Next() {
+		c.opts.JoinSpans = records.Record().Spans
+	}
+	if records.Err() != nil {
+		return exitImage, records.Err()
 	}
 	got, err := c.hash(ctx)
 	if err != nil {
 		return exitImage, err
 	}
-	bad := got.differ(want)
-	if !c.quiet || bad > 0 {
-		c.summary(got, bad)
+	bad, err := got.differ(want)
+	if err == nil && (!c.quiet || bad > 0) {
+		err = c.summary(got, bad)
+	}
+	if err != nil {
+		return exitImage, err
 	}
 	if bad > 0 {
 		return exitMismatch, nil
@@ -204,15 +232,23 @@ func (c *command) checkSignature(ctx context.Context) (int, error) {
 // checkRegular compares the signature of a file that is no image with one made
 // the same way.
 func (c *command) checkRegular(ctx context.Context) (int, error) {
-	want, err := os.ReadFile(c.sigPath)
-	if err != nil {
-		return exitImage, err
-	}
 	got, err := c.hash(ctx)
 	if err != nil {
 		return exitImage, err
 	}
-	if !bytes.Equal(want, got.AppendTo(nil)) {
+	want, err := os.Open(c.sigPath)
+	if err != nil {
+		return exitImage, err
+	}
+	defer want.Close()
+	stored, made := sha256.New(), sha256.New()
+	if _, err := io.Copy(stored, want); err != nil {
+		return exitImage, err
+	}
+	if _, err := got.WriteTo(made); err != nil {
+		return exitImage, err
+	}
+	if !bytes.Equal(stored.Sum(nil), made.Sum(nil)) {
 		fmt.Fprintf(c.stdout, "%s: is not what %s says\n", c.image, c.sigPath)
 		return exitMismatch, nil
 	}
@@ -221,15 +257,16 @@ func (c *command) checkRegular(ctx context.Context) (int, error) {
 
 // differ counts records of f that are not in the same place in g with the same
 // hash.
-func (f *File) differ(g *File) int {
-	n := max(len(f.Records), len(g.Records)) - min(len(f.Records), len(g.Records))
-	for i := range min(len(f.Records), len(g.Records)) {
-		a, b := f.Records[i], g.Records[i]
+func (f *File) differ(g *File) (int, error) {
+	n := max(f.Len(), g.Len()) - min(f.Len(), g.Len())
+	mine, other := f.From(0), g.From(0)
+	for mine.Next() && other.Next() {
+		a, b := mine.Record(), other.Record()
 		if a.Start != b.Start || a.Size != b.Size || a.Hash != b.Hash {
 			n++
 		}
 	}
-	return n
+	return n, errors.Join(mine.Err(), other.Err())
 }
 
 func (c *command) printHashes(ctx context.Context) (int, error) {
@@ -241,12 +278,17 @@ func (c *command) printHashes(ctx context.Context) (int, error) {
 	if s.Type == MD5 {
 		size = 16
 	}
-	for _, r := range s.Records {
+	records := s.From(0)
+	for records.Next() {
+		r := records.Record()
 		fmt.Fprintf(c.stdout, "%s\t%d\t%d", hex.EncodeToString(r.Hash[:size]), r.Start, r.Size)
 		if c.report > 1 {
 			fmt.Fprintf(c.stdout, "\t%d", r.Chunk)
 		}
 		fmt.Fprintln(c.stdout)
+	}
+	if records.Err() != nil {
+		return exitImage, records.Err()
 	}
 	return 0, nil
 }

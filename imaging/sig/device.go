@@ -24,32 +24,54 @@ func (c *command) checkDevice(ctx context.Context) (int, error) {
 		return exitDevice, err
 	}
 	defer dev.Close()
-	bad, err := Check(ctx, dev, s, c.opts.Workers)
+	var report badReport
+	bad, err := Check(ctx, dev, s, c.opts.Workers, func(m Mismatch, same bool) error {
+		if !same {
+			c.addBad(&report, m)
+		}
+		return nil
+	})
 	if err != nil {
 		return exitDevice, fmt.Errorf("%s: %w", c.device, err)
 	}
-	if !c.quiet || len(bad) > 0 {
-		c.summary(s, len(bad))
-	}
-	if len(bad) == 0 {
-		return 0, nil
-	}
-	c.printBad(bad)
-	return exitMismatch, nil
-}
-
-func (c *command) printBad(bad []Mismatch) {
-	chunks, size := map[int]bool{}, uint64(0)
-	for _, m := range bad {
-		chunks[m.Chunk] = true
-		size += m.Size * ndz.SectorBytes
-		if c.detail > 0 && c.raw {
-			fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d] differ\n", m.Chunk, m.Start, m.End()-1)
-		} else if c.detail > 0 {
-			fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d]: %x, want %x\n", m.Chunk, m.Start, m.End()-1, m.Got, m.Hash)
+	if !c.quiet || bad.Bad > 0 {
+		if err := c.summary(s, bad.Bad); err != nil {
+			return exitImage, err
 		}
 	}
-	fmt.Fprintf(c.stdout, "%s: %d regions (%d chunks) had bad hashes, %d bytes affected\n", c.device, len(bad), len(chunks), size)
+	return c.printBad(&report), nil
+}
+
+// badReport is what is told of the blocks that differ.
+type badReport struct {
+	blocks  int
+	chunks  int
+	highest int // chunk
+	bytes   uint64
+}
+
+// addBad counts the next block that differs, and prints it with -d. Their chunks ascend, but for those
+// that a delta does not have, which are called 0.
+func (c *command) addBad(r *badReport, m Mismatch) {
+	if r.blocks == 0 || m.Chunk > r.highest {
+		r.chunks, r.highest = r.chunks+1, m.Chunk
+	}
+	r.blocks++
+	r.bytes += m.Size * ndz.SectorBytes
+	if c.detail > 0 && c.raw {
+		fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d] differ\n", m.Chunk, m.Start, m.End()-1)
+	} else if c.detail > 0 {
+		fmt.Fprintf(c.stdout, "chunk %d: sectors [%d-%d]: %x, want %x\n", m.Chunk, m.Start, m.End()-1, m.Got, m.Hash)
+	}
+}
+
+// printBad ends the report and returns the exit status.
+func (c *command) printBad(r *badReport) int {
+	if r.blocks == 0 {
+		return 0
+	}
+	fmt.Fprintf(c.stdout, "%s: %d regions (%d chunks) had bad hashes, %d bytes affected\n", c.device, r.blocks, r.chunks, r.bytes)
+	return exitMismatch
 }
 
 // compareDevice compares a disk with the image, without a signature.
@@ -78,9 +100,9 @@ func (c *command) compareDevice(ctx context.Context) (int, error) {
 	if !c.quiet || len(bad) > 0 {
 		fmt.Fprintf(c.stdout, "%s: %d of %d blocks differ\n", c.image, len(bad), total)
 	}
-	if len(bad) == 0 {
-		return 0, nil
+	var report badReport
+	for _, m := range bad {
+		c.addBad(&report, m)
 	}
-	c.printBad(bad)
-	return exitMismatch, nil
+	return c.printBad(&report), nil
 }

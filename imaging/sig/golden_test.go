@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"hyzer/bench/shared"
+	"hyzer/imaging/internal/sigtest"
 	"hyzer/imaging/sig"
 )
 
@@ -44,11 +46,11 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := f.AppendTo(nil); !bytes.Equal(got, want) {
+			if got := sigtest.Bytes(t, f); !bytes.Equal(got, want) {
 				t.Errorf("signature of %s differs: %d bytes, want %d", name, len(got), len(want))
 			}
 			parsed, err := sig.Parse(want)
-			if err != nil || !bytes.Equal(parsed.AppendTo(nil), want) {
+			if err != nil || !bytes.Equal(sigtest.Bytes(t, parsed), want) {
 				t.Errorf("golden signature does not come back: %v", err)
 			}
 		})
@@ -66,18 +68,25 @@ func TestCheck(t *testing.T) {
 	if f, err = sig.Parse(shared.ReadGzip(t, "vectors/ndz/"+"mbr.sig.gz")); err != nil {
 		t.Fatal(err)
 	}
-	bad, err := sig.Check(context.Background(), bytes.NewReader(disk), f, 2)
-	if err != nil || len(bad) > 0 {
-		t.Fatalf("%d bad blocks on the very disk, %v", len(bad), err)
+	bad, err := sig.Check(context.Background(), bytes.NewReader(disk), f, 2, nil)
+	if err != nil || bad.Bad > 0 {
+		t.Fatalf("%d bad blocks on the very disk, %v", bad.Bad, err)
 	}
+	records := sigtest.Records(t, f)
 	for _, i := range []int{70, 3, 40} {
-		disk[f.Records[i].Start*512+5] ^= 1
+		disk[records[i].Start*512+5] ^= 1
 	}
-	bad, err = sig.Check(context.Background(), bytes.NewReader(disk), f, 2)
-	if err != nil || len(bad) != 3 || bad[0].Start != f.Records[3].Start || bad[2].Start != f.Records[70].Start {
-		t.Errorf("bad blocks %v, %v", bad, err)
+	var starts []uint64
+	bad, err = sig.Check(context.Background(), bytes.NewReader(disk), f, 2, func(m sig.Mismatch, same bool) error {
+		if !same {
+			starts = append(starts, m.Start)
+		}
+		return nil
+	})
+	if err != nil || bad.Bad != 3 || bad.Records != len(records) || !slices.Equal(starts, []uint64{records[3].Start, records[40].Start, records[70].Start}) {
+		t.Errorf("bad blocks %v at %v, %v", bad, starts, err)
 	}
-	if _, err = sig.Check(context.Background(), bytes.NewReader(disk[:1<<20]), f, 2); err == nil {
+	if _, err = sig.Check(context.Background(), bytes.NewReader(disk[:1<<20]), f, 2, nil); err == nil {
 		t.Error("a disk that is too short passes")
 	}
 }

@@ -52,10 +52,12 @@ func Image(ctx context.Context, src io.ReaderAt, size int64, opts HashOptions) (
 		if err := c.run(f, i, h, d, opts.JoinSpans); err != nil {
 			return err
 		}
-		j.add(i, c)
-		return nil
+		return j.add(i, c)
 	})
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	return f, j.flush()
 }
 
 // largeBlockSectors is the largest hash block that several workers hash.
@@ -104,7 +106,8 @@ func (c *chunkHash) run(f *File, index int, h *ndz.Header, d *ndz.Decoder, join 
 }
 
 // joiner puts the records of chunks together in order. What it holds is of
-// chunks that wait for one before them.
+// chunks that wait for one before them, and the last record, which the next
+// chunk may go on with.
 type joiner struct {
 	f     *File
 	spans bool
@@ -112,28 +115,32 @@ type joiner struct {
 	mu   sync.Mutex
 	done map[int]*chunkHash
 	next int
-	tail []byte // of the chunk before next
+	last []Record // none or one
+	tail []byte   // state of the hash after it, if the next chunk may go on
 }
 
-func (j *joiner) add(index int, c *chunkHash) {
+func (j *joiner) add(index int, c *chunkHash) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.done[index] = c
 	for c := j.done[j.next]; c != nil; c = j.done[j.next] {
-		j.join(c)
+		if err := j.join(c); err != nil {
+			return err
+		}
 		delete(j.done, j.next)
 		j.next++
 	}
+	return nil
 }
 
 // join adds the records of the next chunk, the first of them to the last one
 // there if together they are of one block.
-func (j *joiner) join(c *chunkHash) {
-	f, records := j.f, c.records
-	if n := len(f.Records); j.spans && n > 0 && j.tail != nil && c.head != nil {
-		last, first := &f.Records[n-1], records[0]
-		if !last.Spans && last.End() == first.Start && first.End() <= f.BlockEnd(last.Start) {
-			sum := f.Type.New()
+func (j *joiner) join(c *chunkHash) error {
+	records := c.records
+	if j.spans && len(j.last) > 0 && j.tail != nil && c.head != nil {
+		last, first := &j.last[0], records[0]
+		if !last.Spans && last.End() == first.Start && first.End() <= j.f.BlockEnd(last.Start) {
+			sum := j.f.Type.New()
 			if err := sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(j.tail); err != nil {
 				panic(err) // it is what the same hash made
 			}
@@ -144,6 +151,29 @@ func (j *joiner) join(c *chunkHash) {
 			records = records[1:]
 		}
 	}
-	f.Records = append(f.Records, records...)
 	j.tail = c.tail
+	if len(records) == 0 {
+		return nil
+	}
+	if err := j.flush(); err != nil {
+		return err
+	}
+	for _, r := range records[:len(records)-1] {
+		if err := j.f.Append(r); err != nil {
+			return err
+		}
+	}
+	j.last = append(j.last, records[len(records)-1])
+	return nil
+}
+
+// flush adds the last record.
+func (j *joiner) flush() error {
+	for _, r := range j.last {
+		if err := j.f.Append(r); err != nil {
+			return err
+		}
+	}
+	j.last = j.last[:0]
+	return nil
 }

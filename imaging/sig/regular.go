@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
 )
 
@@ -19,17 +20,16 @@ var errDevice = errors.New("disk cannot be read")
 func Regular(ctx context.Context, src io.ReaderAt, size int64, opts HashOptions) (*File, error) {
 	f := opts.file()
 	sectors := uint64(size) / ndz.SectorBytes
-	var buf []byte
-	for s := uint64(0); s < sectors; s = f.BlockEnd(s) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		r := Record{Start: s, Size: min(sectors, f.BlockEnd(s)) - s}
-		var err error
-		if r.Hash, err = HashRange(src, f.Type, r.Start, r.Size, &buf); err != nil {
-			return nil, err
-		}
-		f.Records = append(f.Records, r)
+	blocks := f.Blocks([]freemap.Range{{Start: 0, End: sectors}})
+	next := func() (Extent, bool, error) {
+		r, ok := blocks.Next()
+		return Extent{Record: r}, ok, nil
+	}
+	if err := HashAll(ctx, src, f.Type, opts.Workers, next, func(r Record, sum [HashBytes]byte) error {
+		r.Hash = sum
+		return f.Append(r)
+	}); err != nil {
+		return nil, err
 	}
 	rest := make([]byte, size%ndz.SectorBytes)
 	if len(rest) == 0 {
@@ -41,6 +41,5 @@ func Regular(ctx context.Context, src io.ReaderAt, size int64, opts HashOptions)
 	r, h := Record{Start: sectors, Chunk: len(rest)}, f.Type.New()
 	h.Write(rest)
 	h.Sum(r.Hash[:0])
-	f.Records = append(f.Records, r)
-	return f, nil
+	return f, f.Append(r)
 }

@@ -1,11 +1,13 @@
 package sig
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"io"
 )
 
 // HashType is the function the blocks are hashed with.
@@ -56,6 +58,7 @@ const (
 	offType    = 12
 	offCount   = 16
 	offBlock   = 20
+	offHash    = 12 // of a record, after its place and chunk
 	spanBit    = 1 << 31
 	sectorsMax = 1 << 32
 )
@@ -72,48 +75,73 @@ type Record struct {
 // End is the first sector after the piece.
 func (r Record) End() uint64 { return r.Start + r.Size }
 
-// File is a signature.
+// File is a signature: how its records were hashed, and the records, ascending.
+// Of many records all but the last ones added are in a file, so that those of a
+// disk of any size can be gone through in little memory. Copies of a File share
+// their records. Several goroutines may read a File to which nobody adds.
 type File struct {
 	Type         HashType
 	BlockSectors uint64
-	Records      []Record
+
+	list *list // nil: none
 }
 
 // Parse decodes a signature of version 1 or 2.
-func Parse(b []byte) (*File, error) {
-	if len(b) < HeaderBytes || string(b[:len(magic)]) != magic {
-		return nil, fmt.Errorf("signature: no magic in %d bytes, not a signature", len(b))
+func Parse(b []byte) (*File, error) { return parse(bytes.NewReader(b), int64(len(b))) }
+
+// parse reads a signature of size bytes. The File goes on reading src if it is
+// long.
+func parse(src io.ReaderAt, size int64) (*File, error) {
+	var head [HeaderBytes]byte
+	if n, err := src.ReadAt(head[:], 0); n < len(head) || string(head[:len(magic)]) != magic {
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		return nil, fmt.Errorf("signature: no magic in %d bytes, not a signature", size)
 	}
 	le := binary.LittleEndian
-	f := &File{Type: HashType(le.Uint32(b[offType:])), BlockSectors: BlockSectorsDefault}
-	switch v := le.Uint32(b[offVersion:]); v {
+	f := &File{Type: HashType(le.Uint32(head[offType:])), BlockSectors: BlockSectorsDefault}
+	switch v := le.Uint32(head[offVersion:]); v {
 	case version1:
 	case version2:
-		f.BlockSectors = uint64(le.Uint32(b[offBlock:]))
+		f.BlockSectors = uint64(le.Uint32(head[offBlock:]))
 	default:
 		return nil, fmt.Errorf("signature: unknown version %#x", v)
 	}
-	n := uint64(le.Uint32(b[offCount:]))
+	n := int64(le.Uint32(head[offCount:]))
 	switch {
 	case f.Type != MD5 && f.Type != SHA1:
 		return nil, fmt.Errorf("signature: unknown hash %s", f.Type)
 	case f.BlockSectors == 0 || f.BlockSectors > BlockSectorsMax:
 		return nil, fmt.Errorf("signature: hash blocks of %d sectors, want 1 to %d", f.BlockSectors, BlockSectorsMax)
-	case n > RecordsMax || uint64(len(b)) != HeaderBytes+n*RecordBytes:
-		return nil, fmt.Errorf("signature: %d records in %d bytes", n, len(b))
+	case n > RecordsMax || size != HeaderBytes+n*RecordBytes:
+		return nil, fmt.Errorf("signature: %d records in %d bytes", n, size)
 	}
-	f.Records = make([]Record, n)
+	return f, f.load(src, int(n))
+}
+
+// load takes n records that follow the header in src, and checks them.
+func (f *File) load(src io.ReaderAt, n int) error {
+	stored := &list{file: src, base: HeaderBytes, filed: n}
+	f.list = newList(f)
+	if n*RecordBytes > heldBytesMax {
+		f.list.file, f.list.base, f.list.filed = src, HeaderBytes, n
+	}
 	end := uint64(0)
-	for i := range f.Records {
-		r := parseRecord(b[HeaderBytes+i*RecordBytes:])
+	c := &Cursor{list: stored}
+	for i := 0; c.Next(); i++ {
+		r := c.Record()
 		if r.Size == 0 || r.Start < end || r.End() > sectorsMax {
-			return nil, fmt.Errorf("signature, offset %d: record %d of %d sectors at %d is empty or out of order",
+			return fmt.Errorf("signature, offset %d: record %d of %d sectors at %d is empty or out of order",
 				HeaderBytes+i*RecordBytes, i, r.Size, r.Start)
 		}
 		end = r.End()
-		f.Records[i] = r
+		f.list.identify(c.raw())
+		if f.list.file == nil {
+			f.list.held = append(f.list.held, c.raw()...)
+		}
 	}
-	return f, nil
+	return c.Err()
 }
 
 func parseRecord(b []byte) Record {
@@ -123,30 +151,36 @@ func parseRecord(b []byte) Record {
 		Start: uint64(le.Uint32(b)), Size: uint64(le.Uint32(b[4:])),
 		Chunk: int(chunk &^ spanBit), Spans: chunk&spanBit != 0,
 	}
-	copy(r.Hash[:], b[12:])
+	copy(r.Hash[:], b[offHash:])
 	return r
 }
 
-// AppendTo encodes f as version 2, which everything reads.
-func (f *File) AppendTo(b []byte) []byte {
+func (r Record) appendTo(b []byte) []byte {
 	le := binary.LittleEndian
-	b = append(b, magic...)
+	chunk := uint32(r.Chunk)
+	if r.Spans {
+		chunk |= spanBit
+	}
+	b = le.AppendUint32(b, uint32(r.Start))
+	b = le.AppendUint32(b, uint32(r.Size))
+	b = le.AppendUint32(b, chunk)
+	return append(b, r.Hash[:]...)
+}
+
+// WriteTo encodes f as version 2, which everything reads.
+func (f *File) WriteTo(w io.Writer) (int64, error) {
+	le := binary.LittleEndian
+	b := append(make([]byte, 0, HeaderBytes), magic...)
 	b = le.AppendUint32(b, version2)
 	b = le.AppendUint32(b, uint32(f.Type))
-	b = le.AppendUint32(b, uint32(len(f.Records)))
+	b = le.AppendUint32(b, uint32(f.Len()))
 	b = le.AppendUint32(b, uint32(f.BlockSectors))
-	b = append(b, make([]byte, 8)...)
-	for _, r := range f.Records {
-		chunk := uint32(r.Chunk)
-		if r.Spans {
-			chunk |= spanBit
-		}
-		b = le.AppendUint32(b, uint32(r.Start))
-		b = le.AppendUint32(b, uint32(r.Size))
-		b = le.AppendUint32(b, chunk)
-		b = append(b, r.Hash[:]...)
+	n, err := w.Write(b[:HeaderBytes])
+	if err != nil || f.list == nil {
+		return int64(n), err
 	}
-	return b
+	m, err := f.list.writeTo(w)
+	return int64(n) + m, err
 }
 
 // BlockEnd is where the hash block that holds sector ends.

@@ -47,13 +47,13 @@ func checkContent(ctx context.Context, t Target, opts Options, m ndz.Mark) error
 	if err != nil {
 		return err
 	}
-	bad, err := sig.Check(ctx, r, opts.Base, opts.Workers)
+	bad, err := sig.Check(ctx, r, opts.Base, opts.Workers, nil)
 	if err != nil {
 		return fmt.Errorf("checking the base: %w", err)
 	}
-	if len(bad) > 0 {
+	if bad.Bad > 0 {
 		return fmt.Errorf("%w: the target differs from it in %d of %d blocks, first at sector %d; restore the base again",
-			ErrWrongBase, len(bad), len(opts.Base.Records), bad[0].Start)
+			ErrWrongBase, bad.Bad, bad.Records, bad.First.Start)
 	}
 	return nil
 }

@@ -7,9 +7,11 @@ import (
 	"io"
 	"testing"
 
+	"hyzer/imaging/internal/sigtest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
+	"hyzer/imaging/view"
 	"hyzer/imaging/zip"
 )
 
@@ -124,43 +126,49 @@ func TestMixedMarks(t *testing.T) {
 	}
 }
 
-// TestHave restores over disks that have some of the image's data.
-func TestHave(t *testing.T) {
+// TestKeep restores over disks that have some of the image's data.
+func TestKeep(t *testing.T) {
 	t.Parallel()
 	c := madeChain(t)
 	chunks := len(c.base) / ndz.ChunkBytes
 	part := bytes.Clone(c.old)
 	clear(part[3<<20:])
+	half := &sig.File{Type: sig.SHA1, BlockSectors: 128}
+	for _, r := range sigtest.Records(t, c.baseSig)[:40] {
+		if err := half.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, x := range []struct {
-		name string
-		disk []byte
-		have *sig.File
-		kept func(chunks int) bool
+		name   string
+		disk   []byte
+		have   *sig.File
+		kept   int64 // bytes
+		chunks func(chunks int) bool
 	}{
-		{"all there", c.old, c.baseSig, func(n int) bool { return n == chunks }},
-		{"half there", part, c.baseSig, func(n int) bool { return n > 0 && n < chunks-1 }},
-		{"a bit of each wrong", c.now, c.baseSig, func(n int) bool { return n <= 1 }}, // the last is short
-		{"no data hashed", c.old, &sig.File{Type: sig.SHA1, BlockSectors: 128}, func(n int) bool { return n == 0 }},
-		{"half hashed", c.old, &sig.File{Type: sig.SHA1, BlockSectors: 128, Records: c.baseSig.Records[:40]}, func(n int) bool { return n == 2 }},
+		{"all there", c.old, c.baseSig, 6 << 20, func(n int) bool { return n == chunks }},
+		{"half there", part, c.baseSig, 3 << 20, func(n int) bool { return n > 0 && n < chunks-1 }},
+		{"a bit of each wrong", c.now, c.baseSig, 6<<20 - 6*64<<10, func(n int) bool { return n <= 1 }}, // the last is short
+		{"no data hashed", c.old, &sig.File{Type: sig.SHA1, BlockSectors: 128}, 0, func(n int) bool { return n == 0 }},
+		{"half hashed", c.old, half, 40 * 64 << 10, func(n int) bool { return n == 2 }},
+		{"nothing there", make([]byte, 1000), c.baseSig, 0, func(n int) bool { return n == 0 }},
 	} {
 		d := newDisk(int64(len(c.old)))
 		copy(d.data, x.disk)
-		image := c.base
-		if x.have != c.baseSig {
-			image, _ = made(t, len(c.old)) // without a mark
+		want, err := view.Open(bytes.NewReader(c.base), int64(len(c.base)), view.Options{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		stats, err := unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), d, unzip.Options{Have: x.have})
+		keep, err := unzip.Kept(t.Context(), d, ndz.Placement{}, x.have, want, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stats, err := unzip.File(t.Context(), bytes.NewReader(c.base), int64(len(c.base)), d, unzip.Options{Keep: keep})
 		if err != nil || !bytes.Equal(d.data, c.old) {
 			t.Fatalf("%s: disk differs, %v", x.name, err)
 		}
-		if !x.kept(stats.KeptChunks) || stats.KeptBytes+stats.WrittenBytes != int64(len(c.old)) || stats.Chunks != chunks {
-			t.Errorf("%s: %+v of %d chunks", x.name, stats, chunks)
+		if !x.chunks(stats.KeptChunks) || stats.KeptBytes != x.kept || stats.KeptBytes+stats.WrittenBytes != int64(len(c.old)) || stats.Chunks != chunks {
+			t.Errorf("%s: %+v of %d chunks, want %d bytes kept", x.name, stats, chunks, x.kept)
 		}
-	}
-	d := newDisk(int64(len(c.old)))
-	opts := unzip.Options{Have: c.baseSig, AnyBase: true}
-	_, err := unzip.File(context.Background(), bytes.NewReader(c.delta), int64(len(c.delta)), d, opts)
-	if !errors.Is(err, unzip.ErrWrongSignature) {
-		t.Errorf("signature of another image: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 )
 
 const (
@@ -34,8 +35,8 @@ const (
                    against it before the first write
  --base-id ID      the state that is known to be on the output, instead
  --any-base        put the delta there whatever there is
- --resume          write only chunks of which the output does not have all data,
-                   by the image's signature, <input filename>.sig
+ --resume          write only what the output does not have, by the image's
+                   signature, <input filename>.sig
  --signature FILE  the same with a signature of another name
  --manifest FILE   refuse chunks that are not as this manifest says
  --manifest-key FILE  the same, if the manifest (<input filename>.manifest, or
@@ -54,6 +55,7 @@ type command struct {
 	keep      bool
 	resume    bool
 	sigPath   string
+	have      *sig.File // with resume
 
 	manifestPath string
 	manifestKey  ed25519.PublicKey
@@ -162,6 +164,9 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	}
 	if err := c.clear(target); err != nil {
 		return Stats{}, err
+	}
+	if err := c.keepSame(ctx, in, size, target); err != nil {
+		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
 	}
 	var stats Stats
 	if size >= 0 {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hyzer/imaging/internal/sigtest"
 )
 
 // TestDeltaCommand lays deltas over a disk file with imageunzip.
@@ -13,7 +15,7 @@ func TestDeltaCommand(t *testing.T) {
 	t.Parallel()
 	c := madeChain(t)
 	f := files{t, t.TempDir()}
-	in, base, after := f.write("x.ddz", c.delta), f.write("base.sig", c.baseSig.AppendTo(nil)), f.write("after.sig", c.after.AppendTo(nil))
+	in, base, after := f.write("x.ddz", c.delta), f.write("base.sig", sigtest.Bytes(t, c.baseSig)), f.write("after.sig", sigtest.Bytes(t, c.after))
 	for _, x := range []struct {
 		args string
 		code int
@@ -48,8 +50,8 @@ func TestResume(t *testing.T) {
 	t.Parallel()
 	c := madeChain(t)
 	f := files{t, t.TempDir()}
-	in, sigPath := f.write("x.ndz", c.base), f.write("x.ndz.sig", c.baseSig.AppendTo(nil))
-	other := f.write("other.sig", c.after.AppendTo(nil))
+	in, sigPath := f.write("x.ndz", c.base), f.write("x.ndz.sig", sigtest.Bytes(t, c.baseSig))
+	other := f.write("other.sig", sigtest.Bytes(t, c.after))
 	out := f.path("disk")
 	for _, x := range []struct {
 		args string

@@ -1,6 +1,7 @@
 package unzip
 
 import (
+	"hyzer/imaging/freemap"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
@@ -29,11 +30,10 @@ type Options struct {
 	Base    *sig.File
 	BaseID  ndz.StateID
 	AnyBase bool
-	// Have, if set, is the signature of the image. A chunk of which the target
-	// has all data is not written again: for going on with a restore that was
-	// cut off, or putting a disk back to what it nearly is. The target must be
-	// an io.ReaderAt.
-	Have *sig.File
+	// Keep, if set, is sectors of the image, ascending, that are not written: the
+	// target has them as they will be. For going on with a restore that was cut
+	// off, or putting a disk back to what it nearly is. See Kept.
+	Keep []freemap.Range
 	// Manifest, if set, is that of the image: a chunk is held against its sum
 	// before anything else is done with it. Whoever sets it has verified its
 	// signature.
@@ -64,7 +64,7 @@ type Stats struct {
 	WrittenBytes  int64 // inflated data written
 	ZeroedBytes   int64 // free space made to read as zeros
 	KeptBytes     int64 // data that was on the target already
-	KeptChunks    int   // all of whose data was
+	KeptChunks    int   // all of whose data was; they are not decoded
 	ClippedBytes  int64 // data beyond the end of the partition, not written
 	EndBytes      int64 // where the coverage ends, from the image base
 	WriteRequests int64 // runs of data

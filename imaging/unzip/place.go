@@ -74,23 +74,29 @@ func (p *place) clip(offset, size int64) int64 {
 
 // zeros writes data that is zero, and that the target need not have room for.
 func (p *place) zeros(offset, size int64) error {
-	if size = p.clip(offset, size); size == 0 {
-		return nil
-	}
-	p.stats.WrittenBytes += size
-	p.stats.WriteRequests++
-	return p.w.target.Zero(p.base()+offset, size)
+	return p.each(offset, p.clip(offset, size), func(from, to int64) (int64, error) {
+		return to - from, p.w.target.Zero(p.base()+from, to-from)
+	})
+}
+
+// each writes what of a run is not kept with fn, which returns how much it has
+// written, and counts it.
+func (p *place) each(offset, size int64, fn func(from, to int64) (int64, error)) error {
+	kept, err := p.w.unkept(offset, size, func(from, to int64) error {
+		n, err := fn(from, to)
+		p.stats.WrittenBytes += n
+		p.stats.WriteRequests++
+		return err
+	})
+	p.stats.KeptBytes += kept
+	return err
 }
 
 func (p *place) data(offset int64, data []byte) error {
-	data = data[:p.clip(offset, int64(len(data)))]
-	if len(data) == 0 {
-		return nil
-	}
-	n, err := p.w.target.WriteAt(data, p.base()+offset)
-	p.stats.WrittenBytes += int64(n)
-	p.stats.WriteRequests++
-	return err
+	return p.each(offset, p.clip(offset, int64(len(data))), func(from, to int64) (int64, error) {
+		n, err := p.w.target.WriteAt(data[from-offset:to-offset], p.base()+from)
+		return int64(n), err
+	})
 }
 
 // zeroGaps zeroes the sectors that the chunk covers but has no data for.
@@ -119,9 +125,12 @@ func (p *place) zero(ctx context.Context, from, to uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p.stats.ZeroedBytes += end - offset
-	p.stats.ZeroRequests++
-	return p.w.fill(p.base()+offset, end-offset)
+	_, err := p.w.unkept(offset, end-offset, func(from, to int64) error {
+		p.stats.ZeroedBytes += to - from
+		p.stats.ZeroRequests++
+		return p.w.fill(p.base()+from, to-from)
+	})
+	return err
 }
 
 // fillBytes is how much of a pattern is written at a time.

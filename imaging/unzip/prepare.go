@@ -1,6 +1,7 @@
 package unzip
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
+	"hyzer/imaging/view"
 )
 
 // inspect looks at an image that can be seen whole.
@@ -24,27 +26,41 @@ func (c *command) inspect(in *os.File, size int64) (err error) {
 	if mark.Delta && c.opts.ZeroFill {
 		return ErrDeltaZeroFill
 	}
+	return c.readSignature(in)
+}
+
+// readSignature reads the signature that what the output has is told by. It must
+// be of the same age as the image, as that of an image that was made anew is not.
+func (c *command) readSignature(image *os.File) error {
 	if !c.resume {
 		return nil
 	}
 	if c.sigPath == "" {
 		c.sigPath = c.in + ".sig"
 	}
-	c.opts.Have, err = ReadSignature(in, c.sigPath)
+	info, err := image.Stat()
+	if err == nil {
+		err = sig.CheckAge(info, c.sigPath)
+	}
+	if err == nil {
+		c.have, err = sig.ReadFile(c.sigPath)
+	}
 	return err
 }
 
-// ReadSignature reads the signature of an image, for Options.Have. It fails if
-// they are not of the same age, as the signature of an image that was made anew.
-func ReadSignature(image *os.File, sigPath string) (*sig.File, error) {
-	info, err := image.Stat()
-	if err != nil {
-		return nil, err
+// keepSame finds what the output has already.
+func (c *command) keepSame(ctx context.Context, in *os.File, size int64, t *FileTarget) error {
+	if c.have == nil {
+		return nil
 	}
-	if err := sig.CheckAge(info, sigPath); err != nil {
-		return nil, err
+	if state := c.info.Mark.State; !state.IsZero() && state != c.have.ID() {
+		return ErrWrongSignature
 	}
-	return sig.ReadFile(sigPath)
+	want, err := view.Open(in, size, view.Options{Decode: c.opts.Decode})
+	if err == nil {
+		c.opts.Keep, err = Kept(ctx, t, c.opts.Decode.Placement, c.have, want, c.opts.Workers)
+	}
+	return err
 }
 
 // readManifest reads the manifest that chunks are held against, and verifies its

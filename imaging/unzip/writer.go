@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
@@ -19,9 +18,6 @@ type Writer struct {
 	target   Target
 	opts     Options
 	decoders chan *ndz.Decoder // the ones that are free
-
-	content io.ReaderAt // of the target from the image's base on, with Options.Have
-	haveID  ndz.StateID // of Options.Have
 
 	baseMu sync.Mutex // held while the base is checked
 	base   ndz.Mark   // whose base was checked
@@ -45,13 +41,6 @@ type span struct {
 // closes target.
 func NewWriter(target Target, opts Options) (*Writer, error) {
 	w := &Writer{target: target, opts: opts}
-	if opts.Have != nil {
-		w.haveID = opts.Have.ID()
-		var err error
-		if w.content, err = content(target, opts.Decode.Placement); err != nil {
-			return nil, err
-		}
-	}
 	w.decoders = make(chan *ndz.Decoder, opts.workers())
 	for range cap(w.decoders) {
 		d, err := ndz.NewDecoder(opts.Decode)
@@ -84,7 +73,7 @@ func (w *Writer) Chunk(ctx context.Context, index int, data []byte) error {
 	if err := w.opts.checkChunk(index, data); err != nil {
 		return err
 	}
-	h, kept, err := w.look(ctx, d, data)
+	h, kept, err := w.look(d, data)
 	if err != nil {
 		return ndz.InChunk(err, index)
 	}

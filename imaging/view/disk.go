@@ -111,9 +111,9 @@ func (d *Disk) Prove(ctx context.Context, state ndz.StateID) error {
 	if top.Sig == nil || top.Sig.ID() != state {
 		return ErrWrongBase
 	}
-	bad, err := sig.Check(ctx, d, top.Sig, 0)
-	if err == nil && len(bad) > 0 {
-		err = fmt.Errorf("%w: %d of %d blocks differ", ErrWrongBase, len(bad), len(top.Sig.Records))
+	bad, err := sig.Check(ctx, d, top.Sig, 0, nil)
+	if err == nil && bad.Bad > 0 {
+		err = fmt.Errorf("%w: %d of %d blocks differ", ErrWrongBase, bad.Bad, bad.Records)
 	}
 	return err
 }
@@ -147,8 +147,13 @@ func (d *Disk) push(l Layer) {
 // another disk.
 func (d *Disk) Limit(full *sig.File) error {
 	var named []freemap.Range
-	for _, r := range full.Records {
+	records := full.From(0)
+	for records.Next() {
+		r := records.Record()
 		named = freemap.Append(named, r.Start, r.End())
+	}
+	if records.Err() != nil {
+		return records.Err()
 	}
 	// A signature may cover sectors that were free when it was made.
 	named = freemap.Intersect(named, []freemap.Range{{Start: 0, End: d.Sectors()}})

@@ -10,8 +10,7 @@ import (
 
 // Checked is what a signature says about a disk.
 type Checked struct {
-	Records int // held against the data
-	Bad     []sig.Mismatch
+	sig.Checked // of records held against the data
 	// Beyond are records of sectors that the disk has no data for, all or in
 	// part: what was free when the image was made, or is in the base of a delta.
 	Beyond int
@@ -22,8 +21,8 @@ type Checked struct {
 // Fault says what is wrong, nil if nothing is.
 func (c Checked) Fault() error {
 	switch {
-	case len(c.Bad) > 0:
-		return fmt.Errorf("%d of %d hashes are not of the image, the first of sectors [%d,%d)", len(c.Bad), c.Records, c.Bad[0].Start, c.Bad[0].End())
+	case c.Bad > 0:
+		return fmt.Errorf("%d of %d hashes are not of the image, the first of sectors [%d,%d)", c.Bad, c.Records, c.First.Start, c.First.End())
 	case c.Unsigned > 0:
 		return fmt.Errorf("%d sectors of the image have no hash in the signature", c.Unsigned)
 	}
@@ -33,21 +32,21 @@ func (c Checked) Fault() error {
 // Check holds all data of a disk against a signature.
 func (d *Disk) Check(ctx context.Context, s *sig.File) (Checked, error) {
 	var c Checked
-	mine := *s
-	mine.Records = nil
 	var covered []freemap.Range
-	for _, r := range s.Records {
-		whole := freemap.Range{Start: r.Start, End: r.End()}
-		covered = freemap.Append(covered, r.Start, r.End())
-		if freemap.Total(freemap.Intersect(freemap.Overlap(d.data, whole), []freemap.Range{whole})) == r.Size {
-			mine.Records = append(mine.Records, r)
-		} else {
+	records := s.From(0)
+	next := func() (sig.Extent, bool, error) {
+		for records.Next() {
+			r := records.Record()
+			whole := freemap.Range{Start: r.Start, End: r.End()}
+			covered = freemap.Append(covered, r.Start, r.End())
+			if freemap.Total(freemap.Intersect(freemap.Overlap(d.data, whole), []freemap.Range{whole})) == r.Size {
+				return sig.Extent{Record: r}, true, nil
+			}
 			c.Beyond++
 		}
+		return sig.Extent{}, false, records.Err()
 	}
-	c.Records = len(mine.Records)
+	err := sig.HashAll(ctx, d, s.Type, 0, next, c.Count)
 	c.Unsigned = freemap.Total(freemap.Subtract(d.data, covered))
-	var err error
-	c.Bad, err = sig.Check(ctx, d, &mine, 0)
 	return c, err
 }

@@ -228,7 +228,7 @@ func (c *command) create(ctx context.Context, src Source) (Stats, error) {
 	}
 	stats, err := Create(ctx, src, c.stdout, c.opts)
 	if err == nil && c.hasSig {
-		err = os.WriteFile(c.sig, c.opts.Signature.AppendTo(nil), 0o644)
+		err = c.opts.Signature.WriteFile(c.sig)
 	}
 	return stats, err
 }

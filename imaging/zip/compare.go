@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sort"
-	"sync"
 	"time"
 
 	"hyzer/imaging/freemap"
@@ -37,67 +35,53 @@ func (s stored) ReadAt(p []byte, offset int64) (int, error) {
 // is. The granularity of changed is base's records. It sets layout.Hashes.
 func Compare(ctx context.Context, src Source, layout *Layout, base *sig.File, workers int) (changed []freemap.Range, full *sig.File, err error) {
 	start := time.Now()
-	c := &comparison{disk: stored{src, layout}, full: &sig.File{Type: base.Type, BlockSectors: base.BlockSectors}}
-	for _, h := range base.Records {
-		if h.End() > layout.Sectors || len(freemap.Overlap(layout.Data, freemap.Range{Start: h.Start, End: h.End()})) == 0 {
-			continue // freed, or beyond a disk that has shrunk
-		}
-		c.old = append(c.old, h)
-	}
-	if c.now, err = c.hash(ctx, c.old, workers); err != nil {
+	c := &comparison{disk: stored{src, layout}, layout: layout, workers: workers,
+		now:   &sig.File{Type: base.Type, BlockSectors: base.BlockSectors},
+		stats: HashStats{BlockSectors: base.BlockSectors, Current: freemap.Total(layout.Data)}}
+	if err := c.compare(ctx, base); err != nil {
 		return nil, nil, err
 	}
-	changed = c.changed(layout)
-	layout.Hashes = c.stats(layout, base, changed)
-	layout.Hashes.Elapsed = time.Since(start)
-	for _, r := range layout.Data {
-		for s := r.Start; s < r.End; s = c.full.BlockEnd(s) {
-			c.full.Records = append(c.full.Records, sig.Record{Start: s, Size: min(r.End, c.full.BlockEnd(s)) - s})
-		}
-	}
-	return changed, c.full, c.sign(ctx, workers)
+	changed = freemap.Subtract(layout.Data, c.same)
+	c.stats.Modified = freemap.Total(changed) - (c.stats.Current - c.stats.Common)
+	c.stats.Elapsed = time.Since(start)
+	layout.Hashes = &c.stats
+	full, err = c.sign(ctx)
+	return changed, full, err
 }
 
 // comparison is one run of Compare.
 type comparison struct {
-	disk stored
-	old  []sig.Record // of the base, those still in use
-	now  []sig.Record // their extents, as they are on the disk
-	full *sig.File
+	disk    stored
+	layout  *Layout
+	workers int
+	stats   HashStats
+	now     *sig.File       // the records of the base that are still in use, as they are on the disk
+	same    []freemap.Range // of those that are unchanged
 }
 
-// hash returns the records with the hash of what is on the disk.
-func (c *comparison) hash(ctx context.Context, records []sig.Record, workers int) ([]sig.Record, error) {
-	out := append([]sig.Record(nil), records...)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	for k := range workers {
-		wg.Go(func() {
-			var buf []byte
-			for i := k; i < len(out) && ctx.Err() == nil; i += workers {
-				sum, err := sig.HashRange(c.disk, c.full.Type, out[i].Start, out[i].Size, &buf)
-				if err != nil {
-					cancel(err)
-				}
-				out[i].Hash = sum
-			}
-		})
-	}
-	wg.Wait()
-	return out, context.Cause(ctx)
-}
-
-// changed is the data outside all unchanged records. Sectors that must be
-// relocated always count as changed.
-func (c *comparison) changed(layout *Layout) []freemap.Range {
-	var same []freemap.Range
-	for i, h := range c.old {
-		if h.Hash == c.now[i].Hash && !layout.relocates(h.Start, h.End()) {
-			same = freemap.Append(same, h.Start, h.End())
+// compare hashes what the base has and is still in use.
+func (c *comparison) compare(ctx context.Context, base *sig.File) error {
+	old := base.From(0)
+	next := func() (sig.Extent, bool, error) {
+		for old.Next() {
+			h := old.Record()
+			c.stats.Original += h.Size
+			if h.End() <= c.layout.Sectors && len(freemap.Overlap(c.layout.Data, freemap.Range{Start: h.Start, End: h.End()})) > 0 {
+				return sig.Extent{Record: h}, true, nil
+			} // else freed, or beyond a disk that has shrunk
 		}
+		return sig.Extent{}, false, old.Err()
 	}
-	return freemap.Subtract(layout.Data, same)
+	return sig.HashAll(ctx, c.disk, base.Type, c.workers, next, func(h sig.Record, sum [sig.HashBytes]byte) error {
+		// Sectors that must be relocated always count as changed.
+		moved := c.layout.relocates(h.Start, h.End())
+		c.stats.count(c.layout, h, h.Hash == sum, moved)
+		if h.Hash == sum && !moved {
+			c.same = freemap.Append(c.same, h.Start, h.End())
+		}
+		h.Hash = sum
+		return c.now.Append(h)
+	})
 }
 
 // relocates tells whether any relocation or patch is in the sectors.
@@ -115,25 +99,28 @@ func (l *Layout) relocates(start, end uint64) bool {
 	return false
 }
 
-// sign fills in the full signature, reusing hashes of equal extents.
-func (c *comparison) sign(ctx context.Context, workers int) error {
-	var missing []sig.Record
-	var at []int
-	for i, r := range c.full.Records {
-		k := sort.Search(len(c.now), func(k int) bool { return c.now[k].Start >= r.Start })
-		if k < len(c.now) && c.now[k].Start == r.Start && c.now[k].Size == r.Size {
-			c.full.Records[i].Hash = c.now[k].Hash
-			continue
+// sign makes the full signature, reusing hashes of equal extents.
+func (c *comparison) sign(ctx context.Context) (*sig.File, error) {
+	full := &sig.File{Type: c.now.Type, BlockSectors: c.now.BlockSectors}
+	now := c.now.From(0)
+	more := now.Next()
+	blocks := full.Blocks(c.layout.Data)
+	next := func() (sig.Extent, bool, error) {
+		r, ok := blocks.Next()
+		for ok && more && now.Record().Start < r.Start {
+			more = now.Next()
 		}
-		missing, at = append(missing, r), append(at, i)
-	}
-	hashed, err := c.hash(ctx, missing, workers)
-	for k, i := range at {
-		if err == nil {
-			c.full.Records[i].Hash = hashed[k].Hash
+		if ok && more && now.Record().Start == r.Start && now.Record().Size == r.Size {
+			r.Hash = now.Record().Hash
+			return sig.Extent{Record: r, Known: true}, true, now.Err()
 		}
+		return sig.Extent{Record: r}, ok, now.Err()
 	}
-	return err
+	err := sig.HashAll(ctx, c.disk, full.Type, c.workers, next, func(r sig.Record, sum [sig.HashBytes]byte) error {
+		r.Hash = sum
+		return full.Append(r)
+	})
+	return full, err
 }
 
 // delta replaces the layout's data by what differs from opts.Base, unless that

@@ -57,11 +57,12 @@ func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts 
 			sign.Type, sign.BlockSectors = sig.SHA1, sig.BlockSectorsDefault
 		}
 		if opts.Base != nil {
-			o.pending, sign = sign.Records, nil // made, but for the chunks
+			o.pending.read(sign) // made, but for the chunks
+			sign = nil
 		} else {
 			align = sign.BlockSectors
 		}
-		opts.Signature.Records = nil
+		opts.Signature.Reset()
 	}
 	line, err := newPipeline(ctx, src, layout, sign, opts, p)
 	if err != nil {
@@ -73,7 +74,7 @@ func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts 
 		<-u.done
 		err := u.err
 		if err == nil {
-			o.pending = append(o.pending, u.records...)
+			o.pending.records = append(o.pending.records, u.records...)
 			err = p.unit(u)
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/sigtest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
@@ -65,8 +66,8 @@ func TestDelta(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if bad, err := sig.Check(context.Background(), bytes.NewReader(d.data), full, 1); err != nil || len(bad) > 0 {
-				t.Errorf("%d blocks are not as the new signature says, %v", len(bad), err)
+			if bad, err := sig.Check(context.Background(), bytes.NewReader(d.data), full, 1, nil); err != nil || bad.Bad > 0 {
+				t.Errorf("%d blocks are not as the new signature says, %v", bad.Bad, err)
 			}
 			if name != "mbr" { // of which we keep more
 				checkDeltaSum(t, name, d.data)
@@ -98,11 +99,12 @@ func checkDeltaSum(t *testing.T, name string, disk []byte) {
 // sameSignature compares all but the chunks, which depend on the compressor.
 func sameSignature(t *testing.T, got, want *sig.File) {
 	t.Helper()
-	if len(got.Records) != len(want.Records) {
-		t.Fatalf("%d records, want %d", len(got.Records), len(want.Records))
+	if got.Len() != want.Len() {
+		t.Fatalf("%d records, want %d", got.Len(), want.Len())
 	}
-	for i, r := range want.Records {
-		g := got.Records[i]
+	all := sigtest.Records(t, got)
+	for i, r := range sigtest.Records(t, want) {
+		g := all[i]
 		if g.Start != r.Start || g.Size != r.Size || g.Hash != r.Hash {
 			t.Errorf("record %d is [%d,%d) %x, want [%d,%d) %x", i, g.Start, g.End(), g.Hash, r.Start, r.End(), r.Hash)
 		}

@@ -117,7 +117,7 @@ func (w *fileWriter) write(fill func(*os.File) (*sig.File, error)) error {
 		return err
 	}
 	if sign != nil && w.sigPath != "" {
-		if err := w.add(w.sigPath, sign.AppendTo(nil)); err != nil {
+		if err := w.addSignature(sign); err != nil {
 			return err
 		}
 	}
@@ -143,6 +143,14 @@ func (w *fileWriter) add(path string, text []byte) error {
 	f, err := w.temp(path)
 	if err == nil {
 		_, err = f.Write(text)
+	}
+	return err
+}
+
+func (w *fileWriter) addSignature(s *sig.File) error {
+	f, err := w.temp(w.sigPath)
+	if err == nil {
+		_, err = s.WriteTo(f)
 	}
 	return err
 }

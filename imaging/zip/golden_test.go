@@ -9,6 +9,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/sigtest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
@@ -155,7 +156,7 @@ func checkRules(t *testing.T, image []byte) {
 func checkSignature(t *testing.T, l *zip.Layout, data []byte, f *sig.File) {
 	t.Helper()
 	var ranges []freemap.Range
-	for _, r := range f.Records {
+	for _, r := range sigtest.Records(t, f) {
 		ranges = freemap.Append(ranges, r.Start, r.End())
 		p := append([]byte(nil), data[r.Start*512:r.End()*512]...)
 		if short := l.Relocs; len(short) > 0 && r.End() == l.Sectors {
@@ -173,8 +174,8 @@ func checkSignature(t *testing.T, l *zip.Layout, data []byte, f *sig.File) {
 	if len(ranges) != len(l.Data) {
 		t.Errorf("signature has %d ranges, want %d", len(ranges), len(l.Data))
 	}
-	back, err := sig.Parse(f.AppendTo(nil))
-	if err != nil || len(back.Records) != len(f.Records) {
+	back, err := sig.Parse(sigtest.Bytes(t, f))
+	if err != nil || back.Len() != f.Len() {
 		t.Errorf("signature does not come back: %v", err)
 	}
 }

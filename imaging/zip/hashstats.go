@@ -23,40 +23,31 @@ type HashStats struct {
 	Elapsed                            time.Duration
 }
 
-// stats counts what the comparison found.
-func (c *comparison) stats(layout *Layout, base *sig.File, changed []freemap.Range) *HashStats {
-	s := &HashStats{BlockSectors: base.BlockSectors, Current: freemap.Total(layout.Data)}
-	for _, h := range base.Records {
-		s.Original += h.Size
+// count adds a record of the signature of which something is still in use. moved
+// says that there are relocations in it.
+func (s *HashStats) count(layout *Layout, h sig.Record, same, moved bool) {
+	used := within(layout.Data, freemap.Range{Start: h.Start, End: h.End()})
+	s.Blocks++
+	s.Sectors += h.Size
+	s.Common += used
+	if same {
+		s.BlocksSame++
+		s.SectorsSame += h.Size
 	}
-	for i, h := range c.old {
-		whole := freemap.Range{Start: h.Start, End: h.End()}
-		used := within(layout.Data, whole)
-		same := h.Hash == c.now[i].Hash
-		s.Blocks++
-		s.Sectors += h.Size
-		s.Common += used
+	if used < h.Size {
+		s.FreeBlocks++
+		s.FreeSectors += h.Size - used
 		if same {
-			s.BlocksSame++
-			s.SectorsSame += h.Size
-		}
-		if used < h.Size {
-			s.FreeBlocks++
-			s.FreeSectors += h.Size - used
-			if same {
-				s.FreeBlocksSame++
-				s.FreeSectorsSame += h.Size - used
-			} else {
-				s.AllocatedAssumed += used
-			}
-		}
-		if layout.relocates(h.Start, h.End()) {
+			s.FreeBlocksSame++
+			s.FreeSectorsSame += h.Size - used
+		} else {
 			s.AllocatedAssumed += used
-			s.RelocatedAssumed += used
 		}
 	}
-	s.Modified = freemap.Total(changed) - (s.Current - s.Common)
-	return s
+	if moved {
+		s.AllocatedAssumed += used
+		s.RelocatedAssumed += used
+	}
 }
 
 // within is how many sectors of an ascending list are in r.

@@ -3,11 +3,10 @@ package zip
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"hyzer/imaging/manifest"
-	"hyzer/imaging/ndz"
-	"hyzer/imaging/sig"
-)
+	"hyzer/imaging/ndz")
 
 // format makes the chunks of one family of image versions out of units. The
 // pipeline before it and the output behind it are the same for all.
@@ -29,7 +28,7 @@ type output struct {
 	layout  *Layout
 	stats   Stats
 	first   uint64       // where the coverage of the open chunk begins
-	pending []sig.Record // of the open chunk
+	pending queue
 
 	sums manifest.Builder // with Options.Manifest
 	id   manifest.Identity
@@ -52,7 +51,9 @@ func (o *output) write(c chunk) error {
 	if err := o.sum(c.data); err != nil {
 		return err
 	}
-	o.number(o.stats.Chunks, c.last)
+	if err := o.number(o.stats.Chunks, c.last); err != nil {
+		return err
+	}
 	o.stats.Chunks++
 	o.stats.ImageBytes += int64(len(c.data))
 	o.stats.PayloadBytes += int64(c.payload)
@@ -95,7 +96,9 @@ func Identify(h *ndz.Header) manifest.Identity {
 // finish fills in what the caller wants to know of the whole image.
 func (o *output) finish() error {
 	if s := o.opts.Signature; s != nil { // of a delta without changes
-		s.Records = append(s.Records, o.pending...)
+		if err := o.number(0, math.MaxUint64); err != nil {
+			return err
+		}
 		if o.layout.Mark.State.IsZero() {
 			o.id.State = manifest.StateID(s.ID())
 		}
@@ -112,18 +115,18 @@ func (o *output) finish() error {
 
 // number gives the signature's records that a written chunk covers, up to
 // sector end, their chunk.
-func (o *output) number(index int, end uint64) {
+func (o *output) number(index int, end uint64) error {
 	if o.opts.Signature == nil {
-		return
+		return nil
 	}
-	i := 0
-	for ; i < len(o.pending) && o.pending[i].Start < end; i++ {
-		r := o.pending[i]
+	for r, ok := o.pending.pop(end); ok; r, ok = o.pending.pop(end) {
 		r.Chunk = index
 		r.Spans = r.End() > end
-		o.opts.Signature.Records = append(o.opts.Signature.Records, r)
+		if err := o.opts.Signature.Append(r); err != nil {
+			return err
+		}
 	}
-	o.pending = append(o.pending[:0], o.pending[i:]...)
+	return o.pending.err
 }
 
 // newFormat returns what makes chunks of the version that opts ask for.

@@ -56,7 +56,9 @@ func newSwapSite(t *testing.T) *swapSite {
 	s.base, s.disk = image.Bytes(), bytes.Clone(old)
 	copy(s.disk[1<<20:], strings.Repeat("changed!", 1000))
 	s.write(t, filepath.Join(s.devices, "sd0"), s.disk)
-	s.write(t, filepath.Join(s.swapinfo, "p-STD.sig"), s.signature.AppendTo(nil))
+	if err := s.signature.WriteFile(filepath.Join(s.swapinfo, "p-STD.sig")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("p-STD.sig", filepath.Join(s.swapinfo, "nodea.sig")); err != nil {
 		t.Fatal(err)
 	}
