@@ -78,7 +78,7 @@ func imageInfo(e *env, args []string) error {
 	if x.Signature, err = signatureFacts(top.Path + ".sig"); err != nil {
 		return err
 	}
-	if list, err := readManifest(top.Path); err == nil && list.Signed() {
+	if list, err := manifest.ReadFile(top.Path + manifest.Suffix); err == nil && list.Signed() {
 		x.Manifest = fmt.Sprintf("signed with %x", list.Signer())
 	} else if err == nil {
 		x.Manifest = "not signed"

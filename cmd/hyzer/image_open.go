@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"hyzer/imaging/delta"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/scheme"
@@ -23,12 +25,54 @@ const keyFileBytesMax = 64 << 10
 type readFlags struct {
 	key, signingKey string
 	anyBase         bool
+	publisher       string
 }
 
 func (r *readFlags) add(fs *flag.FlagSet) {
 	fs.StringVar(&r.key, "key", "", "`file` with the key of an encrypted image (.ekey)")
 	fs.StringVar(&r.signingKey, "signing-key", "", "`file` with the key of signed checksums (.skey)")
 	fs.BoolVar(&r.anyBase, "any-base", false, "open a delta over whatever is below it, or nothing")
+}
+
+// addPublisher is for verbs that verify manifests.
+func (r *readFlags) addPublisher(fs *flag.FlagSet) {
+	fs.StringVar(&r.publisher, "public-key", "", "`file` with the Ed25519 public key that manifests must be signed with (PEM or hex)")
+}
+
+// publicKey reads the key that manifests must be signed with, nil if none is
+// asked for.
+func (r *readFlags) publicKey() (ed25519.PublicKey, error) {
+	if r.publisher == "" {
+		return nil, nil
+	}
+	text, err := readKey(r.publisher)
+	if err != nil {
+		return nil, err
+	}
+	key, err := manifest.ParsePublicKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.publisher, err)
+	}
+	return key, nil
+}
+
+// manifestOf reads the manifest of an image file of size bytes, nil if it has
+// none. With a key it must have one, signed with it.
+func manifestOf(image string, size int64, key ed25519.PublicKey) (*manifest.Manifest, error) {
+	m, err := manifest.ReadFile(image + manifest.Suffix)
+	if errors.Is(err, os.ErrNotExist) && key == nil {
+		return nil, nil
+	}
+	if err == nil && key != nil {
+		err = m.Verify(key)
+	}
+	if err == nil {
+		err = m.CheckSize(size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // decode reads the keys.

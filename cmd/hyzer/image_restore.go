@@ -8,6 +8,7 @@ import (
 
 	"hyzer/imaging/delta"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
 	"hyzer/imaging/unzip"
@@ -38,6 +39,7 @@ type restore struct {
 
 	opts  unzip.Options
 	files []*view.File
+	lists []*manifest.Manifest // of the files, nil where there is none
 	out   restored
 	done  int64           // bytes of the images before
 	freed []freemap.Range // by the deltas
@@ -47,6 +49,7 @@ func imageRestore(e *env, args []string) error {
 	r := &restore{e: e}
 	fs, address := e.flags("image restore")
 	r.read.add(fs)
+	r.read.addPublisher(fs)
 	fs.IntVar(&r.part, "part", 0, "restore into this `partition` of the disk")
 	fs.BoolVar(&r.zero, "zero", false, "zero free space of a device; a file is always as the disk was")
 	fs.BoolVar(&r.resume, "resume", false, "write only what is not there already, by the signature beside the last image or, without it, by its data")
@@ -101,6 +104,10 @@ func restoreTo(e *env, read readFlags, image, path string) (*restore, error) {
 }
 
 func (r *restore) run(paths []string, path string) error {
+	key, err := r.read.publicKey()
+	if err != nil {
+		return err
+	}
 	total := int64(0)
 	for _, p := range paths {
 		f, err := view.OpenFile(p, view.Options{Decode: r.opts.Decode})
@@ -108,7 +115,11 @@ func (r *restore) run(paths []string, path string) error {
 			return err
 		}
 		defer f.Close()
-		r.files = append(r.files, f)
+		list, err := manifestOf(p, f.Info.Size(), key)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+		r.files, r.lists = append(r.files, f), append(r.lists, list)
 		total += f.Summary().DataBytes
 	}
 	r.m.of(total)
@@ -268,6 +279,7 @@ func (r *restore) image(t *unzip.FileTarget, i int) error {
 	opts := r.opts
 	opts.AnyBase = r.read.anyBase || i > 0 // the others were proved
 	opts.ZeroFill = opts.ZeroFill && i == 0
+	opts.Manifest = r.lists[i]
 	opts.Progress = func(p unzip.Progress) { r.m.at(r.done + p.WrittenBytes + p.KeptBytes) }
 	s, err := unzip.File(r.e.ctx, f, r.files[i].Info.Size(), t, opts)
 	if errors.Is(err, unzip.ErrDeltaZeroFill) {

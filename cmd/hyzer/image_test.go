@@ -16,6 +16,7 @@ import (
 
 	"hyzer/bench/shared"
 	"hyzer/bench/tools"
+	"hyzer/imaging/ndz"
 )
 
 // imageFolder is a folder of golden images and what was made of them by hand.
@@ -171,7 +172,11 @@ func TestImageFiles(t *testing.T) {
 		{"restore @a.ndz @out", exitOK, "written"},
 		{"restore @old-delta.ndz @out --base @a.ndz.sig", exitOK, "0 B zeroed"},
 		{"restore @old-delta.ndz @out --any-base", exitOK, "0 B zeroed"},
-		{"restore @a.ndz,@d.ndz @out2 --resume", exitUsage, "one image"},
+		{"restore @a.ndz,@d.ndz @out2 --resume", exitOK, "written"},
+		{"restore @a.ndz,@d.ndz @out2 --resume", exitOK, "0 B written"},
+		{"restore @a.ndz,@old-delta.ndz @out2 --resume", exitOK, "kept"}, // no signature tells of it
+		{"restore @a.ndz,@old-delta.ndz @out2 --resume", exitOK, "0 B written"},
+		{"diff @a.ndz,@old-delta.ndz @b.ndz", exitOK, ""},
 		{"restore @damaged.ndz @out3", exitFailed, "chunk 0"},
 		{"restore @short.ndz @out4", exitFailed, "ends inside a chunk"},
 		{"restore @a.ndz", exitUsage, "want an image and a disk"},
@@ -208,6 +213,9 @@ func TestImageFiles(t *testing.T) {
 		{"info @signed5.ndz", exitOK, "signed with "},
 		{"verify @signed5.ndz --public-key @key.pub", exitOK, "manifest signed with the key"},
 		{"verify @five.ndz --public-key @key.pub", exitFailed, "not signed"},
+		{"restore @signed5.ndz @outs --public-key @key.pub", exitOK, "written"},
+		{"restore @five.ndz @outf --public-key @key.pub", exitFailed, "not signed"},
+		{"restore @a.ndz @outf --public-key @key.pub", exitFailed, "a.ndz.manifest: no such file"},
 		{"verify @a3.ndz --public-key @v4.ekey", exitFailed, ""},
 
 		{"convert @a.ndz @a.thing", exitUsage, "--to"},
@@ -218,8 +226,10 @@ func TestImageFiles(t *testing.T) {
 			t.Errorf("%s: exit status %d, want %d and %q:\n%.600s", c.args, status, c.status, c.text, text)
 		}
 	}
-	if _, err := os.Stat(f.path("out4")); err == nil {
-		t.Error("a target was made for an image that is cut short")
+	for _, name := range []string{"out4", "outf"} {
+		if _, err := os.Stat(f.path(name)); err == nil {
+			t.Errorf("%s was made for an image that is cut short or not signed", name)
+		}
 	}
 	if left, _ := filepath.Glob(f.path(".*")); len(left) > 0 {
 		t.Errorf("left %v behind", left)
@@ -306,6 +316,32 @@ func TestImageChanges(t *testing.T) {
 		if sha256.Sum256(f.read(got)) != sha256.Sum256(f.read(want)) {
 			t.Errorf("the chain %s makes another disk than the image %s", got, want)
 		}
+	}
+}
+
+// TestImageManifest restores and verifies an image that is not as its manifest
+// says where nothing else would tell, and chains of images over what is there.
+func TestImageManifest(t *testing.T) {
+	t.Parallel()
+	f := newImageFolder(t)
+	if status, text := f.run("make @disk @m.ndz --sign @key.pem"); status != exitOK {
+		t.Fatal(text)
+	}
+	image := f.read("m.ndz")
+	image[len(image)-1] ^= 1 // after the compressed data
+	f.write("m.ndz", image)
+	for _, args := range []string{"restore @m.ndz @out", "restore @m.ndz @out --public-key @key.pub", "verify @m.ndz", "verify @m.ndz --public-key @key.pub"} {
+		if status, text := f.run(args); status != exitFailed || !strings.Contains(text, "the manifest says") {
+			t.Errorf("%s: exit status %d: %s", args, status, text)
+		}
+	}
+	if len(image) == ndz.ChunkBytes && len(bytes.Trim(f.read("out"), "\x00")) > 0 {
+		t.Error("data of a chunk was written that is not as the manifest says")
+	}
+	image[len(image)-1] ^= 1
+	f.write("m.ndz", image[:len(image)-100])
+	if status, text := f.run("restore @m.ndz @out"); status != exitFailed {
+		t.Errorf("a short image is restored: %s", text)
 	}
 }
 

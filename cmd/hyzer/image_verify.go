@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"sync"
 
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
+	"hyzer/imaging/view"
 )
 
 // verified is what `image verify` tells of one image.
@@ -31,7 +34,7 @@ func imageVerify(e *env, args []string) error {
 	fs, address := e.flags("image verify")
 	read := readFlags{}
 	read.add(fs)
-	publisher := fs.String("public-key", "", "`file` with the Ed25519 public key that manifests must be signed with (PEM or hex)")
+	read.addPublisher(fs)
 	rest, err := e.parse(fs, address, args)
 	if err != nil {
 		return err
@@ -39,15 +42,9 @@ func imageVerify(e *env, args []string) error {
 	if len(rest) == 0 {
 		return badUsage("want images")
 	}
-	var key ed25519.PublicKey
-	if *publisher != "" {
-		text, err := readKey(*publisher)
-		if err == nil {
-			key, err = manifest.ParsePublicKey(text)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", *publisher, err)
-		}
+	key, err := read.publicKey()
+	if err != nil {
+		return err
 	}
 	bad := false
 	for _, name := range rest {
@@ -63,20 +60,19 @@ func imageVerify(e *env, args []string) error {
 	return nil
 }
 
-// verifyImage checks the files of one image one by one, and then all of it
-// against the signature of the one on top. It tells of every fault that it
-// finds.
+// verifyImage checks the files of one image one by one, each of which is read
+// once. Several are then held against the signature of the one on top, as the
+// disk that they make together. It tells of the first fault of each kind.
 func verifyImage(e *env, read readFlags, key ed25519.PublicKey, name string) (faults bool, err error) {
 	paths := chainPaths(name)
 	m := e.meter("verify")
 	v := verified{Event: "verified", Image: name, Faults: []string{}}
 	for _, path := range paths {
-		v.fault(path+": ", v.file(m, read, path))
-		v.fault(path+": ", v.manifest(m, key, path))
+		v.file(m, read, key, path, len(paths) == 1)
 	}
 	v.Signed = key != nil && v.Manifests == len(paths)
-	if len(v.Faults) == 0 {
-		v.fault("", v.signature(m, read, name, paths[len(paths)-1]+".sig"))
+	if len(v.Faults) == 0 && len(paths) > 1 {
+		v.fault("", v.chain(m, read, name, paths[len(paths)-1]+".sig"))
 	}
 	m.end()
 	if e.ctx.Err() != nil {
@@ -101,56 +97,6 @@ func (v *verified) fault(where string, err error) {
 	}
 }
 
-// manifest holds an image file against its manifest, if it has one. With a key
-// it must have one, signed with it.
-func (v *verified) manifest(m *meter, key ed25519.PublicKey, path string) error {
-	list, err := readManifest(path)
-	if errors.Is(err, os.ErrNotExist) && key == nil {
-		return nil
-	}
-	if err == nil && key != nil {
-		err = list.Verify(key)
-	}
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil {
-		err = list.CheckSize(info.Size())
-	}
-	buf := make([]byte, manifest.ChunkBytes)
-	for i := 0; err == nil && i < len(list.Chunks); i++ {
-		if err = m.e.ctx.Err(); err != nil {
-			break
-		}
-		var n int
-		if n, err = f.ReadAt(buf, int64(i)*manifest.ChunkBytes); err == io.EOF {
-			err = nil
-		}
-		if err == nil {
-			err = list.CheckChunk(i, buf[:n])
-		}
-	}
-	if err == nil {
-		v.Manifests++
-	}
-	return err
-}
-
-// readManifest reads the manifest of an image file.
-func readManifest(image string) (*manifest.Manifest, error) {
-	text, err := readLimited(image+manifest.Suffix, manifest.BytesMax)
-	if err != nil {
-		return nil, err
-	}
-	return manifest.Decode(text)
-}
-
 func (v verified) String() string {
 	text := fmt.Sprintf("sound: %d chunks, %s", v.Chunks, size(v.DataBytes))
 	if v.Checksums {
@@ -171,53 +117,129 @@ func (v verified) String() string {
 	return text
 }
 
-// file decodes every chunk of an image file.
-func (v *verified) file(m *meter, read readFlags, path string) error {
+// file decodes every chunk of an image file, and holds it against its manifest
+// and, if it is alone, its signature.
+func (v *verified) file(m *meter, read readFlags, key ed25519.PublicKey, path string, alone bool) {
+	where := path + ": "
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		v.fault(where, err)
+		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		v.fault(where, err)
+		return
 	}
+	list, err := manifestOf(path, info.Size(), key)
+	v.fault(where, err)
 	sum, err := ndz.Info(f, info.Size())
 	if err != nil {
-		return err
+		v.fault(where, err)
+		return
 	}
 	m.of(sum.DataBytes)
-	opts, err := decodeOptions(read, sum, path)
-	if err != nil {
-		return err
+	c := chunkCheck{manifest: list, m: m}
+	if c.opts, err = decodeOptions(read, sum, path); err != nil {
+		v.fault(where, err)
+		return
 	}
-	// Progress comes from the goroutines that decode.
-	done := make(chan int64, sum.Chunks)
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		total := int64(0)
-		for n := range done {
-			total += n
-			m.at(total)
-		}
-	}()
-	err = ndz.Each(m.e.ctx, f, sum.Chunks, runtime.GOMAXPROCS(0), opts, func(_ int, h *ndz.Header, _ *ndz.Decoder) error {
-		done <- h.DataBytes()
-		return nil
-	})
-	close(done)
-	<-finished
-	if err != nil {
-		return err
+	if alone {
+		c.checker, err = signatureOf(path, sum.Mark)
+		v.fault("", err)
 	}
-	v.Chunks += sum.Chunks
-	v.DataBytes += sum.DataBytes
-	v.Checksums = v.Checksums || opts.Checksum
+	v.fault(where, c.run(m.e.ctx, f, sum.Chunks))
+	v.fault(where, c.listed)
+	v.chunks(sum, &c, path)
 	for _, note := range sum.Irregular {
 		m.warn(path + ": " + note)
 	}
-	return nil
+}
+
+// chunks counts what was right in an image file.
+func (v *verified) chunks(sum ndz.Summary, c *chunkCheck, path string) {
+	if len(v.Faults) > 0 {
+		return
+	}
+	v.Chunks += sum.Chunks
+	v.DataBytes += sum.DataBytes
+	v.Checksums = v.Checksums || c.opts.Checksum
+	if c.manifest != nil {
+		v.Manifests++
+	}
+	if c.checker != nil {
+		v.signed(path+".sig", c.checker.Checked())
+	}
+}
+
+// signed takes what a signature says.
+func (v *verified) signed(path string, found view.Checked) {
+	v.Hashes, v.Unverified = found.Records, found.Beyond
+	v.fault(path+": ", found.Fault())
+}
+
+// chunkCheck is one pass over an image file.
+type chunkCheck struct {
+	m        *meter
+	opts     ndz.DecodeOptions
+	manifest *manifest.Manifest // nil: none
+	checker  *view.Checker      // nil: no signature
+
+	mu     sync.Mutex
+	done   int64 // bytes of data
+	listed error // the first fault against the manifest
+}
+
+func (c *chunkCheck) run(ctx context.Context, f io.ReaderAt, chunks int) error {
+	workers := runtime.GOMAXPROCS(0)
+	if c.checker != nil {
+		workers = c.checker.Workers(workers)
+	}
+	return ndz.EachChunk(ctx, f, chunks, workers, func() (ndz.ChunkFunc, error) {
+		d, err := ndz.NewDecoder(c.opts)
+		return func(_ context.Context, i int, chunk []byte) error { return c.chunk(d, i, chunk) }, err
+	})
+}
+
+func (c *chunkCheck) chunk(d *ndz.Decoder, i int, chunk []byte) error {
+	var listed error
+	if c.manifest != nil {
+		listed = c.manifest.CheckChunk(i, chunk)
+	}
+	h, err := d.Decode(chunk)
+	if err != nil {
+		err = ndz.InChunk(err, i)
+	} else if c.checker != nil {
+		err = c.checker.Chunk(h, d)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listed == nil {
+		c.listed = listed
+	}
+	if err == nil {
+		c.done += h.DataBytes()
+		c.m.at(c.done)
+	}
+	return err
+}
+
+// signatureOf returns what holds the chunks of an image against its signature,
+// nil if it has none.
+func signatureOf(path string, mark ndz.Mark) (*view.Checker, error) {
+	path += ".sig"
+	s, err := sig.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if state := mark.State; !state.IsZero() && state != s.ID() && !mark.Delta {
+		return nil, fmt.Errorf("%s is of state %s, the image makes %s", path, s.ID(), state)
+	}
+	return view.NewChecker(s), nil
 }
 
 // decodeOptions has every checksum checked that is there. The key of signed
@@ -240,8 +262,9 @@ func decodeOptions(read readFlags, sum ndz.Summary, path string) (ndz.DecodeOpti
 	return opts, nil
 }
 
-// signature holds the image against its signature, if it has one.
-func (v *verified) signature(m *meter, read readFlags, name, path string) error {
+// chain holds the disk that several images make against the signature of the
+// one on top, if it has one.
+func (v *verified) chain(m *meter, read readFlags, name, path string) error {
 	s, err := sig.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -249,7 +272,6 @@ func (v *verified) signature(m *meter, read readFlags, name, path string) error 
 	if err != nil {
 		return err
 	}
-	read.anyBase = read.anyBase || len(chainPaths(name)) == 1 // a delta alone can be checked too
 	chain, err := read.open(m.e, name)
 	if err != nil {
 		return err
@@ -258,17 +280,9 @@ func (v *verified) signature(m *meter, read readFlags, name, path string) error 
 	if err := chain.Freed(); err != nil {
 		return err
 	}
-	top := chain.Files[len(chain.Files)-1]
-	if state := top.Mark().State; !state.IsZero() && state != s.ID() && !top.Mark().Delta {
-		return fmt.Errorf("%s is of state %s, the image makes %s", path, s.ID(), state)
+	found, err := chain.Check(m.e.ctx, s)
+	if err == nil {
+		v.signed(path, found)
 	}
-	checked, err := chain.Check(m.e.ctx, s)
-	if err != nil {
-		return err
-	}
-	v.Hashes, v.Unverified = checked.Records, checked.Beyond
-	if err := checked.Fault(); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return err
 }

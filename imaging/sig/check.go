@@ -30,23 +30,22 @@ func Check(ctx context.Context, dev io.ReaderAt, f *File, nworkers int, each fun
 		return Extent{Record: c.Record()}, true, nil
 	}
 	err := HashAll(ctx, dev, f.Type, nworkers, next, func(r Record, got [HashBytes]byte) error {
-		if err := found.Count(r, got); err != nil || each == nil {
-			return err
+		if found.Count(r, got); each == nil {
+			return nil
 		}
 		return each(Mismatch{r, got}, got == r.Hash)
 	})
 	return found, err
 }
 
-// Count takes a record with the hash of what was found there. It does not fail.
-func (c *Checked) Count(r Record, got [HashBytes]byte) error {
+// Count takes a record with the hash of what was found there.
+func (c *Checked) Count(r Record, got [HashBytes]byte) {
 	c.Records++
 	if got == r.Hash {
-		return nil
+		return
 	}
-	if c.Bad == 0 {
+	if c.Bad == 0 || r.Start < c.First.Start {
 		c.First = Mismatch{r, got}
 	}
 	c.Bad++
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sort"
 )
 
 const (
@@ -122,6 +123,19 @@ func (f *File) Len() int {
 		return 0
 	}
 	return f.list.len()
+}
+
+// Search is the number of the first record that ends after sector.
+func (f *File) Search(sector uint64) (int, error) {
+	var failed error
+	raw := make([]byte, RecordBytes)
+	i := sort.Search(f.Len(), func(i int) bool {
+		if _, err := f.list.read(raw, i); err != nil {
+			failed = err
+		}
+		return parseRecord(raw).End() > sector
+	})
+	return i, failed
 }
 
 // From returns a Cursor that begins at record i.

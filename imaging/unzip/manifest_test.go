@@ -58,7 +58,7 @@ func TestManifest(t *testing.T) {
 		if code, text := restore("--manifest-key " + dir + "/other " + image + " " + out); code == 0 || !strings.Contains(text, "signed by key") {
 			t.Errorf("%sother key: exit %d: %s", version, code, text)
 		}
-		m, err := unzip.ReadManifest(image + chunksums.Suffix)
+		m, err := chunksums.ReadFile(image + chunksums.Suffix)
 		if err != nil || m.State.IsZero() {
 			t.Fatalf("manifest of state %s: %v", m.State, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"hyzer/imaging/manifest"
@@ -72,7 +71,7 @@ func (c *command) readManifest() error {
 	if c.manifestPath == "" {
 		c.manifestPath = c.in + manifest.Suffix
 	}
-	m, err := ReadManifest(c.manifestPath)
+	m, err := manifest.ReadFile(c.manifestPath)
 	if err == nil && c.manifestKey != nil {
 		err = m.Verify(c.manifestKey)
 	}
@@ -81,20 +80,6 @@ func (c *command) readManifest() error {
 	}
 	c.opts.Manifest = m
 	return nil
-}
-
-// ReadManifest reads the manifest of an image from a file.
-func ReadManifest(path string) (*manifest.Manifest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, manifest.BytesMax+1))
-	if err != nil {
-		return nil, err
-	}
-	return manifest.Decode(text)
 }
 
 // clear makes an output file empty, as the old program does. One that is gone

@@ -46,7 +46,10 @@ func (d *Disk) Check(ctx context.Context, s *sig.File) (Checked, error) {
 		}
 		return sig.Extent{}, false, records.Err()
 	}
-	err := sig.HashAll(ctx, d, s.Type, 0, next, c.Count)
+	err := sig.HashAll(ctx, d, s.Type, 0, next, func(r sig.Record, got [sig.HashBytes]byte) error {
+		c.Count(r, got)
+		return nil
+	})
 	c.Unsigned = freemap.Total(freemap.Subtract(d.data, covered))
 	return c, err
 }

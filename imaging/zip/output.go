@@ -6,7 +6,8 @@ import (
 	"math"
 
 	"hyzer/imaging/manifest"
-	"hyzer/imaging/ndz")
+	"hyzer/imaging/ndz"
+)
 
 // format makes the chunks of one family of image versions out of units. The
 // pipeline before it and the output behind it are the same for all.
@@ -27,7 +28,7 @@ type output struct {
 	opts    Options
 	layout  *Layout
 	stats   Stats
-	first   uint64       // where the coverage of the open chunk begins
+	first   uint64 // where the coverage of the open chunk begins
 	pending queue
 
 	sums manifest.Builder // with Options.Manifest
