@@ -34,6 +34,9 @@ func firstError(errs ...error) error {
 func need[T any, P recordPtr[T]](tx *Tx, key string) error {
 	var rec T
 	kind := P(&rec).kind()
+	if shared, known := tx.shared(kind, key); known && shared != nil {
+		return nil
+	}
 	_, err := tx.kv.Get(recordKey(kind, key))
 	if errors.Is(err, kv.ErrNotFound) {
 		return invalid("%s %q does not exist", kind, key)

@@ -18,6 +18,7 @@ type Registry struct {
 	store    kv.Store
 	log      *slog.Logger
 	snapshot atomic.Pointer[Snapshot]
+	written  written
 
 	mu      sync.Mutex
 	applied kv.Revision   // newest revision in the snapshot or its cells
@@ -62,7 +63,8 @@ func (r *Registry) Snapshot() *Snapshot { return r.snapshot.Load() }
 func (r *Registry) Update(ctx context.Context, fn func(tx *Tx) error) (kv.Revision, error) {
 	changed := false
 	revision, err := r.store.Update(ctx, func(ktx kv.Tx) error {
-		tx := &Tx{kv: ktx}
+		r.written.forget(r.Snapshot().Revision())
+		tx := &Tx{kv: noting{ktx, &r.written}, of: r}
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -154,23 +156,40 @@ func (r *Registry) restart(ctx context.Context) (kv.Watcher, error) {
 	return watcher, nil
 }
 
-// apply builds the next snapshot. Old records leave before new ones enter, so
-// that a MAC moved from one node to another in one transaction ends right.
+// apply builds the next snapshot, transaction by transaction: what one wrote the
+// next may have deleted.
 func (r *Registry) apply(events []kv.Event) error {
 	next := *r.snapshot.Load()
+	for len(events) > 0 {
+		n := 1
+		for n < len(events) && events[n].Revision == events[0].Revision {
+			n++
+		}
+		if err := next.apply(events[:n]); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	r.publish(&next)
+	return nil
+}
+
+// apply applies one transaction to a snapshot that is built. Old records leave
+// before new ones enter, so that a MAC moved from one node to another ends right.
+func (s *Snapshot) apply(events []kv.Event) error {
 	records := make([]record, len(events))
 	for i, ev := range events {
 		kind, id, err := splitKey(ev.Key)
 		if err != nil {
 			return err
 		}
-		if old := next.lookup(kind, id); old != nil {
-			old.remove(&next)
+		if old := s.lookup(kind, id); old != nil {
+			old.remove(s)
 		}
 		if ev.Deleted {
-			next.forgetCell(kind, id)
+			s.forgetCell(kind, id)
 			if kind == kindNode {
-				next.cells = next.cells.Without(id)
+				s.cells = s.cells.Without(id)
 			}
 			continue
 		}
@@ -180,11 +199,10 @@ func (r *Registry) apply(events []kv.Event) error {
 	}
 	for _, rec := range records {
 		if rec != nil {
-			rec.install(&next)
+			rec.install(s)
 		}
 	}
-	next.revision = events[len(events)-1].Revision
-	r.publish(&next)
+	s.revision = events[0].Revision
 	return nil
 }
 

@@ -23,6 +23,7 @@ func recordKey(kind, key string) []byte { return []byte(recordPrefix + kind + "/
 // may be written in any order.
 type Tx struct {
 	kv      kv.Tx
+	of      *Registry // nil: a view, which may be of other records than its snapshot
 	changes []change
 	index   map[string]int // by kind/key into changes
 }
@@ -124,12 +125,14 @@ func (tx *Tx) note(kind, key string, is record) error {
 		tx.changes[at].is = is
 		return nil
 	}
-	was := newRecord(kind)
-	err := tx.read(was, key)
-	if errors.Is(err, ErrNotFound) {
-		was = nil
-	} else if err != nil {
-		return err
+	was, known := tx.shared(kind, key)
+	if !known {
+		was = newRecord(kind)
+		if err := tx.read(was, key); errors.Is(err, ErrNotFound) {
+			was = nil
+		} else if err != nil {
+			return err
+		}
 	}
 	if tx.index == nil {
 		tx.index = map[string]int{}

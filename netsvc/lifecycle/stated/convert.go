@@ -24,28 +24,44 @@ type records struct {
 }
 
 func readRecords(tx *registry.Tx, id string) (r records, err error) {
-	if r.node, err = registry.Get[registry.Node](tx, id); err != nil {
+	if r.node, err = registry.Peek[registry.Node](tx, id); err == nil && r.node == nil {
+		r.node, err = registry.Get[registry.Node](tx, id) // says that there is none
+	}
+	if err != nil {
 		return r, err
 	}
-	if r.state, err = registry.Lookup[registry.NodeState](tx, id); err != nil {
+	if r.state, err = readState(tx, id); err != nil {
 		return r, err
 	}
-	if r.state == nil {
-		if r.state, err = registry.FirstState(tx, id); err != nil {
-			return r, err
-		}
-	}
-	if r.boot, err = registry.Lookup[registry.BootSelection](tx, id); err != nil {
+	boot, err := registry.Peek[registry.BootSelection](tx, id)
+	if err != nil {
 		return r, err
 	}
-	if r.reservation, err = registry.Lookup[registry.Reservation](tx, id); err != nil {
+	if boot != nil {
+		own := *boot // it is changed here
+		r.boot = &own
+	}
+	if r.reservation, err = registry.Peek[registry.Reservation](tx, id); err != nil {
 		return r, err
 	}
-	if r.command, err = registry.Lookup[registry.Command](tx, id); err != nil {
+	if r.command, err = registry.Peek[registry.Command](tx, id); err != nil {
 		return r, err
 	}
-	r.load, err = registry.Lookup[registry.NodeLoad](tx, id)
+	r.load, err = registry.Peek[registry.NodeLoad](tx, id)
 	return r, err
+}
+
+// readState returns a state record that the caller may change.
+func readState(tx *registry.Tx, id string) (*registry.NodeState, error) {
+	state, err := registry.Peek[registry.NodeState](tx, id)
+	if err != nil || state == nil {
+		if err == nil {
+			state, err = registry.FirstState(tx, id)
+		}
+		return state, err
+	}
+	own := *state
+	return &own, nil
 }
 
 // machineNode is the machine's picture of the records.
