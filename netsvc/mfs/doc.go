@@ -14,8 +14,10 @@
 // modules to load, in order.
 //
 // Invariants: it is process 1, so nothing returns from Main: every path ends
-// in a reboot, a new kernel or a new program; each failure on the network is
-// uploaded as a boot log before the machine reboots.
+// in a reboot, a new kernel or a new program. Once the machine has something to
+// do, its log goes to the server while it grows, and is whole there before the
+// server hears how it went, and before another kernel runs; a boot waits for
+// that only for a moment.
 //
 // The caller is cmd/hyzer-node.
 package mfs

@@ -1,6 +1,7 @@
 package mfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,19 +19,19 @@ const systemDir = "/system"
 const partitionsMax = 16
 
 // bootPartition starts the system that bootinfo names. It returns only errors.
-func (m *machine) bootPartition(a bootinfo.Answer) error {
+func (m *machine) bootPartition(ctx context.Context, a bootinfo.Answer) error {
 	disk, err := m.bootDisk(a)
 	if err != nil {
 		return err
 	}
 	if a.Partition > 0 {
-		return m.bootFrom(disk, int(a.Partition), a.Cmdline)
+		return m.bootFrom(ctx, disk, int(a.Partition), a.Cmdline)
 	}
 	// Partition 0 is the MBR's choice: the first that holds a system.
 	var errs []error
 	for n := 1; n <= partitionsMax; n++ {
 		if _, err := partitionDevice(sysBlock, disk, n); err == nil {
-			errs = append(errs, m.bootFrom(disk, n, a.Cmdline))
+			errs = append(errs, m.bootFrom(ctx, disk, n, a.Cmdline))
 		}
 	}
 	return fmt.Errorf("no partition of disk %s boots: %w", disk, errors.Join(errs...))
@@ -43,7 +44,7 @@ func (m *machine) bootDisk(a bootinfo.Answer) (string, error) {
 	return awaitDisk("")
 }
 
-func (m *machine) bootFrom(disk string, number int, cmdline string) error {
+func (m *machine) bootFrom(ctx context.Context, disk string, number int, cmdline string) error {
 	device, err := partitionDevice(sysBlock, disk, number)
 	if err != nil {
 		return err
@@ -52,12 +53,12 @@ func (m *machine) bootFrom(disk string, number int, cmdline string) error {
 	if err := mountSystem(device, systemDir, unix.MS_RDONLY); err != nil {
 		return err
 	}
-	err = m.startKernel(device, cmdline)
+	err = m.startKernel(ctx, device, cmdline)
 	return errors.Join(err, unix.Unmount(systemDir, 0))
 }
 
 // startKernel finds the system's kernel and replaces this one with it.
-func (m *machine) startKernel(device, cmdline string) error {
+func (m *machine) startKernel(ctx context.Context, device, cmdline string) error {
 	root, err := os.OpenRoot(systemDir)
 	if err != nil {
 		return err
@@ -74,6 +75,7 @@ func (m *machine) startKernel(device, cmdline string) error {
 	if err := loadKernel(root, entry); err != nil {
 		return fmt.Errorf("%s: %w", device, err)
 	}
+	m.logBefore(ctx, "the system's kernel")
 	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_KEXEC); err != nil {
 		return os.NewSyscallError("reboot into the new kernel", err)

@@ -43,6 +43,8 @@ type machine struct {
 	journal *journal.Journal
 	params  params
 	net     network
+	sending *bootLog // nil: the log is not being sent
+	ports   []uint16 // of tmcd; usual ones if there are none
 }
 
 func newMachine(console io.Writer) *machine {

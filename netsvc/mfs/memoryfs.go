@@ -27,16 +27,17 @@ func (m *machine) memoryFS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch answer.Type {
-	case bootinfo.TypeReboot:
+	if answer.Type == bootinfo.TypeReboot {
 		m.log.Info("bootinfo says reboot")
 		m.reboot()
 		return errStillRunning
-	case bootinfo.TypeMFS:
+	}
+	m.openLog(ctx)
+	if answer.Type == bootinfo.TypeMFS {
 		return m.loadDisk(ctx, answer)
 	}
 	m.log.Info("booting the disk", "disk", answer.Disk, "partition", answer.Partition)
-	return m.giveUp(ctx, m.bootPartition(answer))
+	return m.giveUp(ctx, m.bootPartition(ctx, answer))
 }
 
 // loadDisk is the disk loader. Any other memory file system is not this one
@@ -49,7 +50,7 @@ func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
 	disks := openDisks{}
 	defer disks.close()
 	err := diskloader.Run(ctx, diskloader.Config{
-		Ask: m.ask, OpenDisk: disks.open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
+		Ask: m.askAsLoader, Done: stateLoaded, OpenDisk: disks.open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
 		OnProgress: func(p client.Progress) { m.log.Info("progress", "chunks", p.ChunksWritten, "of", p.Chunks) },
 	})
 	if err != nil {
@@ -60,6 +61,18 @@ func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
 		return err
 	}
 	return fmt.Errorf("nobody rebooted the node for %v", rebootWait)
+}
+
+// stateLoaded has the server reboot the node.
+const stateLoaded = "RELOADDONEV2"
+
+// askAsLoader is ask for the disk loader, whose log is stored before the node is
+// rebooted.
+func (m *machine) askAsLoader(ctx context.Context, command string) (string, error) {
+	if command == "state "+stateLoaded {
+		m.logBefore(ctx, stateLoaded)
+	}
+	return m.ask(ctx, command)
 }
 
 // giveUp reports a failure and leaves the machine for somebody to look at,

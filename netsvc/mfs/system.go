@@ -29,6 +29,7 @@ func (m *machine) system(ctx context.Context) error {
 		return err
 	}
 	lease.Go(func() { m.keepLease(ctx) })
+	m.openLog(ctx)
 	if err := m.setUp(ctx); err != nil {
 		return m.giveUp(ctx, err)
 	}
@@ -59,6 +60,7 @@ func (m *machine) setUp(ctx context.Context) error {
 	if _, err := m.ask(ctx, "isalive"); err != nil {
 		return err
 	}
+	m.logBefore(ctx, "ISUP")
 	_, err = m.ask(ctx, "state ISUP")
 	return err
 }

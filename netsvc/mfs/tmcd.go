@@ -21,6 +21,11 @@ const (
 	bootErrno = "1"
 )
 
+// tmcd is its client.
+func (m *machine) tmcd() *tmcc.Client {
+	return &tmcc.Client{Server: m.net.lease.Next.String(), Ports: m.ports, Bind: m.net.lease.IP, Timeout: commandTimeout}
+}
+
 // ask makes one exchange with tmcd.
 func (m *machine) ask(ctx context.Context, command string) (string, error) {
 	return m.send(ctx, command, nil)
@@ -28,8 +33,7 @@ func (m *machine) ask(ctx context.Context, command string) (string, error) {
 
 func (m *machine) send(ctx context.Context, command string, data []byte) (string, error) {
 	reply := limited{max: replyBytesMax}
-	c := tmcc.Client{Server: m.net.lease.Next.String(), Timeout: commandTimeout}
-	if err := c.Do(ctx, tmcc.Request{Words: strings.Fields(command), Data: data}, &reply); err != nil {
+	if err := m.tmcd().Do(ctx, tmcc.Request{Words: strings.Fields(command), Data: data}, &reply); err != nil {
 		return "", fmt.Errorf("tmcc %s: %w", command, err)
 	}
 	return reply.String(), nil
@@ -53,7 +57,7 @@ func (l *limited) Write(p []byte) (int, error) {
 // whatever became of the others.
 func (m *machine) failed(ctx context.Context, cause error) error {
 	m.log.Error("failed", "error", cause)
-	_, logErr := m.send(ctx, "bootlog", m.journal.Bytes())
+	logErr := m.endLog(ctx, logWithin)
 	_, errnoErr := m.ask(ctx, "booterrno "+bootErrno)
 	_, stateErr := m.ask(ctx, "state TBFAILED")
 	return errors.Join(logErr, errnoErr, stateErr)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/netsvc/tmcd"
 )
 
 // connect tries every port in turn until one answers. A host that is not there
@@ -71,7 +73,7 @@ func (c *call) ports() []uint16 {
 	if len(c.Ports) > 0 {
 		return c.Ports
 	}
-	return []uint16{7777, 14447}
+	return tmcd.Ports()
 }
 
 // resolve looks the server up, a few times: name servers boot too.

@@ -108,21 +108,32 @@ func (n node) askFramed(ctx context.Context, o *options, client *Client, req Req
 // framed is a client of the server, or ErrLegacy if that is known to speak in
 // text only.
 func (n node) framed(ctx context.Context, client *Client, req Request) (*framed.Client, error) {
-	resolver := &call{Client: *client}
+	f, err := client.Framed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.BootID, f.ReplyVersion = n.bootID(), req.Version
+	f.VNode, f.PrivKey, f.Key = req.VNode, req.PrivKey, n.key(req.PrivKey)
+	if n.marked(n.legacyMark(f.Addrs[0]), f.BootID) {
+		return nil, framed.ErrLegacy
+	}
+	return f, nil
+}
+
+// Framed returns a client of the same server for TMC2. Nothing has been asked
+// yet; who asks is for the caller to fill in.
+func (c *Client) Framed(ctx context.Context) (*framed.Client, error) {
+	resolver := &call{Client: *c}
 	addr, err := resolver.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	boot := n.bootID()
-	f := &framed.Client{Bind: client.Bind, BootID: boot, ReplyVersion: req.Version, VNode: req.VNode, PrivKey: req.PrivKey, Key: n.key(req.PrivKey)}
-	if client.TLS != nil {
-		f.Secure = func(ctx context.Context, raw net.Conn) (net.Conn, error) { return secure(ctx, raw, client.TLS) }
+	f := &framed.Client{Bind: c.Bind}
+	if config := c.TLS; config != nil {
+		f.Secure = func(ctx context.Context, raw net.Conn) (net.Conn, error) { return secure(ctx, raw, config) }
 	}
 	for _, port := range resolver.ports() {
 		f.Addrs = append(f.Addrs, netip.AddrPortFrom(addr, port))
-	}
-	if n.marked(n.legacyMark(f.Addrs[0]), boot) {
-		return nil, framed.ErrLegacy
 	}
 	return f, nil
 }
