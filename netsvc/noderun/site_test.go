@@ -35,13 +35,16 @@ type site struct {
 	logs  *bloblog.Logs
 	order *ordered
 	addr  string
+	// server is the one that was begun last.
+	server *tmcd.Server
 }
 
 // ordered notes the effects in the order in which they became durable.
 type ordered struct {
 	tmcd.Effects
-	mu   sync.Mutex
-	done []string
+	mu     sync.Mutex
+	done   []string
+	logged chan struct{} // holds one when a whole log has come
 }
 
 func (o *ordered) note(err error, format string, args ...any) error {
@@ -87,6 +90,7 @@ func (o *ordered) BootErrno(ctx context.Context, node string, errno int) error {
 }
 
 func (o *ordered) BootLog(ctx context.Context, node string, text io.Reader) error {
+	defer token(o.logged)
 	return o.note(o.Effects.BootLog(ctx, node, text), "%s log", node)
 }
 
@@ -141,7 +145,7 @@ func newSite(tb testing.TB) *site {
 	}
 	s := &site{tb: tb, reg: reg, logs: bloblog.New(store, bloblog.DefaultLimits(), nil)}
 	runner := stated.New(stated.Config{Registry: reg, Actor: &statedtest.Actor{}, Log: quiet})
-	s.order = &ordered{Effects: &tmcd.Recorder{States: nodeStates{runner}, Registry: reg, Logs: s.logs, Now: time.Now}}
+	s.order = &ordered{logged: make(chan struct{}, 1), Effects: &tmcd.Recorder{States: nodeStates{runner}, Registry: reg, Logs: s.logs, Now: time.Now}}
 	s.serve(s.order)
 	return s
 }
@@ -166,7 +170,7 @@ func (s *site) serve(effects tmcd.Effects) {
 			s.tb.Error(err)
 		}
 	})
-	s.addr = server.Addrs()[0].String()
+	s.addr, s.server = server.Addrs()[0].String(), server
 }
 
 // env is n1's environment.

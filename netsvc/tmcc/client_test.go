@@ -211,8 +211,9 @@ func TestServerIsFound(t *testing.T) {
 // sinkEffects keeps boot logs.
 type sinkEffects struct {
 	tmcd.Effects
-	mu  sync.Mutex
-	log string
+	mu     sync.Mutex
+	log    string
+	states []string
 }
 
 func (s *sinkEffects) BootLog(_ context.Context, _ string, text io.Reader) error {
