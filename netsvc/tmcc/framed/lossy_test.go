@@ -177,19 +177,19 @@ func TestProofs(t *testing.T) {
 	t.Cleanup(stop)
 	for _, tc := range []struct {
 		name, from string
-		client     framed.Client
+		client     *framed.Client
 		want       string
 		shown      bool // the key went over the network
 	}{
-		{"without a key", "127.0.1.1", framed.Client{}, "23 ", false},
-		{"with its key", "127.0.1.1", framed.Client{PrivKey: key, Key: framed.Key{Text: key}}, "0 n1\n", false},
-		{"with another's", "127.0.1.1", framed.Client{PrivKey: key + key, Key: framed.Key{Text: key + key}}, "23 ", false},
-		{"a virtual node", "127.0.1.11", framed.Client{VNode: "v1", Key: framed.Key{Text: tmc2.VNodeKey(key, "v1"), VNode: "v1"}}, "0 v1\n", false},
-		{"a remote node", "127.0.1.99", framed.Client{PrivKey: key + key, Key: framed.Key{Text: key + key}}, "0 far\n", true},
+		{"without a key", "127.0.1.1", &framed.Client{}, "23 ", false},
+		{"with its key", "127.0.1.1", &framed.Client{PrivKey: key, Key: framed.Key{Text: key}}, "0 n1\n", false},
+		{"with another's", "127.0.1.1", &framed.Client{PrivKey: key + key, Key: framed.Key{Text: key + key}}, "23 ", false},
+		{"a virtual node", "127.0.1.11", &framed.Client{VNode: "v1", Key: framed.Key{Text: tmc2.VNodeKey(key, "v1"), VNode: "v1"}}, "0 v1\n", false},
+		{"a remote node", "127.0.1.99", &framed.Client{PrivKey: key + key, Key: framed.Key{Text: key + key}}, "0 far\n", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			c := &tc.client
+			c := tc.client
 			var sent tap
 			c.Addrs, c.Bind, c.BootID = []netip.AddrPort{server}, netip.MustParseAddr(tc.from), framed.NewBootID()
 			c.Secure = sent.on
