@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"hyzer/imaging/freemap"
 	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
@@ -46,49 +47,79 @@ func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats
 // Write makes an image of what layout says is in use.
 func Write(ctx context.Context, src Source, layout *Layout, out io.Writer, opts Options) (Stats, error) {
 	o := newOutput(layout, out, opts)
-	p, err := newFormat(o)
-	if err != nil {
-		return Stats{}, err
-	}
-	align := uint64(sig.BlockSectorsDefault)
-	sign := opts.Signature
-	if sign != nil {
+	in := &input{src: src, layout: layout, align: sig.BlockSectorsDefault}
+	if sign := opts.Signature; sign != nil {
 		if sign.Type == 0 {
 			sign.Type, sign.BlockSectors = sig.SHA1, sig.BlockSectorsDefault
 		}
 		if opts.Base != nil {
 			o.pending.read(sign) // made, but for the chunks
-			sign = nil
 		} else {
-			align = sign.BlockSectors
+			in.sign, in.align = sign, sign.BlockSectors
 		}
 		opts.Signature.Reset()
 	}
-	line, err := newPipeline(ctx, src, layout, sign, opts, p)
-	if err != nil {
-		return Stats{}, err
+	write := o.writeOld
+	if opts.version() == ndz.V5 {
+		write = o.writeFive
 	}
-	defer line.stop()
-	go line.plan(&planner{data: slices.Clone(layout.Data), align: align, joined: layout.joined()})
-	for u := range line.order {
-		<-u.done
-		err := u.err
-		if err == nil {
-			o.pending.records = append(o.pending.records, u.records...)
-			err = p.unit(u)
-		}
-		if err != nil {
-			return o.stats, err
-		}
-		line.free <- u
-	}
-	if err := ctx.Err(); err != nil {
-		return o.stats, err
-	}
-	if err := p.finish(); err != nil {
+	if err := write(ctx, in); err != nil {
 		return o.stats, err
 	}
 	return o.stats, o.finish()
+}
+
+// writeOld makes chunks of V1 to V4.
+func (o *output) writeOld(ctx context.Context, in *input) error {
+	p, err := newPacker(o)
+	if err != nil {
+		return err
+	}
+	err = in.each(ctx, in.layout.Data, in.workers(o.opts.workers()), p, func(u *unit) error {
+		o.pending.records = append(o.pending.records, u.records...)
+		return p.unit(u)
+	})
+	if err != nil {
+		return err
+	}
+	return p.finish()
+}
+
+// input is what pipelines read.
+type input struct {
+	src    Source
+	layout *Layout
+	sign   *sig.File // nil: do not hash
+	align  uint64    // sectors, on which units are cut
+}
+
+// workers is how many of n may work at once.
+func (in *input) workers(n int) int {
+	if in.sign != nil {
+		n = max(1, min(n, int(largeBlockSectors/in.sign.BlockSectors)))
+	}
+	return n
+}
+
+// each gives the units of data to fn, in order, while workers work ahead.
+func (in *input) each(ctx context.Context, data []freemap.Range, workers int, f format, fn func(*unit) error) error {
+	line, err := newPipeline(ctx, in, workers, f)
+	if err != nil {
+		return err
+	}
+	defer line.stop()
+	go line.plan(&planner{data: slices.Clone(data), align: in.align, joined: in.layout.joined()})
+	for u := range line.order {
+		<-u.done
+		if u.err != nil {
+			return u.err
+		}
+		if err := fn(u); err != nil {
+			return err
+		}
+		line.free <- u
+	}
+	return ctx.Err()
 }
 
 func newOutput(layout *Layout, out io.Writer, opts Options) *output {
@@ -130,7 +161,7 @@ func (p *packer) finish() error {
 	return p.close(p.layout.Sectors)
 }
 
-// pipeline owns the goroutines of one image.
+// pipeline owns the goroutines that read and work ahead.
 type pipeline struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -140,11 +171,7 @@ type pipeline struct {
 	order  chan *unit
 }
 
-func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File, opts Options, f format) (*pipeline, error) {
-	n := opts.workers()
-	if sign != nil {
-		n = max(1, min(n, int(largeBlockSectors/sign.BlockSectors)))
-	}
+func newPipeline(ctx context.Context, in *input, n int, f format) (*pipeline, error) {
 	l := &pipeline{free: make(chan *unit, n+unitsAhead), work: make(chan *unit, n+unitsAhead), order: make(chan *unit, n+unitsAhead)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	for range cap(l.free) {
@@ -157,7 +184,7 @@ func newPipeline(ctx context.Context, src Source, layout *Layout, sign *sig.File
 			l.stop()
 			return nil, err
 		}
-		w := &worker{src: src, layout: layout, sign: sign, press: press}
+		w := &worker{input: in, press: press}
 		l.wg.Go(func() {
 			for u := range l.work {
 				w.run(u)

@@ -2,8 +2,10 @@ package zip
 
 import (
 	"fmt"
+	"slices"
 
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/sig"
 	"hyzer/imaging/v5"
 )
 
@@ -93,7 +95,7 @@ func (p *five) close() error {
 		return err
 	}
 	if p.restored == 0 || p.cut == 0 && len(p.stream) > 0 {
-		return fmt.Errorf("chunk %d: not a single sector fits", p.stats.Chunks)
+		return fmt.Errorf("the chunk that begins at sector %d: not a single sector fits", p.first)
 	}
 	p.packed.Truncate(p.cutPacked)
 	if p.cut > p.frame {
@@ -183,9 +185,20 @@ func (p *five) cutOf(rest []v5.Record, stream []byte) int {
 	return at
 }
 
+// made is a chunk but for its number.
+type made struct {
+	head    v5.Header
+	payload []byte
+	signed  []sig.Record  // that came before its end
+	dataEnd uint64        // sector
+	input   int           // bytes of data
+	buffer  []byte        // of payload
+	back    chan<- []byte // where that goes
+}
+
 func (p *five) writeChunk() error {
 	h := p.head
-	h.Index, h.First, h.Records = p.stats.Chunks, p.first/p.per, p.records
+	h.First, h.Records = p.first/p.per, slices.Clone(p.records)
 	h.Last, h.StreamBytes = h.First, p.cut
 	var input, end uint64
 	var regions []ndz.Region
@@ -203,10 +216,7 @@ func (p *five) writeChunk() error {
 	if p.cut == 0 {
 		h.Codec = v5.None
 	}
-	data, err := h.Seal(p.sealed, p.packed.Bytes()[:p.cutPacked])
-	if err != nil {
-		return err
-	}
-	p.sealed = data
-	return p.write(chunk{data: data, last: h.Last * p.per, dataEnd: end * p.per, payload: p.cutPacked, input: int(input) * p.head.SectorBytes})
+	m := made{head: h, payload: p.packed.Bytes()[:p.cutPacked], signed: p.signed, dataEnd: end * p.per, input: int(input) * p.head.SectorBytes}
+	p.first, p.signed = h.Last*p.per, nil
+	return p.emit(m)
 }

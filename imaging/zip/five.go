@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/maphash"
 
+	"hyzer/imaging/sig"
 	"hyzer/imaging/v5"
 )
 
@@ -26,19 +26,21 @@ const (
 	spareBytes = v5.TableBytesMax / 4
 )
 
-// five packs chunks of V5. It runs on one goroutine; the compressor has its
-// own.
+// five packs chunks of V5, on one goroutine.
 //
 // The chunk is filled by feeding the compressor less than what is expected to
 // fit, measuring, and feeding on. What turns out not to fit is taken back and
 // begins the next chunk.
 type five struct {
-	*output
 	divider
+	layout  *Layout
+	emit    func(made) error // takes the chunks
 	squeeze squeezer
 	head    v5.Header
 	per     uint64 // of our sectors in one of the image
 
+	first    uint64       // where the coverage of the open chunk begins
+	signed   []sig.Record // since the last chunk
 	records  []v5.Record
 	table    int    // bytes of all records but the last
 	at       uint64 // sector after them
@@ -56,36 +58,39 @@ type five struct {
 	ratio     float64
 	full      bool // nothing after cut fits
 
-	sealed []byte
-	spare  [][]byte // streams
+	spare [][]byte // streams
 }
 
-func newFive(o *output) (*five, error) {
-	if o.opts.Key != nil || o.opts.Checksum || o.opts.Sign != nil {
-		return nil, errors.New("V5 chunks always have a sum and are not encrypted; sign the manifest instead")
-	}
-	p := &five{output: o, seen: map[uint64]int{}, ratio: 0.5}
-	p.packed.Grow(2 * v5.ChunkBytes)
-	sector := o.opts.SectorBytes
-	if sector == 0 {
-		sector = o.layout.unit()
-	}
-	p.per = uint64(sector / sectorBytes)
-	p.divider = divider{maphash.MakeSeed(), max(p.per, dedupBytes/sectorBytes)}
-	m := o.layout.Mark
-	p.head = v5.Header{SectorBytes: sector, ImageVersion: o.opts.ImageVersion, Delta: m.Delta, Base: m.Base, State: m.State}
-	if o.opts.ImageID == nil {
-		rand.Read(p.head.ImageID[:])
-	} else {
-		p.head.ImageID = *o.opts.ImageID
-	}
+// newFive returns what packs chunks that begin with head.
+func newFive(layout *Layout, opts Options, head v5.Header, d divider) (*five, error) {
+	p := &five{divider: d, layout: layout, head: head, per: uint64(head.SectorBytes / sectorBytes), seen: map[uint64]int{}, ratio: 0.5}
+	p.packed.Grow(packedBytes)
 	var err error
-	if p.squeeze, err = newSqueezer(o.opts.codec(), o.opts.Level); err != nil {
+	if p.squeeze, err = newSqueezer(opts.codec(), opts.Level); err != nil {
 		return nil, err
 	}
 	p.head.Codec = codecOf(p.squeeze)
-	p.begin(nil)
 	return p, p.aligned()
+}
+
+// packedBytes is room for a payload, and for what does not fit into it.
+const packedBytes = 2 * v5.ChunkBytes
+
+// headOf is what all chunks of an image have in common.
+func headOf(l *Layout, opts Options) (v5.Header, error) {
+	if opts.Key != nil || opts.Checksum || opts.Sign != nil {
+		return v5.Header{}, errors.New("V5 chunks always have a sum and are not encrypted; sign the manifest instead")
+	}
+	h := v5.Header{SectorBytes: opts.SectorBytes, ImageVersion: opts.ImageVersion, Delta: l.Mark.Delta, Base: l.Mark.Base, State: l.Mark.State}
+	if h.SectorBytes == 0 {
+		h.SectorBytes = l.unit()
+	}
+	if opts.ImageID == nil {
+		rand.Read(h.ImageID[:])
+	} else {
+		h.ImageID = *opts.ImageID
+	}
+	return h, nil
 }
 
 // aligned makes sure that the layout is of whole sectors.
@@ -103,7 +108,14 @@ func (p *five) aligned() error {
 
 func (p *five) press() (func(*unit) error, error) { return p.divide, nil }
 
+// restart begins with the data of a segment.
+func (p *five) restart(first uint64, emit func(made) error) {
+	p.first, p.emit, p.signed, p.ratio = first, emit, nil, 0.5
+	p.begin(p.stream)
+}
+
 func (p *five) unit(u *unit) error {
+	p.signed = append(p.signed, u.records...)
 	for u.joined && p.restored > 0 {
 		if err := p.close(); err != nil {
 			return err
@@ -200,14 +212,14 @@ func (p *five) record(r v5.Record) {
 	p.records = append(p.records, r)
 }
 
-// finish writes the open chunk, which covers the rest of the disk.
-func (p *five) finish() error {
+// finish writes the open chunk, which covers the disk up to sector end.
+func (p *five) finish(end uint64) error {
 	for p.restored > 0 {
 		if err := p.seal(); err != nil {
 			return err
 		}
 		if p.cut == len(p.stream) {
-			p.gap(p.layout.Sectors)
+			p.gap(end)
 		}
 		if err := p.close(); err != nil {
 			return err

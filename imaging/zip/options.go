@@ -57,6 +57,7 @@ type Options struct {
 	// Of V5.
 	Codec        *v5.Codec // nil: zstd
 	ImageVersion uint32    // counted by who publishes the image
+	SegmentBytes int64     // of data that are compressed apart from others; 0: as many as is best
 
 	// Manifest, if set, gets the sums of the image's chunks. CreateFile writes
 	// it beside the image, signed if ManifestKey is set.
@@ -103,6 +104,13 @@ func (o Options) codec() v5.Codec {
 		return v5.Zstd
 	}
 	return *o.Codec
+}
+
+func (o Options) segmentBytes() int64 {
+	if o.SegmentBytes == 0 {
+		return segmentBytes
+	}
+	return o.SegmentBytes
 }
 
 func (o Options) version() ndz.Version {

@@ -9,16 +9,11 @@ import (
 	"hyzer/imaging/ndz"
 )
 
-// format makes the chunks of one family of image versions out of units. The
-// pipeline before it and the output behind it are the same for all.
+// format is a family of image versions.
 type format interface {
 	// press returns what a worker does to a unit that it has read, beside
 	// others; one for each worker.
 	press() (func(*unit) error, error)
-	// unit takes the next unit, in order. It keeps nothing of it.
-	unit(u *unit) error
-	// finish writes the last chunk, which covers the rest of the disk.
-	finish() error
 }
 
 // output writes finished chunks, counts what is in them, and numbers the
@@ -128,12 +123,4 @@ func (o *output) number(index int, end uint64) error {
 		}
 	}
 	return o.pending.err
-}
-
-// newFormat returns what makes chunks of the version that opts ask for.
-func newFormat(o *output) (format, error) {
-	if o.opts.version() == ndz.V5 {
-		return newFive(o)
-	}
-	return newPacker(o)
 }

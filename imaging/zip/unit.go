@@ -111,10 +111,8 @@ func (p *planner) next(u *unit) bool {
 
 // worker reads, hashes and compresses units.
 type worker struct {
-	src    Source
-	layout *Layout
-	sign   *sig.File // nil: do not hash
-	press  func(*unit) error
+	*input
+	press func(*unit) error
 }
 
 func (w *worker) run(u *unit) {

@@ -86,7 +86,7 @@ func TestV5RoundTrip(t *testing.T) {
 			level := r.IntN(7)
 			disk := randomDisk(r, (1+r.IntN(80))*65536)
 			l := randomLayout(r, uint64(len(disk)/512), uint64(sector/512))
-			image, m := makeV5(t, disk, l, zip.Options{Codec: &codec, SectorBytes: sector, Level: &level, ImageVersion: uint32(seed)})
+			image, m := makeV5(t, disk, l, zip.Options{Codec: &codec, SectorBytes: sector, Level: &level, ImageVersion: uint32(seed), SegmentBytes: 1 << (18 + seed)})
 			checkV5(t, image, sector, uint32(seed))
 			if again, err := manifest.Build(bytes.NewReader(image), m.Identity); err != nil || !slices.Equal(again.Chunks, m.Chunks) {
 				t.Errorf("the manifest made while writing is not that of the image: %v", err)
@@ -173,7 +173,7 @@ func TestV5SameForAnyWorkers(t *testing.T) {
 	l := randomLayout(r, uint64(len(disk)/512), 8)
 	var first []byte
 	for _, workers := range []int{1, 2, 7} {
-		image, _ := makeV5(t, disk, l, zip.Options{Workers: workers, ImageID: &ndz.ImageID{1}})
+		image, _ := makeV5(t, disk, l, zip.Options{Workers: workers, ImageID: &ndz.ImageID{1}, SegmentBytes: 4 << 20})
 		if first == nil {
 			first = image
 		}
@@ -191,7 +191,7 @@ func TestV5Signature(t *testing.T) {
 	disk := randomDisk(r, 6<<20)
 	l := randomLayout(r, uint64(len(disk)/512), 8)
 	s := &sig.File{}
-	image, m := makeV5(t, disk, l, zip.Options{Signature: s})
+	image, m := makeV5(t, disk, l, zip.Options{Signature: s, SegmentBytes: 4 << 20})
 	got, err := sig.Image(context.Background(), bytes.NewReader(image), int64(len(image)), sig.HashOptions{JoinSpans: true})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,9 @@
 package zstd
 
 import (
+	"encoding/binary"
+	"math/bits"
+
 	"github.com/klauspost/compress/huff0"
 )
 
@@ -135,13 +138,14 @@ func (e *Encoder) sequences(w *bitWriter) {
 		}
 	}
 	w.b[modes] = b << 2
-	e.stream(w, list)
+	e.stream(w, e.coded[:len(list)])
 }
 
-// coded is the codes of a sequence.
+// coded is the codes of a sequence, and what they leave open.
 type coded struct {
-	value            uint32 // of the distance
 	lit, match, dist uint8
+	bits             uint8 // at most 16+16+windowLog
+	extra            uint64
 }
 
 // code finds the codes of sequences, and counts them.
@@ -150,77 +154,51 @@ func (e *Encoder) code(list []sequence) {
 		clear(e.coders[kind].count[:])
 	}
 	lits, dists, matches := &e.coders[litLengths].count, &e.coders[offsets].count, &e.coders[matchLengths].count
-	h := e.history
+	book, h := e.book, e.history
+	out := e.coded[:len(list)]
 	for i, s := range list {
 		v := h.value(s)
-		c := coded{v, e.book.lit(s.literals), e.book.match(s.length), uint8(highBit(v))}
-		lits[c.lit]++
-		dists[c.dist]++
-		matches[c.match]++
-		e.coded[i] = c
+		c := coded{lit: book.lit(s.literals), match: book.match(s.length), dist: uint8(bits.Len32(v) - 1)}
+		n, m := book.litBits[c.lit&codesMask], book.matchBits[c.match&codesMask]
+		extra := uint64(v) & (1<<(c.dist&63) - 1)
+		extra = extra<<(m&63) | uint64(s.length-matchBase)&(1<<(m&63)-1)
+		c.extra = extra<<(n&63) | uint64(s.literals)&(1<<(n&63)-1)
+		c.bits = n + m + c.dist
+		lits[c.lit&codesMask]++
+		dists[c.dist&codesMask]++
+		matches[c.match&codesMask]++
+		out[i] = c
 	}
 	e.history = h
 }
 
 // stream writes the bits of sequences, the last one first (3.1.1.3.2.1.2).
-func (e *Encoder) stream(w *bitWriter, list []sequence) {
-	var states [kinds]state
-	last := e.coded[len(list)-1]
-	for kind, symbol := range [kinds]uint8{last.lit, last.dist, last.match} {
-		states[kind].begin(&e.coders[kind], symbol)
-	}
-	lit, dist, match := &states[litLengths], &states[offsets], &states[matchLengths]
-	e.extra(w, list[len(list)-1], last)
+func (e *Encoder) stream(w *bitWriter, list []coded) {
+	last := list[len(list)-1]
+	lit, dist, match := e.coders[litLengths].inUse(), e.coders[offsets].inUse(), e.coders[matchLengths].inUse()
+	l, d, m := lit.start(last.lit), dist.start(last.dist), match.start(last.match)
+	w.add(last.extra, uint(last.bits))
+	w.flush()
+	b, at, hold, have := w.b, w.at, w.hold, w.have // in registers
 	for i := len(list) - 2; i >= 0; i-- {
-		c := e.coded[i]
-		dist.write(w, c.dist)
-		match.write(w, c.match)
-		lit.write(w, c.lit)
-		w.flush()
-		e.extra(w, list[i], c)
+		c := &list[i]
+		var v, n uint32
+		d, v, n = dist.code(d, c.dist)
+		hold, have = hold|uint64(v)<<(have&63), have+uint(n)
+		m, v, n = match.code(m, c.match)
+		hold, have = hold|uint64(v)<<(have&63), have+uint(n)
+		l, v, n = lit.code(l, c.lit)
+		hold, have = hold|uint64(v)<<(have&63), have+uint(n)
+		binary.LittleEndian.PutUint64(b[at:], hold)
+		at, hold, have = at+int(have>>3), hold>>(have&56), have&7
+		hold, have = hold|c.extra<<(have&63), have+uint(c.bits)
+		binary.LittleEndian.PutUint64(b[at:], hold)
+		at, hold, have = at+int(have>>3), hold>>(have&56), have&7
 	}
-	match.end(w)
-	dist.end(w)
-	lit.end(w)
+	w.at, w.hold, w.have = at, hold, have
+	match.end(w, m)
+	dist.end(w, d)
+	lit.end(w, l)
 	w.add(1, 1)
 	w.pad()
-}
-
-// extra writes what codes leave open.
-func (e *Encoder) extra(w *bitWriter, s sequence, c coded) {
-	n, m, d := uint(e.book.litBits[c.lit]), uint(e.book.matchBits[c.match]), uint(c.dist)
-	w.add(uint64(s.literals)&(1<<n-1), n)
-	w.add(uint64(s.length-matchBase)&(1<<m-1), m)
-	w.add(uint64(c.value)&(1<<d-1), d)
-	w.flush()
-}
-
-// state is one of the three states of a stream.
-type state struct {
-	table *table // nil: no bits
-	now   uint32
-}
-
-func (s *state) begin(c *coder, symbol uint8) {
-	if c.mode != modeSame {
-		s.table = c.inUse()
-		s.now = s.table.start(symbol)
-	}
-}
-
-func (s *state) write(w *bitWriter, symbol uint8) {
-	if s.table == nil {
-		return
-	}
-	x := &s.table.next[symbol]
-	n := (s.now + x.bits) >> 16
-	w.add(uint64(s.now&(1<<n-1)), uint(n))
-	s.now = uint32(s.table.cells[(int32(s.now>>n)+x.offset)&(cellsMax-1)])
-}
-
-func (s *state) end(w *bitWriter) {
-	if s.table != nil {
-		w.add(uint64(s.now&(1<<s.table.log-1)), s.table.log)
-		w.flush()
-	}
 }

@@ -12,9 +12,10 @@ const (
 
 const (
 	litLengthCodes   = 36
-	offsetCodes      = 32
 	matchLengthCodes = 53
-	codesMax         = matchLengthCodes
+	// codesTable is the size of tables by codes, and an index without a check.
+	codesTable = 64
+	codesMask  = codesTable - 1
 	// matchBase is the shortest match that can be coded.
 	matchBase = 3
 	// repeats is how many distances are remembered.
@@ -25,14 +26,14 @@ const (
 type codeBook struct {
 	litCode   [64]uint8 // of shorter ones
 	matchCode [128]uint8
-	litBits   [litLengthCodes]uint8
-	matchBits [matchLengthCodes]uint8
+	litBits   [codesTable]uint8
+	matchBits [codesTable]uint8
 }
 
 func newCodeBook() *codeBook {
 	b := &codeBook{}
-	fill(b.litBits[:], b.litCode[:], 16, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
-	fill(b.matchBits[:], b.matchCode[:], 32, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	fill(b.litBits[:litLengthCodes], b.litCode[:], 16, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	fill(b.matchBits[:matchLengthCodes], b.matchCode[:], 32, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
 	return b
 }
 

@@ -2,7 +2,6 @@ package zstd
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 
 	"github.com/klauspost/compress/huff0"
@@ -93,5 +92,3 @@ func (e *Encoder) block(dst, data []byte, from, to int) []byte {
 	}
 	return w.b[:w.at]
 }
-
-func highBit(v uint32) int { return bits.Len32(v) - 1 }

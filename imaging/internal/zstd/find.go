@@ -12,7 +12,7 @@ const (
 	tagMask   = 1<<tagBits - 1
 	// hurryBytes: after so many without a match, the search goes on with larger
 	// steps.
-	hurryBytes = 256
+	hurryBytes = 128
 	// loadBytes is what is read at a place.
 	loadBytes = 8
 	// matchBytesMin is the shortest match that is looked for.

@@ -13,9 +13,9 @@ const (
 type table struct {
 	log     uint
 	symbols int
-	norm    [codesMax]int16 // cells of each symbol; -1: one, entered with all bits
+	norm    [codesTable]int16 // cells of each symbol; -1: one, entered with all bits
 	cells   [cellsMax]uint16
-	next    [codesMax]transition
+	next    [codesTable]transition
 }
 
 // transition is how a symbol changes the state: to write are the lowest
@@ -56,7 +56,7 @@ func (t *table) normalize(count []uint32, total int, log uint) {
 func (t *table) build() {
 	size := 1 << t.log
 	var symbol [cellsMax]uint8
-	var first [codesMax]int
+	var first [codesTable]int
 	high, total := size-1, 0
 	for s := range t.symbols {
 		first[s] = total
@@ -95,6 +95,26 @@ func (t *table) start(symbol uint8) uint32 {
 	x := t.next[symbol]
 	out := (x.bits + 1<<15) >> 16
 	return uint32(t.cells[int32((out<<16-x.bits)>>out)+x.offset])
+}
+
+// code is the state after a symbol, and the n bits v to write for it.
+func (t *table) code(state uint32, symbol uint8) (after, v, n uint32) {
+	x := &t.next[symbol&codesMask]
+	n = (state + x.bits) >> 16
+	return uint32(t.cells[uint32(int32(state>>(n&31))+x.offset)&(cellsMax-1)]), state & (1<<(n&31) - 1), n
+}
+
+// end writes the last state.
+func (t *table) end(w *bitWriter, state uint32) {
+	w.add(uint64(state)&(1<<t.log-1), t.log)
+	w.flush()
+}
+
+// same makes the table of one symbol, which takes no bits.
+func (t *table) same(symbol int) {
+	clear(t.norm[:symbol])
+	t.norm[symbol], t.log, t.symbols = 1, 0, symbol+1
+	t.build()
 }
 
 // appendNorm writes what a decoder makes the table from (4.1.1).

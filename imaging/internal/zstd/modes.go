@@ -47,7 +47,7 @@ type coder struct {
 	known  bool // the decoder has that
 	mode   int
 	symbol uint8 // the only one of modeSame
-	count  [codesMax]uint32
+	count  [codesTable]uint32
 }
 
 // inUse is the table to code with.
@@ -69,6 +69,7 @@ func (c *coder) choose(total int, logs *[cellsMax + 1]uint16) {
 	}
 	if distinct == 1 {
 		c.mode, c.symbol, c.known = modeSame, uint8(symbols-1), false
+		c.tables[c.now].same(symbols - 1)
 		return
 	}
 	count := c.count[:symbols]
@@ -84,8 +85,7 @@ func (c *coder) choose(total int, logs *[cellsMax + 1]uint16) {
 	if cost := c.predefined.cost(count, logs); cost <= best {
 		mode = modePredefined
 	}
-	switch mode {
-	case modeSent:
+	if mode == modeSent {
 		c.now = 1 - c.now
 		next.build()
 	}

@@ -1,0 +1,196 @@
+package zip
+
+import (
+	"context"
+	"hash/maphash"
+	"slices"
+	"sync"
+
+	"hyzer/imaging/freemap"
+	"hyzer/imaging/v5"
+)
+
+// The data of a V5 image is cut into segments, always the same, and chunks end
+// where they do: that makes an image half a chunk larger for each. Lanes
+// compress a segment each. The chunks of the first are written as they are made;
+// those of the next wait in memory, and when there are many, so does their
+// lane. As the first segment is half as long as the others, lanes take turns
+// half a segment apart, and hardly wait.
+const (
+	segmentBytes = 320 << 20
+	lanesMax     = 2
+	// laneReaders is how many workers read ahead of one lane.
+	laneReaders = 1
+	// waitingMax is how many chunks wait until it is their turn: half of what a
+	// segment of files becomes.
+	waitingMax = 56
+	// turnMax is how many chunks of the lane whose turn it is wait beside them.
+	turnMax = 2
+)
+
+// segment is a part of the data of an image.
+type segment struct {
+	data       []freemap.Range
+	bytes      int64
+	first, end uint64        // what its chunks cover
+	turn       chan struct{} // closed when its chunks are written
+	chunks     chan made     // closed after the last one
+	err        error         // instead of more chunks
+}
+
+// segments cuts data on the borders of units.
+func (in *input) segments(bytesMax int64) []*segment {
+	var list []*segment
+	var u unit
+	var first uint64
+	room := bytesMax / 2
+	for p := (planner{data: slices.Clone(in.layout.Data), align: in.align, joined: in.layout.joined()}); p.next(&u); {
+		if n := len(list); n == 0 || list[n-1].bytes >= room {
+			if n > 0 {
+				room, first = bytesMax, list[n-1].end
+			}
+			list = append(list, &segment{first: first, turn: make(chan struct{}), chunks: make(chan made, waitingMax+turnMax)})
+		}
+		s := list[len(list)-1]
+		s.bytes += int64(u.size)
+		for _, r := range u.ranges {
+			s.data = freemap.Append(s.data, r.Start, r.End)
+			s.end = r.End
+		}
+	}
+	list[len(list)-1].end = in.layout.Sectors
+	return list
+}
+
+// lanes makes the chunks of V5.
+type lanes struct {
+	*output
+	in *input
+	divider
+	head         v5.Header
+	waiting, now chan []byte // buffers of chunks that wait, and of those whose turn it is
+}
+
+// writeFive makes chunks of V5.
+func (o *output) writeFive(ctx context.Context, in *input) error {
+	head, err := headOf(in.layout, o.opts)
+	if err != nil {
+		return err
+	}
+	per := uint64(head.SectorBytes / sectorBytes)
+	if in.align%per != 0 {
+		in.align *= per
+	}
+	l := &lanes{output: o, in: in, head: head, divider: divider{maphash.MakeSeed(), max(per, dedupBytes/sectorBytes)}}
+	l.waiting, l.now = buffers(waitingMax), buffers(turnMax)
+	return l.run(ctx, in.segments(o.opts.segmentBytes()))
+}
+
+// buffers are n buffers that are not made yet.
+func buffers(n int) chan []byte {
+	c := make(chan []byte, n)
+	for range n {
+		c <- nil
+	}
+	return c
+}
+
+// count is how many lanes there are. What is hashed in large blocks is read in
+// large units, for which there is no memory twice.
+func (l *lanes) count() int {
+	if l.in.sign != nil && l.in.sign.BlockSectors > unitBytesMax/sectorBytes {
+		return 1
+	}
+	return min(l.opts.workers(), lanesMax)
+}
+
+// run has lanes make the chunks of segments, and writes them in order.
+func (l *lanes) run(ctx context.Context, list []*segment) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	work := make(chan *segment, len(list))
+	for _, s := range list {
+		work <- s
+	}
+	close(work)
+	for range l.count() {
+		p, err := newFive(l.in.layout, l.opts, l.head, l.divider)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() {
+			for s := range work {
+				s.err = l.segment(ctx, p, s)
+				close(s.chunks)
+			}
+		})
+	}
+	for _, s := range list {
+		close(s.turn)
+		for m := range s.chunks {
+			if err := l.seal(m); err != nil {
+				return err
+			}
+		}
+		if s.err != nil {
+			return s.err
+		}
+	}
+	return nil
+}
+
+// segment makes the chunks of a segment.
+func (l *lanes) segment(ctx context.Context, p *five, s *segment) error {
+	p.restart(s.first, func(m made) error {
+		buffer, back, err := l.buffer(ctx, s)
+		if err != nil {
+			return err
+		}
+		m.payload, m.buffer, m.back = buffer[v5.HeadBytes:][:copy(buffer[v5.HeadBytes:], m.payload)], buffer, back
+		s.chunks <- m
+		return nil
+	})
+	if err := l.in.each(ctx, s.data, laneReaders, p, p.unit); err != nil {
+		return err
+	}
+	return p.finish(s.end)
+}
+
+// buffer returns one for a chunk, and where it goes to when that is written.
+// Those of the segment whose turn it is are for no other, so that what is
+// waited for can go on.
+func (l *lanes) buffer(ctx context.Context, s *segment) (buffer []byte, back chan []byte, err error) {
+	back = l.waiting
+	select {
+	case buffer = <-l.waiting:
+	case <-s.turn:
+		back = l.now
+		select {
+		case buffer = <-l.now:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if buffer == nil {
+		buffer = make([]byte, v5.ChunkBytes)
+	}
+	return buffer, back, nil
+}
+
+// seal numbers and writes a chunk.
+func (l *lanes) seal(m made) error {
+	m.head.Index = l.stats.Chunks
+	data, err := m.head.Seal(m.buffer, m.payload)
+	if err != nil {
+		return err
+	}
+	l.pending.records = append(l.pending.records, m.signed...)
+	per := uint64(m.head.SectorBytes / sectorBytes)
+	err = l.write(chunk{data: data, last: m.head.Last * per, dataEnd: m.dataEnd, payload: len(m.payload), input: m.input})
+	m.back <- data
+	return err
+}
