@@ -24,6 +24,7 @@ type fill struct {
 	base     uint32        // parity blocks of the chunk that have passed
 	naks     int           // in a row that brought nothing
 	hushes   int           // in a row that others' NAKs put ours off
+	putOffs  int           // in a row that a look at the socket did
 
 	// What is outstanding. A pass is the run of blocks that a request causes.
 	seq     uint64    // order of requests on the wire, as far as we heard them
@@ -42,7 +43,7 @@ func (f *fill) expect(now time.Time, seq uint64) {
 	if f.first == 0 || f.data != nil {
 		f.first, f.firstAt = seq, now
 	}
-	f.seq, f.seqAt = seq, now
+	f.seq, f.seqAt, f.putOffs = seq, now, 0
 	f.until, f.inPass, f.at, f.dueAt = f.missing.Last(), false, -1, time.Time{}
 }
 
@@ -55,6 +56,9 @@ func (f *fill) overtaken(g *fill, crowded bool) bool {
 	}
 	return f.data != nil || !crowded || g.firstAt.Sub(f.seqAt) > orderGrace
 }
+
+// due says whether it is time to ask for what f misses.
+func (f *fill) due(now time.Time) bool { return !f.dueAt.IsZero() && !now.Before(f.dueAt) }
 
 // need is how many blocks or parity blocks f is short of.
 func (f *fill) need() int { return f.left - len(f.held) }

@@ -20,8 +20,12 @@ const (
 	// buffers for chunks that wait for the sink than bufferFillMax.
 	socketFillMax = 1.0 / 8
 	bufferFillMax = 3.0 / 4
-	// socketPause is how long a stall is put off while the socket has datagrams.
+	// socketPause is how long a stall, or a request, is put off while a socket has
+	// datagrams.
 	socketPause = 2 * time.Millisecond
+	// askHoldsMax is how often in a row a request is put off because datagrams
+	// wait: others may fill a socket for ever.
+	askHoldsMax = 25
 )
 
 // intake measures what the client takes in, and whether it keeps up.

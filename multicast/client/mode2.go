@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -12,8 +13,10 @@ import (
 // Times of mode 2.
 const (
 	// nakSlotMax spreads the NAKs of clients that lost blocks of one pass, so
-	// that most hear one that asks for as many as they need.
+	// that most hear one that asks for as many as they need; nakSpread is the
+	// part of it that is left to chance.
 	nakSlotMax = 4 * time.Millisecond
+	nakSpread  = time.Millisecond / 2
 	// nakWait is how long a NAK may go unanswered the first time; it doubles.
 	// A slow server has nakGaps of its usual gaps more.
 	nakWait = 30 * time.Millisecond
@@ -47,6 +50,7 @@ type mode2 struct {
 	rejoinedAt time.Time
 	refusals   int // rejoins in a row that changed nothing
 	meter      lossMeter
+	worst      wire.Loss // of all clients, as the server says
 
 	control *wire.ControlKey // nil: no key
 	blocks  *wire.BlockKey   // of the version, nil: no key
@@ -209,6 +213,7 @@ func (r *Reception) genuine(now time.Time, datagram []byte) (wire.Trailer, bool)
 		}
 		r.m2.meter.take(now, t)
 		r.setClock(now, t.SentUS)
+		r.m2.worst = t.Loss
 		return t, true
 	}
 	r.rejoinSoon(now)
@@ -302,9 +307,9 @@ func (r *Reception) parity(now time.Time, p wire.Parity, t wire.Trailer) {
 		r.complete(now, f)
 	case f.inPass: // its end will show what is missing
 	case t.Left == 0:
-		f.dueAt = now.Add(r.slot(now))
+		f.dueAt = now.Add(r.turn(now, f))
 	default:
-		f.dueAt = now.Add(roundGrace + roundPace*time.Duration(t.Left)*r.m2.meter.gap + r.slot(now))
+		f.dueAt = now.Add(roundGrace + roundPace*time.Duration(t.Left)*r.m2.meter.gap + r.turn(now, f))
 	}
 }
 
@@ -314,6 +319,21 @@ func (r *Reception) slot(now time.Time) time.Duration {
 		return 0
 	}
 	return time.Duration(r.cfg.Rand.Int64N(int64(nakSlotMax)))
+}
+
+// turn is how long to wait for a NAK of somebody else for f's chunk: the less,
+// the more f lacks beside what clients usually do. So who lacks most asks first,
+// and the others hear that they need not.
+func (r *Reception) turn(now time.Time, f *fill) time.Duration {
+	if !r.naks(now, f) {
+		return r.jitter(now)
+	}
+	usual := 1.0
+	if f.base == 0 {
+		usual += cmp.Or(r.m2.worst, r.m2.meter.loss).Share() * wire.ChunkBlocks
+	}
+	place := max(0, 1-float64(f.need())/(2*usual))
+	return time.Duration(place*float64(nakSlotMax-nakSpread)) + time.Duration(r.cfg.Rand.Int64N(int64(nakSpread)))
 }
 
 // naks says whether what f misses is to be asked for by number of blocks only.

@@ -126,6 +126,15 @@ func (s *shell) feedParity(now time.Time) {
 	}
 }
 
+// holdAsks puts off what the machine would ask for while datagrams that it does
+// not know yet are here: they may be what it misses, or another client that asks
+// for it.
+func (s *shell) holdAsks(now time.Time) {
+	if s.parity != nil && s.r.asks(now) && (len(s.parity.filled) > 0 || s.parity.conn.Backlog().Bytes > 0) {
+		s.r.holdAsks(now)
+	}
+}
+
 func (s *shell) closeParity() {
 	if s.parity != nil {
 		s.parity.close()

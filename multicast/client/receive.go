@@ -215,7 +215,7 @@ func (r *Reception) passOver(now time.Time, f *fill) {
 	if !f.dueAt.IsZero() {
 		return
 	}
-	f.dueAt = now.Add(r.jitter(now))
+	f.dueAt = now.Add(r.turn(now, f))
 }
 
 func (r *Reception) complete(now time.Time, f *fill) {

@@ -212,6 +212,7 @@ func (s *shell) loop(ctx context.Context) error {
 		s.feedParity(now)
 		s.r.Intake(now, s.taken, s.conn.Backlog())
 		s.taken = 0
+		s.holdAsks(now)
 		s.r.Tick(now)
 		if err := s.fetch(now); err != nil {
 			return err

@@ -92,16 +92,32 @@ func (r *Reception) receiving(now time.Time) {
 
 // repair asks for what passes did not bring.
 func (r *Reception) repair(now time.Time) {
-	due := false
-	for _, f := range r.fills {
-		due = due || !f.dueAt.IsZero() && !now.Before(f.dueAt)
-	}
-	if !due { // as most of the time
+	if !r.asks(now) { // as most of the time
 		return
 	}
 	for _, f := range r.inOrderOfRequest() {
-		if !f.dueAt.IsZero() && !now.Before(f.dueAt) {
+		if f.due(now) {
 			r.ask(now, f)
+		}
+	}
+}
+
+// asks says whether something is to be asked for now.
+func (r *Reception) asks(now time.Time) bool {
+	for _, f := range r.fills {
+		if f.due(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdAsks puts that off for a moment, but not for ever.
+func (r *Reception) holdAsks(now time.Time) {
+	for _, f := range r.fills {
+		if f.due(now) && f.putOffs < askHoldsMax {
+			f.putOffs++
+			f.dueAt = now.Add(socketPause)
 		}
 	}
 }

@@ -246,10 +246,11 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // TestParityBlocks: parity blocks are of the chunk and number that are asked
-// for, whatever was before, and a round reads its chunk once.
+// for, whatever was before, and the rounds of a chunk mostly read it once.
 func TestParityBlocks(t *testing.T) {
 	t.Parallel()
-	image := &counting{data: make([]byte, 3*wire.ChunkBytes-500)}
+	const chunks = parityCacheChunks + 3
+	image := &counting{data: make([]byte, chunks*wire.ChunkBytes-500)}
 	rand.NewChaCha8([32]byte{1}).Read(image.data)
 	geo, err := wire.NewGeometry(image.Size())
 	if err != nil {
@@ -257,12 +258,18 @@ func TestParityBlocks(t *testing.T) {
 	}
 	f := newFramer(image, geo, [4]byte{})
 	var code fec.Coder
-	for _, c := range []struct {
+	type step struct {
 		chunk, first, count, left int
 		reads                     uint64
-	}{
-		{0, 0, 3, 5, 1}, {0, 3, 5, 0, 0}, {1, 0, 1, 0, 1}, {2, 250, 10, 20, 2}, {2, 260, 20, 0, 0}, {2, 280, 1, 0, 1}, {0, 5, 2, 0, 1},
-	} {
+	}
+	steps := []step{
+		{0, 0, 3, 5, 1}, {0, 3, 5, 0, 0}, {1, 0, 1, 0, 1}, {2, 250, 10, 20, 2}, {2, 260, 20, 0, 0}, {0, 8, 6, 0, 0}, {0, 14, 1, 0, 1}, {1, 3, 2, 0, 0},
+	}
+	for i := range chunks { // the first ones fall out
+		steps = append(steps, step{i, 60, 2, 3, 1})
+	}
+	steps = append(steps, step{1, 62, 3, 0, 1}, step{chunks - 1, 62, 3, 0, 0})
+	for _, c := range steps {
 		a := Action{Kind: ActParity, Chunk: c.chunk, First: c.first, Count: c.count, Trailer: wire.Trailer{Left: uint16(c.left + c.count - 1)}}
 		before := f.bytesRead.Load()
 		frames, err := f.parity(t.Context(), a)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,17 @@ import (
 	"hyzer/multicast/fec"
 	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/wire"
+)
+
+// parityCacheChunks is how many chunks' parity blocks are kept, a quarter of a
+// megabyte each.
+const parityCacheChunks = 16
+
+// A parityAheadDiv-th of a round, and parityAheadMin, is how many more parity
+// blocks are computed than it needs.
+const (
+	parityAheadDiv = 4
+	parityAheadMin = 4
 )
 
 // parityErrorPause is how long a reader of a broken socket waits.
@@ -133,13 +145,18 @@ func (s *Server) takeParity(batch []sock.Datagram) {
 	}
 }
 
-// parityOf holds parity blocks of the chunk that was repaired last.
-type parityOf struct {
+// parityCache holds the first parity blocks of the chunks that were repaired
+// last: later rounds of a chunk are short, and soon wanted.
+type parityCache struct {
 	code   fec.Coder
-	data   []byte // of the chunk
-	chunk  int
-	first  int // number of the first of blocks
-	blocks []byte
+	data   []byte     // of a chunk
+	recent []parityOf // the latest used first
+}
+
+// parityOf is the parity blocks of a chunk from first on.
+type parityOf struct {
+	chunk, first int
+	blocks       []byte
 }
 
 // parity returns the datagrams of a's parity blocks, back to back. They are
@@ -172,25 +189,45 @@ func (f *framer) manifestBlocks(a Action) []byte {
 	return f.frames[:a.Count*n]
 }
 
-// parityBlock returns a parity block of a chunk. If it has to be computed, the
-// rest of its round is too, which costs little more.
+// parityBlock returns a parity block of a chunk. If it has to be computed, so
+// are the rest of its round and those that later rounds may want: they cost
+// little more.
 func (f *framer) parityBlock(ctx context.Context, chunk, which, left int) ([]byte, error) {
-	r := &f.repairs
-	if at := (which - r.first) * wire.BlockBytes; chunk == r.chunk && at >= 0 && at < len(r.blocks) {
-		return r.blocks[at : at+wire.BlockBytes], nil
+	c := &f.repairs
+	for i, p := range c.recent {
+		if at := (which - p.first) * wire.BlockBytes; p.chunk == chunk && at >= 0 && at < len(p.blocks) {
+			copy(c.recent[1:i+1], c.recent[:i])
+			c.recent[0] = p
+			return p.blocks[at : at+wire.BlockBytes], nil
+		}
 	}
-	if r.data == nil {
-		r.data, r.blocks = make([]byte, wire.ChunkBytes), make([]byte, fec.ParityBytes)
-	}
-	data, offset := r.data[:f.geo.ChunkLen(chunk)], f.geo.ChunkOffset(chunk)
-	r.chunk, r.first, r.blocks = chunk, which, r.blocks[:0]
+	n := min(left+left/parityAheadDiv+parityAheadMin, fec.ParityBlocks-which)
+	p := parityOf{chunk, which, c.room(chunk)[:n*wire.BlockBytes]}
+	data, offset := c.data[:f.geo.ChunkLen(chunk)], f.geo.ChunkOffset(chunk)
 	if err := f.readFull(ctx, data, offset); err != nil {
 		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
 	}
-	blocks := r.blocks[:min(left, fec.ParityBlocks-which)*wire.BlockBytes]
-	if err := r.code.Encode(data, which, blocks); err != nil {
+	if err := c.code.Encode(data, which, p.blocks); err != nil {
 		return nil, fmt.Errorf("coding chunk %d of %s: %w", chunk, f.image.Name(), err)
 	}
-	r.blocks = blocks
-	return blocks[:wire.BlockBytes], nil
+	c.recent = slices.Insert(c.recent, 0, p)
+	return p.blocks[:wire.BlockBytes], nil
+}
+
+// room takes out what is held of the chunk, or the chunk that was not used for
+// longest, and returns its place.
+func (c *parityCache) room(chunk int) []byte {
+	if c.data == nil {
+		c.data = make([]byte, wire.ChunkBytes)
+	}
+	i := slices.IndexFunc(c.recent, func(p parityOf) bool { return p.chunk == chunk })
+	if i < 0 && len(c.recent) < parityCacheChunks {
+		return make([]byte, fec.ParityBytes)
+	}
+	if i < 0 {
+		i = len(c.recent) - 1
+	}
+	blocks := c.recent[i].blocks
+	c.recent = slices.Delete(c.recent, i, i+1)
+	return blocks[:fec.ParityBytes]
 }

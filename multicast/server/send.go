@@ -170,7 +170,7 @@ type framer struct {
 	frames    []byte
 	bytesRead atomic.Uint64
 	ahead     int // chunk that was prefetched
-	repairs   parityOf
+	repairs   parityCache
 	key       *wire.BlockKey // nil: blocks have no tags
 	manifest  []byte
 }
