@@ -24,7 +24,7 @@ func TestSimulateBusy(t *testing.T) {
 		{"turns", 16, true, 100 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},
 		{"long turns", 16, true, 400 * time.Millisecond, 25 * time.Millisecond, 0, 1.01},
 		{"many", 32, true, 200 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},
-		{"many late", 32, true, 200 * time.Millisecond, 6 * time.Millisecond, 400 * time.Millisecond, 1.01},
+		{"many late", 32, true, 200 * time.Millisecond, 6 * time.Millisecond, 400 * time.Millisecond, 1.025},
 		{"late", 16, true, 100 * time.Millisecond, 6 * time.Millisecond, 200 * time.Millisecond, 1.025},
 		{"late idle", 16, true, 0, 0, 200 * time.Millisecond, 1.01},
 		{"old", 16, false, 100 * time.Millisecond, 6 * time.Millisecond, 0, 1.01},

@@ -29,6 +29,12 @@ const (
 	// that did not run for a moment seems slower than it is.
 	flowCutMost = 0.6
 	flowRateMin = 100 // blocks per second
+	// Old clients say nothing but what they lack, and that late. One that lacks an
+	// overflowDiv-th of a chunk that has passed had no room for it: that cuts the
+	// rate to flowCutMost, once in overflowPeriod, and it grows by less than else.
+	overflowDiv    = 8
+	overflowPeriod = 100 * time.Millisecond
+	flowGrowthOld  = 1.01
 	// A client that alone has held the others for flowPatience, below a
 	// laggardDiv-th of the cap, is a laggard, until another says that it is not
 	// laggardApart times as fast.
@@ -43,6 +49,7 @@ type flow struct {
 	cap      float64 // blocks per second, that the pace allows
 	limit    float64 // 0: off
 	told     bool    // somebody complained
+	old      bool    // an old client had no room
 	changeAt time.Time
 	cutAt    time.Time
 
@@ -65,7 +72,10 @@ func (f *flow) grow(now time.Time) {
 		return
 	}
 	by := flowGrowth
-	if !f.told {
+	switch {
+	case f.old:
+		by = flowGrowthOld
+	case !f.told:
 		by = flowGrowthFirst
 	}
 	f.limit = min(f.limit*by, f.cap)
@@ -87,6 +97,16 @@ func (f *flow) hear(now time.Time, id uint32, alone bool, rate float64, fill wir
 	}
 	f.limit = max(want, f.limit*flowCutMost)
 	f.cutAt = now
+}
+
+// overflow takes it that an old client had no room for what was sent.
+func (f *flow) overflow(now time.Time) {
+	f.told, f.old = true, true
+	if now.Sub(f.cutAt) < overflowPeriod {
+		return
+	}
+	f.limit = max(f.limit*flowCutMost, f.cap/flowFloorDiv, flowRateMin)
+	f.cutAt, f.changeAt = now, now.Add(overflowPeriod)
 }
 
 // lags says whether the client is one that the group does not wait for.

@@ -6,10 +6,12 @@ import "time"
 // them has joined has to be sent again for it, so the first blocks wait a
 // moment for others.
 const (
-	// gatherFirst is how long the first client waits alone, gatherMore how long
-	// for one more when there are others already.
+	// gatherFirst is how long the first client waits alone. When there are others
+	// the next has gatherGaps times as long as the longest that one of them took,
+	// gatherMore at least.
 	gatherFirst = 30 * time.Millisecond
 	gatherMore  = 100 * time.Millisecond
+	gatherGaps  = 4
 	// GatherDefault is how long the first client may wait in all.
 	GatherDefault = time.Second
 	// gatherRest is the silence after which clients are waited for again.
@@ -22,17 +24,21 @@ type gather struct {
 	max    time.Duration // 0: off
 	until  time.Time
 	latest time.Time
-	sentAt time.Time // when something was last sent
+	lastAt time.Time     // when the last one came
+	gap    time.Duration // longest between two
+	sentAt time.Time     // when something was last sent
 }
 
 // joined notes a client that was not there before.
 func (g *gather) joined(now time.Time) {
 	switch {
 	case now.Before(g.until):
-		g.until = now.Add(gatherMore)
+		g.gap = max(g.gap, now.Sub(g.lastAt))
+		g.until = now.Add(max(gatherMore, gatherGaps*g.gap))
 	case g.max > 0 && (g.sentAt.IsZero() || now.Sub(g.sentAt) > gatherRest):
-		g.until, g.latest, g.sentAt = now.Add(gatherFirst), now.Add(g.max), now
+		g.until, g.latest, g.sentAt, g.gap = now.Add(gatherFirst), now.Add(g.max), now, 0
 	}
+	g.lastAt = now
 	if g.until.After(g.latest) {
 		g.until = g.latest
 	}

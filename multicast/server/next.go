@@ -103,10 +103,7 @@ func (s *Session) advance(now time.Time, n int) Action {
 	s.cur.sent.AddRange(s.cur.next, n)
 	s.cur.next += n
 	s.cur.active = s.cur.next < s.cur.end
-	if s.cur.whole && !s.cur.active {
-		s.whole[s.wholeAt%wholePassesMax] = wholePass{s.cur.chunk, now}
-		s.wholeAt++
-	}
+	s.passed.add(s.cur.chunk, a.First, n, now)
 	s.trail(now, &a, s.cur.end-s.cur.next)
 	s.stats.DatagramsOut += uint64(n)
 	s.stats.BlocksSent += uint64(n)

@@ -34,9 +34,15 @@ const (
 	noiseMemory        = 8 // periods
 	dynamicUnpacedBits = 10_000_000_000
 	// lagIntervalsMax is how many bursts a late sender may make up for at
-	// once; what is later than that is forgone.
-	lagIntervalsMax = 10
-	blocksPerSecMax = 10_000_000
+	// once; what is later than that is forgone. Old clients have no room for that
+	// much, and their server made up for nothing.
+	lagIntervalsMax    = 10
+	lagIntervalsOldMax = 1
+	blocksPerSecMax    = 10_000_000
+	// While flow limits the rate, so many intervals are joined that a burst has
+	// about flowBurst blocks.
+	flowBurst          = 48
+	flowBurstIntervals = 8
 )
 
 // Pace says how fast blocks leave. The zero value is the C server's default of
@@ -62,6 +68,7 @@ type pacer struct {
 	left     int
 	deadline time.Time // of the next burst
 
+	old   bool // there are old clients
 	flow  flow
 	carry float64 // of a block, from the interval before, while flow limits
 
@@ -126,14 +133,19 @@ func (p *pacer) budget(now time.Time) (int, time.Time) {
 	if now.Before(p.deadline) {
 		return 0, p.deadline
 	}
-	if oldest := now.Add(-lagIntervalsMax * p.interval); p.deadline.Before(oldest) {
+	lag := lagIntervalsMax * p.interval
+	if p.old {
+		lag = lagIntervalsOldMax * p.interval
+	}
+	if oldest := now.Add(-lag); p.deadline.Before(oldest) {
 		p.deadline = oldest
 		p.missed++
 	}
 	p.flow.grow(now)
 	for p.left <= 0 {
-		p.deadline = p.deadline.Add(p.interval)
-		p.left = p.share()
+		blocks, interval := p.share()
+		p.deadline = p.deadline.Add(interval)
+		p.left = blocks
 		p.intervals++
 		if p.left <= 0 && now.Before(p.deadline) {
 			return 0, p.deadline
@@ -142,17 +154,32 @@ func (p *pacer) budget(now time.Time) (int, time.Time) {
 	return p.left, time.Time{}
 }
 
-// share is how many blocks may leave in the interval that begins.
-func (p *pacer) share() int {
+// share is how many blocks may leave in the interval that begins, and how long
+// that is. A slow session has longer ones, for a burst costs the same work
+// whether it is of few blocks or many.
+func (p *pacer) share() (blocks int, interval time.Duration) {
 	allowed := p.flow.limit * p.interval.Seconds()
 	if allowed == 0 || allowed >= float64(p.burst) {
 		p.carry = 0
-		return p.burst
+		return p.burst, p.interval
 	}
-	p.carry += allowed
+	joined := max(1, min(int(min(float64(p.burst), flowBurst)/max(allowed, 1)), flowBurstIntervals))
+	p.carry += allowed * float64(joined)
 	n := int(p.carry)
 	p.carry -= float64(n)
-	return n
+	return n, p.interval * time.Duration(joined)
+}
+
+// overflow notes that an old client had no room for what was sent.
+func (p *pacer) overflow(now time.Time) {
+	if !p.dynamic {
+		return
+	}
+	if p.flow.limit == 0 {
+		p.begin(now)
+		p.flow.limit = p.flow.cap
+	}
+	p.flow.overflow(now)
 }
 
 // begin turns flow control on, unless nothing is paced.

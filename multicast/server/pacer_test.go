@@ -107,7 +107,7 @@ func TestQueueBound(t *testing.T) {
 	for chunk := range uint32(queueElementsMax + 100) {
 		s.partial.Chunk = chunk
 		s.partial.Wanted.AddRange(0, 1)
-		s.enqueue(now, 1, false)
+		s.enqueue(now, 1, 0, false)
 	}
 	if st := s.Stats(now); st.QueueElementsMost != queueElementsMax || st.RequestsDropped != 100 {
 		t.Errorf("%d elements, %d dropped", st.QueueElementsMost, st.RequestsDropped)

@@ -34,8 +34,8 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 	case wire.SubJoin, wire.SubJoin2:
 		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
-		_, trusted := s.offered(now, datagram)
-		return s.request(now, h.Subtype, body, trusted && s.firstTime(datagram))
+		o, trusted := s.offered(now, datagram)
+		return s.request(now, h.Subtype, body, o.ClockUS, trusted && s.firstTime(datagram))
 	case wire.SubLeave, wire.SubLeave2:
 		return s.leave(now, sender, h.Subtype, body)
 	}
@@ -170,8 +170,9 @@ func (s *Session) report(now time.Time, sender netip.Addr, body []byte) {
 	s.event(Event{Kind: ClientReport, Client: about, ID: m.ClientID, Report: &m})
 }
 
-// request reads a REQUEST or PREQUEST into s.partial and queues it.
-func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, trusted bool) bool {
+// request reads a REQUEST or PREQUEST into s.partial and queues it. clockUS is
+// our clock as the client knows it; 0: it does not say.
+func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, clockUS uint32, trusted bool) bool {
 	p := &s.partial
 	if sub == wire.SubPRequest {
 		if wire.ParsePartialRequest(p, body) != nil {
@@ -202,12 +203,12 @@ func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, trusted 
 		s.stats.PartialRequests++
 		s.stats.PartialBlocks += uint64(asked)
 	}
-	return s.enqueue(now, asked, trusted)
+	return s.enqueue(now, asked, clockUS, trusted)
 }
 
 // enqueue applies the merge rules (A5) to s.partial, which asks for that many
 // blocks.
-func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
+func (s *Session) enqueue(now time.Time, asked int, clockUS uint32, trusted bool) bool {
 	p := &s.partial
 	all := s.geo.ChunkBlocks(int(p.Chunk))
 	if p.Retries != 0 {
@@ -224,7 +225,10 @@ func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 			return false
 		}
 	}
-	if asked == all && s.justSent(now, p.Chunk) {
+	if clockUS == 0 && s.m2.control == nil {
+		s.heedOld(now, asked, all)
+	}
+	if s.dropPassed(now, clockUS, all); p.Wanted.Count() == 0 {
 		s.stats.DuplicateRequests++
 		return false
 	}
@@ -251,16 +255,13 @@ func (s *Session) enqueue(now time.Time, asked int, trusted bool) bool {
 	return true
 }
 
-// justSent says whether all of a chunk was sent a moment ago: a request for all
-// of it left before its blocks were heard. A client that lost them all, which
-// is rare, will ask again.
-func (s *Session) justSent(now time.Time, chunk uint32) bool {
-	for i := range s.whole {
-		if w := &s.whole[i]; w.chunk == chunk && !w.endAt.IsZero() && now.Sub(w.endAt) < s.flight() {
-			return true
-		}
+// heedOld takes from what an old client asks for whether it keeps up. In a
+// session with a key it may be a stranger, who must not slow down others.
+func (s *Session) heedOld(now time.Time, asked, all int) {
+	s.pace.old = true
+	if asked < all && asked*overflowDiv >= all && now.Sub(s.passed.latest(s.partial.Chunk)) < dynamicPeriod {
+		s.pace.overflow(now)
 	}
-	return false
 }
 
 // inService says whether e is what is left of the element being sent, into

@@ -112,15 +112,6 @@ type sending struct {
 	since     time.Time     // when it came to the head
 }
 
-// wholePass is when all of a chunk was last sent.
-type wholePass struct {
-	chunk uint32
-	endAt time.Time
-}
-
-// wholePassesMax is how many of the latest are known.
-const wholePassesMax = 32
-
 // joinReply is a JOIN answer that waits.
 type joinReply struct {
 	id      uint32
@@ -143,9 +134,7 @@ type Session struct {
 	events  []Event
 	m2      mode2
 	gather  gather
-
-	whole   [wholePassesMax]wholePass // the latest of the chunks sent whole
-	wholeAt int                       // where the next goes
+	passed  passed
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due

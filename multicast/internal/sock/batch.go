@@ -94,6 +94,7 @@ type batchReader struct {
 	got  int
 	err  error
 	recv func(fd uintptr) bool
+	poll func(fd uintptr)
 
 	// The same of the question for the backlog.
 	info   [memInfoWords]uint32
@@ -114,6 +115,7 @@ func newBatchReader(u *net.UDPConn) (*batchReader, error) {
 		h.Control = &r.controls[i][0]
 	}
 	r.recv, r.memory = r.recvmmsg, r.memInfo
+	r.poll = func(fd uintptr) { r.recvmmsg(fd) }
 	return r, nil
 }
 
@@ -140,7 +142,8 @@ func (r *batchReader) recvmmsg(fd uintptr) bool {
 }
 
 // read fills b. With wait it blocks until the socket's deadline for the first
-// datagram, else it may take none.
+// datagram, else it may take none, but takes what is there even if the deadline
+// has passed.
 func (r *batchReader) read(b *Batch, wait bool) error {
 	b.Clear()
 	r.wait = wait
@@ -150,7 +153,12 @@ func (r *batchReader) read(b *Batch, wait bool) error {
 		r.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		r.hdrs[i].hdr.SetControllen(controlBytes)
 	}
-	err := r.raw.Read(r.recv)
+	var err error
+	if wait {
+		err = r.raw.Read(r.recv)
+	} else {
+		err = r.raw.Control(r.poll)
+	}
 	runtime.KeepAlive(b)
 	if err == nil {
 		err = r.err
