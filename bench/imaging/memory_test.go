@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"hyzer/imaging/sig"
 )
 
 const (
@@ -25,7 +28,8 @@ const (
 
 // TestMemory holds the programs to their memory on a disk of 1 TiB with what
 // does not compress, what compresses to nearly nothing, and thousands of
-// extents, as if the machine had many cores.
+// extents, and with signatures of disks of 2 TiB, as if the machine had many
+// cores.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compresses a quarter of a gigabyte")
@@ -53,6 +57,9 @@ func TestMemory(t *testing.T) {
 		{"hash", "imagehash -c -X -o " + at("sig2") + " " + at("ndz")},
 		{"check", "imagehash -o " + at("sig2") + " " + at("ndz") + " " + disk},
 		{"hash in large blocks", "imagehash -c -X -b 33554432 -o " + at("sig3") + " " + at("ndz")},
+		{"delta of a disk that was full", "imagezip -l -F 0 -U " + at("sig4") + " -H " + fullSignature(t, dir) + " " + disk + " " + at("ddz4")},
+		{"delta of two images", "imagedelta -S -f -F " + at("was") + " " + at("is") + " " + at("ddz5")},
+		{"restore of what differs", "imageunzip --any-base --signature " + at("sig4") + " " + at("ddz4") + " " + at("back")},
 		{"delta", "imagezip -l -F 0 -H " + at("sig") + " " + disk + " " + at("ddz")},
 		{"delta in large blocks", "imagezip -l -F 0 -H " + at("sig3") + " " + disk + " " + at("ddz3")},
 	} {
@@ -141,6 +148,37 @@ func bigDisk(t *testing.T, dir string) string {
 		}
 	}
 	return disk
+}
+
+const (
+	// fullDiskBytes is the largest disk that a signature can be of.
+	fullDiskBytes = 2 << 40
+	sigBlock      = 64 << 10
+)
+
+// fullSignature makes the signature of a disk of which every fourth block is in
+// use, beside "was", and one nearly the same beside "is", which are links to the
+// image that the other commands make.
+func fullSignature(t *testing.T, dir string) (path string) {
+	t.Helper()
+	for change, name := range []string{"was", "is"} {
+		f := &sig.File{Type: sig.SHA1, BlockSectors: sigBlock / 512}
+		for at := uint64(0); at < fullDiskBytes/512; at += 4 * sigBlock / 512 {
+			r := sig.Record{Start: at, Size: sigBlock / 512, Chunk: int(at >> 20)}
+			binary.LittleEndian.PutUint64(r.Hash[:], at)
+			if at%(1<<30) == 0 {
+				r.Hash[9] = byte(change)
+			}
+			if err := f.Append(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path = filepath.Join(dir, name)
+		if err := errors.Join(os.Symlink(filepath.Join(dir, "ndz"), path), f.WriteFile(path+".sig")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path + ".sig"
 }
 
 // spoil writes where ext4 says which blocks are free: hundreds of megabytes of

@@ -123,7 +123,8 @@ func (d *Decoder) open(chunk []byte, h *Header) error {
 }
 
 // place finds the data every relocation changes. One whose sector is free in
-// this chunk has nothing to change, as has one of an unknown type.
+// this chunk has nothing to change, as has one of an unknown type. Nobody can do
+// one whose data a chunk border cuts: chunks come in any order.
 func (d *Decoder) place(h *Header) error {
 	d.fixups = d.fixups[:0]
 	if d.opts.AsStored {
@@ -141,13 +142,18 @@ func (d *Decoder) place(h *Header) error {
 				return faultf(at, "relocation %d: %v", i, err)
 			}
 		}
+		if to > 0 && (r.Sector < h.First || r.Sector >= h.Last) {
+			return faultf(at, "relocation %d at sector %d is of another chunk: this one covers [%d,%d); make the image anew",
+				i, r.Sector, h.First, h.Last)
+		}
 		region, base, ok := h.find(r.Sector)
 		if to == 0 || !ok {
 			continue
 		}
 		first := int64(r.Sector-region.Start) * SectorBytes
 		if first+int64(from) < 0 || first+int64(to) > int64(region.Size)*SectorBytes {
-			return faultf(at, "relocation %d at sector %d reaches out of its region", i, r.Sector)
+			return faultf(at, "relocation %d at sector %d changes bytes outside of its region [%d,%d), of another chunk or of none; make the image anew",
+				i, r.Sector, region.Start, region.End())
 		}
 		d.fixups = append(d.fixups, fixup{r, base + first + int64(from), base + first + int64(to)})
 	}

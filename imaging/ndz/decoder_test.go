@@ -168,6 +168,38 @@ func TestBlowfish(t *testing.T) {
 	}
 }
 
+// TestCutReloc decodes chunks whose relocations need data that is in another
+// chunk, or in none: they are refused before anything is handed out, unless the
+// data is to be as it is stored.
+func TestCutReloc(t *testing.T) {
+	t.Parallel()
+	const after = LILODescriptorsBytes // where the sum follows its table
+	for _, c := range []struct {
+		name  string
+		first uint64 // sector the chunk's data begins with
+		reloc Reloc
+		fault string // "": none
+	}{
+		{"table in the chunk", 100, Reloc{RelocLILOChecksum, 101, after - 512, 2}, ""},
+		{"table begins in the chunk before", 100, Reloc{RelocLILOChecksum, 100, after - 512, 2}, "relocation 0 at sector 100 changes bytes outside of its region [100,104)"},
+		{"table ends in the chunk after", 100, Reloc{RelocLILOChecksum, 103, 512, 2}, "relocation 0 at sector 103 changes bytes outside"},
+		{"address in the last bytes", 100, Reloc{RelocLILOAddress, 103, 507, 5}, ""},
+		{"address over the border", 100, Reloc{RelocLILOAddress, 103, 510, 5}, "relocation 0 at sector 103 changes bytes outside"},
+		{"sector of the chunk before", 100, Reloc{RelocLILOMapSector, 99, 0, 512}, "relocation 0 at sector 99 is of another chunk: this one covers [100,104)"},
+		{"sector of the chunk after", 100, Reloc{RelocLILOMapSector, 104, 0, 512}, "is of another chunk"},
+	} {
+		h := Header{Index: 1, First: c.first, Last: c.first + 4, Regions: []Region{{c.first, 4}}, Relocs: []Reloc{c.reloc}}
+		chunk := seal(t, SealOptions{Version: V3}, h, make([]byte, 4*SectorBytes))
+		_, err := decodeAll(t, DecodeOptions{}, chunk, 104*SectorBytes)
+		if (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.fault)
+		}
+		if _, err := decodeAll(t, DecodeOptions{AsStored: true}, chunk, 104*SectorBytes); err != nil {
+			t.Errorf("%s, as stored: %v", c.name, err)
+		}
+	}
+}
+
 // TestLabel relocates a disklabel; the sum over the whole label is then zero.
 func TestLabel(t *testing.T) {
 	t.Parallel()

@@ -32,20 +32,31 @@ func Kept(ctx context.Context, t Target, at ndz.Placement, s *sig.File, want Con
 	if err != nil {
 		return nil, err
 	}
-	var moved []freemap.Range
+	var places []freemap.Range
 	for _, r := range relocs {
-		moved = append(moved, freemap.Range{Start: r.Sector, End: r.Sector + 1})
+		places = append(places, freemap.Range{Start: r.Sector, End: r.Sector + 1})
 	}
-	moved = freemap.Normalize(moved)
+	moved, data := freemap.Normalize(places), want.Data()
+	records := s.From(0)
+	next := func() (sig.Extent, bool, error) {
+		for records.Next() {
+			x := sig.Extent{Record: records.Record()}
+			whole := freemap.Range{Start: x.Start, End: x.End()}
+			if len(freemap.Overlap(data, whole)) > 0 && len(freemap.Overlap(moved, whole)) == 0 {
+				return x, true, nil
+			}
+		}
+		return sig.Extent{}, false, records.Err()
+	}
 	var kept []freemap.Range
-	_, err = sig.Check(ctx, padded{r}, s, workers, func(m sig.Mismatch, same bool) error {
-		if same && len(freemap.Overlap(moved, freemap.Range{Start: m.Start, End: m.End()})) == 0 {
-			kept = freemap.Append(kept, m.Start, m.End())
+	err = sig.HashAll(ctx, padded{r}, s.Type, workers, next, func(r sig.Record, got [sig.HashBytes]byte) error {
+		if got == r.Hash {
+			kept = freemap.Append(kept, r.Start, r.End())
 		}
 		return nil
 	})
 	// A signature may cover sectors that were free when the image was made.
-	return freemap.Intersect(kept, want.Data()), err
+	return freemap.Intersect(kept, data), err
 }
 
 // padded reads zeros after the end of a target, as there will be if it grows.
