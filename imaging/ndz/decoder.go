@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 
+	"hyzer/imaging/internal/inflate"
 	"hyzer/imaging/v5"
 )
 
@@ -31,7 +32,7 @@ type Decoder struct {
 	payload []byte // compressed, decrypted
 	plain   []byte // scratch for decryption
 	fixups  []fixup
-	inflate inflater
+	inflate inflate.Decoder
 	buf     []byte // inflated data from streamAt on
 	whole   bool   // buf holds all data of the chunk
 

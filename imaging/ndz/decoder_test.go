@@ -2,6 +2,7 @@ package ndz
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,20 @@ import (
 	"testing"
 )
 
+// deflated is a zlib stream of data.
+func deflated(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // seal makes a chunk of data, which the regions divide.
 func seal(t *testing.T, opts SealOptions, h Header, data []byte) []byte {
 	t.Helper()
@@ -17,7 +32,7 @@ func seal(t *testing.T, opts SealOptions, h Header, data []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chunk, err := s.Seal(h, deflated(t, data, 6))
+	chunk, err := s.Seal(h, deflated(t, data))
 	if err != nil {
 		t.Fatal(err)
 	}

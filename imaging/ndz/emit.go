@@ -2,8 +2,11 @@ package ndz
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
+
+	"hyzer/imaging/internal/inflate"
 )
 
 // Emit calls fn for every run of data of the chunk last decoded, with its
@@ -27,8 +30,8 @@ func (d *Decoder) Emit(fn func(offset int64, data []byte) error) error {
 // regions say, relocates, and hands out the data if fn is not nil.
 func (d *Decoder) pass(fn func(int64, []byte) error) error {
 	total := d.header.DataBytes()
-	if err := d.inflate.reset(d.payload); err != nil {
-		return err
+	if err := d.inflate.Reset(d.payload); err != nil {
+		return faultStream(err)
 	}
 	d.grow(int(min(total, DataBufferBytesMax)))
 	var at, sent int64 // of buf[0], and of what is handed out, in the stream
@@ -36,13 +39,13 @@ func (d *Decoder) pass(fn func(int64, []byte) error) error {
 	for {
 		n := int(min(int64(cap(d.buf)), total-at))
 		d.buf = d.buf[:n]
-		if err := d.inflate.fill(d.buf, kept, total); err != nil {
-			return err
+		if err := d.inflate.Fill(d.buf, kept, total); err != nil {
+			return faultStream(err)
 		}
 		end := at+int64(n) == total
 		if end {
-			if err := d.inflate.finish(d.buf, total); err != nil {
-				return err
+			if err := d.inflate.Finish(d.buf, total); err != nil {
+				return faultStream(err)
 			}
 		}
 		cut := d.cut(at, n, total)
@@ -50,10 +53,18 @@ func (d *Decoder) pass(fn func(int64, []byte) error) error {
 			return err
 		}
 		sent = at + int64(cut)
-		keep := min(cut, n-windowBytes)
+		keep := min(cut, n-inflate.WindowBytes)
 		kept = copy(d.buf, d.buf[keep:])
 		at += int64(keep)
 	}
+}
+
+// faultStream is a fault of the compressed stream as one of the chunk.
+func faultStream(err error) error {
+	if f := (*inflate.Fault)(nil); errors.As(err, &f) {
+		return &FormatError{Chunk: -1, Offset: HeaderAreaBytes + f.Offset, Reason: f.Reason, Err: f.Err}
+	}
+	return err
 }
 
 // handOut relocates and emits buf[from:to], where buf begins at stream offset

@@ -1,18 +1,18 @@
 package v5
 
 import (
-	"bytes"
 	"errors"
-	"io"
 
-	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"hyzer/imaging/internal/inflate"
 )
 
 // Decoder decodes chunks one after the other, reusing its memory. It is for
 // one goroutine at a time.
 type Decoder struct {
 	zstd   *zstd.Decoder
+	zlib   inflate.Decoder
 	header *Header
 	buf    []byte
 	stream []byte // decompressed: in buf, or the payload itself
@@ -41,10 +41,7 @@ func (d *Decoder) Decode(chunk []byte) (*Header, error) {
 	return h, nil
 }
 
-var (
-	errLength = errors.New("does not decompress to the length of the stream")
-	errJunk   = errors.New("has bytes after the compressed stream")
-)
+var errLength = errors.New("does not decompress to the length of the stream")
 
 func (d *Decoder) decompress(h *Header, payload []byte) (err error) {
 	if h.Codec == None {
@@ -64,7 +61,7 @@ func (d *Decoder) decompress(h *Header, payload []byte) (err error) {
 	if h.Codec == Zstd {
 		d.stream, err = d.unzstd(d.buf[:0:h.StreamBytes], payload)
 	} else {
-		d.stream, err = unzlib(d.buf[:h.StreamBytes], payload)
+		d.stream, err = d.unzlib(d.buf[:h.StreamBytes], payload)
 	}
 	if err == nil && len(d.stream) != h.StreamBytes {
 		err = errLength
@@ -93,26 +90,15 @@ func (d *Decoder) unzstd(dst, payload []byte) ([]byte, error) {
 }
 
 // unzlib fills dst.
-func unzlib(dst, payload []byte) ([]byte, error) {
-	src := bytes.NewReader(payload)
-	z, err := zlib.NewReader(src)
-	if err != nil {
+func (d *Decoder) unzlib(dst, payload []byte) ([]byte, error) {
+	total := int64(len(dst))
+	if err := d.zlib.Reset(payload); err != nil {
 		return nil, err
 	}
-	if n, err := io.ReadFull(z, dst); err != nil {
-		return dst[:n], errors.Join(errLength, err)
-	}
-	// The checksum is only looked at where the stream ends.
-	var more [1]byte
-	if n, err := z.Read(more[:]); n > 0 {
-		return nil, errLength
-	} else if err != io.EOF {
+	if err := d.zlib.Fill(dst, 0, total); err != nil {
 		return nil, err
 	}
-	if src.Len() > 0 {
-		return nil, errJunk
-	}
-	return dst, nil
+	return dst, d.zlib.Finish(dst, total)
 }
 
 // Run is a part of the disk that a chunk writes: data, or zeros if Data is nil.

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/klauspost/compress/zlib"
 	general "github.com/klauspost/compress/zstd"
 
 	"hyzer/imaging/internal/adler"
+	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/internal/zstd"
 	"hyzer/imaging/v5"
 )
@@ -44,8 +44,8 @@ func newSqueezer(codec v5.Codec, level *int) (squeezer, error) {
 		if level != nil {
 			l = *level
 		}
-		z, err := zlib.NewWriterLevel(nil, l)
-		return &zlibSqueezer{z}, err
+		z, err := deflate.New(l)
+		return &zlibSqueezer{z: z, level: l}, err
 	}
 	if level == nil || *level < betterLevel {
 		return &zstdSqueezer{z: zstd.New()}, nil
@@ -144,14 +144,34 @@ func (s *generalSqueezer) flush() error                { return s.z.Flush() }
 func (s *generalSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
 func (s *generalSqueezer) frames() bool                { return true }
 
-type zlibSqueezer struct{ z *zlib.Writer }
-
-func (s *zlibSqueezer) reset(packed *bytes.Buffer) { s.z.Reset(packed) }
-func (s *zlibSqueezer) write(stream []byte, from, to int) error {
-	_, err := s.z.Write(stream[from:to])
-	return err
+// zlibSqueezer is the codec of the older versions; it compresses when it is flushed.
+type zlibSqueezer struct {
+	z                *deflate.Encoder
+	level            int
+	packed           *bytes.Buffer
+	stream           []byte
+	begin, done, fed int // of the frame, in stream
 }
-func (s *zlibSqueezer) flush() error { return s.z.Flush() }
+
+func (s *zlibSqueezer) reset(packed *bytes.Buffer) {
+	*s = zlibSqueezer{z: s.z, level: s.level, packed: packed, begin: -1}
+	s.z.Reset()
+}
+
+func (s *zlibSqueezer) write(stream []byte, from, to int) error {
+	if s.begin < 0 {
+		s.begin, s.done = from, from
+		s.packed.Write(zlibHeader(s.level))
+	}
+	s.stream, s.fed = stream, to
+	return nil
+}
+
+func (s *zlibSqueezer) flush() error {
+	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.fed-s.begin))
+	s.done = s.fed
+	return nil
+}
 
 // end adds a last block of no bytes and the checksum (RFC 1950).
 func (s *zlibSqueezer) end(packed, data []byte) []byte {

@@ -1,4 +1,4 @@
-package ndz
+package inflate
 
 import "math/bits"
 

@@ -1,15 +1,16 @@
-package ndz
+package inflate
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"hyzer/imaging/internal/adler"
 )
 
-// inflater decodes the one zlib stream of a chunk (RFC 1950, 1951). The whole
+// Decoder decodes zlib streams (RFC 1950, 1951). The whole
 // compressed stream is in memory, and so is the output or at least the window
 // before it, which is what makes it faster than a decoder of streams.
-type inflater struct {
+type Decoder struct {
 	src  []byte
 	pos  int    // of the next byte to load
 	hold uint64 // bits loaded, next one lowest
@@ -41,7 +42,8 @@ const (
 )
 
 const (
-	windowBytes   = 32 << 10
+	// WindowBytes is how much of the output before it Fill needs.
+	WindowBytes   = 32 << 10
 	matchBytesMax = 258
 	copyBytes     = 16 // moved at a time, past the end of a match
 	// fastSource and fastRoom are what the fast loop needs to go round once
@@ -49,6 +51,23 @@ const (
 	fastSource = 16
 	fastRoom   = matchBytesMax + copyBytes + 4
 )
+
+// Fault tells what is wrong with a stream.
+type Fault struct {
+	Offset int // byte of the stream where it was found
+	Reason string
+	Err    error // cause, or nil
+}
+
+func (f *Fault) Error() string {
+	if f.Err != nil {
+		return fmt.Sprintf("byte %d: %s: %v", f.Offset, f.Reason, f.Err)
+	}
+	return fmt.Sprintf("byte %d: %s", f.Offset, f.Reason)
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
 
 // streamFault is a fault in the compressed data.
 type streamFault string
@@ -66,8 +85,8 @@ const (
 	errAdler    = streamFault("wrong Adler-32 checksum")
 )
 
-// reset begins with the zlib header of a new stream.
-func (f *inflater) reset(payload []byte) error {
+// Reset begins with the zlib header of a new stream.
+func (f *Decoder) Reset(payload []byte) error {
 	if !f.symbols.ok {
 		for i := range f.symbols.lit {
 			f.symbols.lit[i] = litEntry(i)
@@ -89,9 +108,9 @@ func (f *inflater) reset(payload []byte) error {
 	return nil
 }
 
-// fill decodes into dst from byte at on, all of it. dst[:at] is the output
-// before it, at least the window. total is what the regions add up to.
-func (f *inflater) fill(dst []byte, at int, total int64) error {
+// Fill decodes into dst from byte at on, all of it. dst[:at] is the output
+// before it, at least the window. total is how long all of it must be.
+func (f *Decoder) Fill(dst []byte, at int, total int64) error {
 	from := at
 	for at < len(dst) {
 		n, err := f.run(dst, at)
@@ -99,7 +118,7 @@ func (f *inflater) fill(dst []byte, at int, total int64) error {
 			return f.fault(err)
 		}
 		if err == errEnds || n == at && f.kind == blockEnd {
-			return faultf(f.offset(), "compressed stream ends before the %d bytes of the regions", total)
+			return f.faultf("compressed stream ends before the %d bytes that it must make", total)
 		}
 		at = n
 	}
@@ -107,9 +126,9 @@ func (f *inflater) fill(dst []byte, at int, total int64) error {
 	return nil
 }
 
-// finish checks that the stream ends here, right, and with it the payload.
+// Finish checks that the stream ends here, right, and with it the payload.
 // dst is the output so far, at least the window.
-func (f *inflater) finish(dst []byte, total int64) error {
+func (f *Decoder) Finish(dst []byte, total int64) error {
 	if f.matchLen > 0 {
 		return f.tooLong(total)
 	}
@@ -131,17 +150,17 @@ func (f *inflater) finish(dst []byte, total int64) error {
 		return f.fault(errAdler)
 	}
 	if f.pos += 4; f.pos < len(f.src) {
-		return faultf(f.offset(), "%d bytes of payload after the compressed stream", len(f.src)-f.pos)
+		return f.faultf("%d bytes of payload after the compressed stream", len(f.src)-f.pos)
 	}
 	return nil
 }
 
-func (f *inflater) tooLong(total int64) error {
-	return faultf(f.offset(), "compressed stream is longer than the %d bytes of the regions", total)
+func (f *Decoder) tooLong(total int64) error {
+	return f.faultf("compressed stream is longer than the %d bytes that it must make", total)
 }
 
 // run goes on with the current block, or begins the next one.
-func (f *inflater) run(dst []byte, at int) (int, error) {
+func (f *Decoder) run(dst []byte, at int) (int, error) {
 	switch f.kind {
 	case blockNone:
 		return at, f.begin()
@@ -158,7 +177,7 @@ func (f *inflater) run(dst []byte, at int) (int, error) {
 }
 
 // begin reads the head of a block.
-func (f *inflater) begin() error {
+func (f *Decoder) begin() error {
 	if f.last {
 		f.kind = blockEnd
 		return nil
@@ -180,7 +199,7 @@ func (f *inflater) begin() error {
 	return errBlock
 }
 
-func (f *inflater) beginStored() error {
+func (f *Decoder) beginStored() error {
 	f.drop()
 	if f.pos+4 > len(f.src) {
 		return errEnds
@@ -198,7 +217,7 @@ func (f *inflater) beginStored() error {
 	return nil
 }
 
-func (f *inflater) copyStored(dst []byte, at int) (int, error) {
+func (f *Decoder) copyStored(dst []byte, at int) (int, error) {
 	if f.pos >= len(f.src) {
 		return at, errEnds
 	}
@@ -211,7 +230,7 @@ func (f *inflater) copyStored(dst []byte, at int) (int, error) {
 }
 
 // need loads bytes until n bits are held, and tells whether there were enough.
-func (f *inflater) need(n uint) bool {
+func (f *Decoder) need(n uint) bool {
 	for f.have < n && f.pos < len(f.src) {
 		f.hold |= uint64(f.src[f.pos]) << f.have
 		f.have += 8
@@ -220,7 +239,7 @@ func (f *inflater) need(n uint) bool {
 	return f.have >= n
 }
 
-func (f *inflater) take(n uint) uint64 {
+func (f *Decoder) take(n uint) uint64 {
 	v := f.hold & (1<<n - 1)
 	f.hold >>= n
 	f.have -= n
@@ -228,15 +247,19 @@ func (f *inflater) take(n uint) uint64 {
 }
 
 // drop goes on to the next byte, giving back whole bytes that were loaded.
-func (f *inflater) drop() {
+func (f *Decoder) drop() {
 	f.pos -= int(f.have / 8)
 	f.hold, f.have = 0, 0
 }
 
-func (f *inflater) offset() int {
-	return HeaderAreaBytes + min(len(f.src), max(0, f.pos-int(f.have/8)))
+func (f *Decoder) offset() int {
+	return min(len(f.src), max(0, f.pos-int(f.have/8)))
 }
 
-func (f *inflater) fault(err error) error {
-	return &FormatError{Chunk: -1, Offset: f.offset(), Reason: "compressed stream is damaged", Err: err}
+func (f *Decoder) faultf(format string, args ...any) error {
+	return &Fault{Offset: f.offset(), Reason: fmt.Sprintf(format, args...)}
+}
+
+func (f *Decoder) fault(err error) error {
+	return &Fault{Offset: f.offset(), Reason: "compressed stream is damaged", Err: err}
 }

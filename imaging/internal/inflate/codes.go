@@ -1,6 +1,6 @@
-package ndz
+package inflate
 
-func (f *inflater) fixedCodes() error {
+func (f *Decoder) fixedCodes() error {
 	var lengths [litSymbols]uint8
 	for i := range lengths {
 		switch {
@@ -24,7 +24,7 @@ func (f *inflater) fixedCodes() error {
 }
 
 // dynamicCodes reads the code lengths of a block (RFC 1951, 3.2.7).
-func (f *inflater) dynamicCodes() error {
+func (f *Decoder) dynamicCodes() error {
 	if !f.need(14) {
 		return errEnds
 	}
@@ -51,7 +51,7 @@ const (
 
 // codeLengths reads run-length coded code lengths. The code they are coded
 // with is kept where the distances will be.
-func (f *inflater) codeLengths(lengths []uint8, nlen int) error {
+func (f *Decoder) codeLengths(lengths []uint8, nlen int) error {
 	order := [lengthSymbols]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 	var own [lengthSymbols]uint8
 	var entries [lengthSymbols]huffEntry
@@ -93,7 +93,7 @@ func (f *inflater) codeLengths(lengths []uint8, nlen int) error {
 }
 
 // repeat fills a run of equal lengths from i on.
-func (f *inflater) repeat(lengths []uint8, i int, symbol uint8) (int, error) {
+func (f *Decoder) repeat(lengths []uint8, i int, symbol uint8) (int, error) {
 	bits, base, value := uint(2), 3, uint8(0)
 	switch symbol {
 	case 16:

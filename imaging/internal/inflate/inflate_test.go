@@ -1,4 +1,4 @@
-package ndz
+package inflate
 
 import (
 	"bytes"
@@ -46,24 +46,24 @@ func deflated(t *testing.T, data []byte, level int) []byte {
 }
 
 // inflateAll decodes a stream in pieces of step bytes.
-func inflateAll(f *inflater, payload []byte, size, step int) ([]byte, error) {
-	if err := f.reset(payload); err != nil {
+func inflateAll(f *Decoder, payload []byte, size, step int) ([]byte, error) {
+	if err := f.Reset(payload); err != nil {
 		return nil, err
 	}
 	out := make([]byte, size)
 	for at := 0; at < size; at += step {
-		if err := f.fill(out[:min(size, at+step)], at, int64(size)); err != nil {
+		if err := f.Fill(out[:min(size, at+step)], at, int64(size)); err != nil {
 			return nil, err
 		}
 	}
-	return out, f.finish(out, int64(size))
+	return out, f.Finish(out, int64(size))
 }
 
 // TestInflate decodes what the standard library encodes, in pieces of awkward
 // sizes so that matches are cut.
 func TestInflate(t *testing.T) {
 	t.Parallel()
-	f := &inflater{}
+	f := &Decoder{}
 	for i, want := range samples(rand.New(rand.NewPCG(1, 2))) {
 		for _, level := range []int{-2, 0, 1, 9} {
 			payload := deflated(t, want, level)
@@ -96,7 +96,7 @@ func TestInflate(t *testing.T) {
 func TestInflateDamaged(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
-	f := &inflater{}
+	f := &Decoder{}
 	for i, data := range samples(r) {
 		if len(data) > 3000 {
 			data = data[len(data)-3000:]
@@ -149,14 +149,14 @@ func BenchmarkInflate(b *testing.B) {
 	if err := z.Close(); err != nil {
 		b.Fatal(err)
 	}
-	f, out := &inflater{}, make([]byte, len(text))
+	f, out := &Decoder{}, make([]byte, len(text))
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := f.reset(buf.Bytes()); err != nil {
+		if err := f.Reset(buf.Bytes()); err != nil {
 			b.Fatal(err)
 		}
-		if err := f.fill(out, 0, int64(len(out))); err != nil {
+		if err := f.Fill(out, 0, int64(len(out))); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,9 +1,9 @@
-package ndz
+package inflate
 
 import "encoding/binary"
 
 // fast decodes as long as there is plenty of input and of room.
-func (f *inflater) fast(dst []byte, at int) (int, error) {
+func (f *Decoder) fast(dst []byte, at int) (int, error) {
 	if f.matchLen > 0 {
 		return at, nil
 	}
@@ -84,7 +84,7 @@ func value(e huffEntry, hold uint64) int {
 
 // leave ends the fast loop, at the end of the block if e says so. What lies
 // above the valid bits of hold came from bytes that are to be loaded again.
-func (f *inflater) leave(pos int, hold uint64, have uint, at int, e huffEntry) (int, error) {
+func (f *Decoder) leave(pos int, hold uint64, have uint, at int, e huffEntry) (int, error) {
 	f.pos, f.hold, f.have = pos, hold&(1<<(have&63)-1), have
 	switch {
 	case e&entryInvalid == entryInvalid && e>>16 != 0:
@@ -114,7 +114,7 @@ func copyNear(dst []byte, at, distance, length int) {
 }
 
 // careful decodes symbol by symbol, minding the end of input and of room.
-func (f *inflater) careful(dst []byte, at int) (int, error) {
+func (f *Decoder) careful(dst []byte, at int) (int, error) {
 	for {
 		if f.matchLen > 0 {
 			at = f.copyRest(dst, at)
@@ -155,7 +155,7 @@ func (f *inflater) careful(dst []byte, at int) (int, error) {
 }
 
 // copyRest copies what of the current match there is room for.
-func (f *inflater) copyRest(dst []byte, at int) int {
+func (f *Decoder) copyRest(dst []byte, at int) int {
 	n := min(f.matchLen, len(dst)-at)
 	for i := range n {
 		dst[at+i] = dst[at+i-f.matchAt]
@@ -166,7 +166,7 @@ func (f *inflater) copyRest(dst []byte, at int) int {
 
 // symbol finds the entry of the next code, with all its bits held, and moves
 // on to a second table if need be.
-func (f *inflater) symbol(table []huffEntry, width uint) (huffEntry, error) {
+func (f *Decoder) symbol(table []huffEntry, width uint) (huffEntry, error) {
 	f.need(48) // as far as there are any
 	e := table[f.hold&(1<<width-1)]
 	if e&entryInvalid == entryLink {
@@ -185,10 +185,10 @@ func (f *inflater) symbol(table []huffEntry, width uint) (huffEntry, error) {
 	return e, nil
 }
 
-func (f *inflater) consume(e huffEntry) { f.take(uint(e & 63)) }
+func (f *Decoder) consume(e huffEntry) { f.take(uint(e & 63)) }
 
 // taken consumes a code with its extra bits.
-func (f *inflater) taken(e huffEntry) int {
+func (f *Decoder) taken(e huffEntry) int {
 	v := value(e, f.hold)
 	f.consume(e)
 	return v
