@@ -44,6 +44,7 @@ func programs() map[string]program {
 		"imagehash":      sig.Main,
 		"imagedelta":     delta.Main,
 		"imageundelta":   delta.MainUndelta,
+		"imagerezip":     delta.MainRezip,
 		"imagedump":      ndz.Main,
 		"bootinfoclient": bootinfo.ClientMain,
 		"init":           initMain,

@@ -98,7 +98,7 @@ func (c *Chain) Close() error {
 // hashBelow makes the signature of what a delta is to go on top of.
 func hashBelow(ctx context.Context, below []view.Layer, path string, opts view.Options) (*sig.File, error) {
 	if len(below) == 1 {
-		return hash(ctx, path, opts)
+		return hash(ctx, path, sig.HashOptions{Decode: opts.Decode})
 	}
 	d, err := view.Stack(ctx, true, below...)
 	if err != nil {
@@ -108,7 +108,7 @@ func hashBelow(ctx context.Context, below []view.Layer, path string, opts view.O
 }
 
 // hash makes the signature of an image as imagehash -X does.
-func hash(ctx context.Context, path string, opts view.Options) (*sig.File, error) {
+func hash(ctx context.Context, path string, opts sig.HashOptions) (*sig.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -118,5 +118,6 @@ func hash(ctx context.Context, path string, opts view.Options) (*sig.File, error
 	if err != nil {
 		return nil, err
 	}
-	return sig.Image(ctx, f, size, sig.HashOptions{JoinSpans: true, Decode: opts.Decode})
+	opts.JoinSpans = true
+	return sig.Image(ctx, f, size, opts)
 }

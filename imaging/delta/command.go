@@ -23,12 +23,19 @@ const (
  -V           check that the signatures are those of the images
  -F           give the delta the signature of all of the second image
  -f           do not mind if signatures are not as old as their images
- -d, -D, -b   accepted for compatibility, without effect
+ -D hash      without -S, hash with md5 or sha1 (sha1)
+ -b bytes     without -S, the size of a hash block (65536)
+ -z level     compression level, 0 to 9 (4)
+ -d           accepted for compatibility, without effect
 `
 	undeltaUsage = `usage: imageundelta [options] <base image> <delta>... <new image>
  -S           use <delta>.sig of the last delta, the signature of all of the new
               disk: leave out what it does not name, and sign the new image
- -V, -f, -d, -D, -b as for imagedelta
+ -V, -f, -z, -d as for imagedelta; -D, -b: of the signature of the new image
+`
+	rezipUsage = `usage: imagerezip [options] <image> <new image>
+ -S           use <image>.sig, and sign the new image as that is
+ -V, -f, -z, -d, -D, -b as for imageundelta
 `
 )
 
@@ -36,6 +43,8 @@ const (
 type command struct {
 	name                       string
 	sigs, verify, force, whole bool
+	hash                       sig.HashOptions
+	level                      *int
 	files                      []string
 	stdout, stderr             io.Writer
 	closers                    []io.Closer
@@ -44,32 +53,42 @@ type command struct {
 // Main is imagedelta; args are those after the program's name.
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{name: "imagedelta", stdout: stdout, stderr: stderr}
-	return c.main(args, deltaUsage, 3, c.delta)
+	return c.main(args, deltaUsage, 3, 3, c.delta)
 }
 
 // MainUndelta is imageundelta; args are those after the program's name.
 func MainUndelta(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{name: "imageundelta", stdout: stdout, stderr: stderr}
-	return c.main(args, undeltaUsage, 2+chainMax, c.undelta)
+	return c.main(args, undeltaUsage, 3, 2+chainMax, c.undelta)
 }
 
-func (c *command) main(args []string, usage string, filesMax int, run func(context.Context) error) int {
+// MainRezip is imagerezip: it writes an image anew, of version 3 and without
+// keys, checksums and ids.
+func MainRezip(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	c := &command{name: "imagerezip", stdout: stdout, stderr: stderr}
+	return c.main(args, rezipUsage, 2, 2, c.rezip)
+}
+
+func (c *command) main(args []string, usage string, filesMin, filesMax int, run func(context.Context) error) int {
 	defer func() {
 		for _, f := range c.closers {
 			f.Close()
 		}
 	}()
-	return tool.Main(c.name, usage, c.stderr, func() (bool, error) { return false, c.parse(args, filesMax) }, func(ctx context.Context) (int, error) {
+	return tool.Main(c.name, usage, c.stderr, func() (bool, error) { return false, c.parse(args, filesMin, filesMax) }, func(ctx context.Context) (int, error) {
 		return tool.Status(run(ctx))
 	})
 }
 
-func (c *command) parse(args []string, filesMax int) error {
-	options, files, err := getopt.Parse(args, "SVFfdDb:h")
-	if err == nil && (len(files) < 3 || len(files) > filesMax) {
-		err = fmt.Errorf("%d file names, want 3 or up to %d", len(files), filesMax)
+func (c *command) parse(args []string, filesMin, filesMax int) error {
+	options, files, err := getopt.Parse(args, "SVFfdD:b:z:h")
+	if err == nil && (len(files) < filesMin || len(files) > filesMax) {
+		err = fmt.Errorf("%d file names, want %d, or up to %d", len(files), filesMin, filesMax)
 	}
 	for _, o := range options {
+		if err == nil {
+			err = c.value(o)
+		}
 		switch o.Letter {
 		case 'S':
 			c.sigs = true
@@ -86,6 +105,27 @@ func (c *command) parse(args []string, filesMax int) error {
 	c.files = files
 	return err
 }
+
+// value takes an option that has a value.
+func (c *command) value(o getopt.Option) (err error) {
+	n := 0
+	switch o.Letter {
+	case 'D':
+		c.hash.Type, err = sig.ParseHashType(o.Value)
+	case 'b':
+		c.hash.BlockSectors, err = sig.ParseBlock(o.Value)
+	case 'z':
+		n, err = tool.Number(o.Value, 0, 9)
+		c.level = &n
+	}
+	if err != nil {
+		return fmt.Errorf("option %s: %w", o, err)
+	}
+	return nil
+}
+
+// options are those of the image that is made.
+func (c *command) options(s *sig.File) zip.Options { return zip.Options{Level: c.level, Signature: s} }
 
 // open opens the images and has them closed in the end.
 func (c *command) open(ctx context.Context, paths ...string) (*Chain, error) {
@@ -110,7 +150,7 @@ func (c *command) image(ctx context.Context, path string) (Image, error) {
 // signature reads <path>.sig and checks its age, or hashes the image.
 func (c *command) signature(ctx context.Context, f *view.File) (*sig.File, error) {
 	if !c.sigs {
-		s, err := hash(ctx, f.Path, view.Options{})
+		s, err := hash(ctx, f.Path, c.hash)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
@@ -157,7 +197,7 @@ func (c *command) delta(ctx context.Context) error {
 	made := &sig.File{Type: to.Sig.Type, BlockSectors: to.Sig.BlockSectors}
 	var stats Made
 	err = zip.WriteFile(c.files[2], info.ModTime(), zip.Options{}, func(w io.Writer) (*sig.File, error) {
-		stats, err = Make(ctx, from, to, w, zip.Options{Signature: made})
+		stats, err = Make(ctx, from, to, w, c.options(made))
 		if c.whole {
 			made = to.Sig
 		}
@@ -192,11 +232,50 @@ func (c *command) undelta(ctx context.Context) error {
 		}
 	}
 	return zip.WriteFile(c.files[last], time.Time{}, zip.Options{}, func(w io.Writer) (*sig.File, error) {
-		made := &sig.File{}
+		made := c.newSig()
 		if full != nil {
 			made.Type, made.BlockSectors = full.Type, full.BlockSectors
 		}
-		_, err := Merge(ctx, chain.Disk, full, w, zip.Options{Signature: made})
+		_, err := Merge(ctx, chain.Disk, full, w, c.options(made))
 		return made, err
 	})
+}
+
+// rezip writes an image anew. A delta keeps the signature that it has, which is
+// of all of the disk.
+func (c *command) rezip(ctx context.Context) error {
+	chain, err := c.open(ctx, c.files[0])
+	if err != nil {
+		return err
+	}
+	var old *sig.File
+	if c.sigs {
+		if old, err = c.signature(ctx, chain.Files[0]); err != nil {
+			return err
+		}
+		if err := c.check(ctx, c.files[0], Image{chain.Disk, old}); err != nil {
+			return err
+		}
+	}
+	return zip.WriteFile(c.files[1], time.Time{}, zip.Options{}, func(w io.Writer) (*sig.File, error) {
+		if old == nil || chain.Summary().Mark.Delta {
+			_, err := Merge(ctx, chain.Disk, nil, w, c.options(nil))
+			return old, err
+		}
+		made := &sig.File{Type: old.Type, BlockSectors: old.BlockSectors}
+		_, err := Merge(ctx, chain.Disk, nil, w, c.options(made))
+		return made, err
+	})
+}
+
+// newSig is a signature to be made as the options say.
+func (c *command) newSig() *sig.File {
+	s := &sig.File{Type: sig.SHA1, BlockSectors: sig.BlockSectorsDefault}
+	if c.hash.Type != 0 {
+		s.Type = c.hash.Type
+	}
+	if c.hash.BlockSectors != 0 {
+		s.BlockSectors = c.hash.BlockSectors
+	}
+	return s
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"hyzer/imaging/internal/tool"
@@ -19,6 +20,7 @@ const hashUsage = `usage: imagehash [options] <image> <device>  check a disk aga
        imagehash -c [options] <image>        make the signature <image>.sig
        imagehash -S [options] <image>        check an image against its signature
        imagehash -R [options] <image>        print the hashes of an image
+       imagehash -R -o <signature>           print what is in a signature
  -o file      name of the signature
  -D type      hash with md5 or sha1 (sha1); raw: compare the bytes of image and
               device themselves
@@ -29,7 +31,9 @@ const hashUsage = `usage: imagehash [options] <image> <device>  check a disk aga
  -q, -T       print no summary
  -n           hash on one core
  -v           print the version
- -C, -N       accepted for compatibility, without effect
+ -N           leave out blocks that depend on where the image is restored to
+ -F id        call the image this with -RR, which adds chunk and image
+ -C           accepted for compatibility, without effect
  Exit status: 0 all right, 1 mismatch or usage, 2 no usable image or signature,
  3 disk cannot be read or is too short.
 `
@@ -53,6 +57,8 @@ type command struct {
 	report, detail int
 	quiet          bool
 	regular, raw   bool
+	fixed          bool   // leave out blocks with relocations
+	id             string // of the image, in reports
 	sigPath        string
 	opts           HashOptions
 	stdout, stderr io.Writer
@@ -95,6 +101,9 @@ func (c *command) hash(ctx context.Context) (*File, error) {
 		signature = Regular
 	}
 	s, err := signature(ctx, f, info.Size(), c.opts)
+	if err == nil && c.fixed && !c.regular {
+		s, err = s.withoutRelocated(f, info.Size())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.image, err)
 	}
@@ -270,20 +279,19 @@ func (f *File) differ(g *File) (int, error) {
 }
 
 func (c *command) printHashes(ctx context.Context) (int, error) {
+	if c.image == "" {
+		return c.printSignature()
+	}
 	s, err := c.hash(ctx)
 	if err != nil {
 		return exitImage, err
 	}
-	size := HashBytes
-	if s.Type == MD5 {
-		size = 16
-	}
 	records := s.From(0)
 	for records.Next() {
 		r := records.Record()
-		fmt.Fprintf(c.stdout, "%s\t%d\t%d", hex.EncodeToString(r.Hash[:size]), r.Start, r.Size)
+		fmt.Fprintf(c.stdout, "%s	%d	%d", hex.EncodeToString(r.Hash[:s.Type.size()]), r.Start, r.Size)
 		if c.report > 1 {
-			fmt.Fprintf(c.stdout, "\t%d", r.Chunk)
+			fmt.Fprintf(c.stdout, "\t%d\tU\t%s", r.Chunk, c.id)
 		}
 		fmt.Fprintln(c.stdout)
 	}
@@ -291,4 +299,39 @@ func (c *command) printHashes(ctx context.Context) (int, error) {
 		return exitImage, records.Err()
 	}
 	return 0, nil
+}
+
+// printSignature prints a signature as the old program does.
+func (c *command) printSignature() (int, error) {
+	s, err := ReadFile(c.sigPath)
+	if err != nil {
+		return exitImage, err
+	}
+	fmt.Fprintf(c.stdout, "sig version 2, blksize=%d sectors:\n", s.BlockSectors)
+	split := 0
+	records := s.From(0)
+	for records.Next() {
+		r := records.Record()
+		chunk := strconv.Itoa(r.Chunk)
+		if r.Spans {
+			split++
+			chunk += "-" + strconv.Itoa(r.Chunk+1)
+		}
+		fmt.Fprintf(c.stdout, "[%d-%d] (%d): chunk %s, hash %s\n", r.Start, r.End()-1, r.Size, chunk, hex.EncodeToString(r.Hash[:s.Type.size()]))
+	}
+	if split > 0 {
+		fmt.Fprintf(c.stdout, "%d hashes split across chunks\n", split)
+	}
+	if records.Err() != nil {
+		return exitImage, records.Err()
+	}
+	return 0, nil
+}
+
+// size is how much of Record.Hash a hash fills.
+func (t HashType) size() int {
+	if t == MD5 {
+		return 16
+	}
+	return HashBytes
 }

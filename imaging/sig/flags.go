@@ -33,10 +33,16 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.regular && want == 2 {
 		return false, errors.New("option -r needs -c, -S or -R")
 	}
+	if c.report > 0 && c.sigPath != "" && len(operands) == 0 {
+		return false, nil // of a signature alone
+	}
 	if len(operands) != want {
 		return false, fmt.Errorf("want %d file names", want)
 	}
 	c.image = operands[0]
+	if c.id == "" {
+		c.id = c.image
+	}
 	if want == 2 {
 		c.device = operands[1]
 	}
@@ -46,7 +52,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 	return false, nil
 }
 
-func (c *command) option(o getopt.Option) error {
+func (c *command) option(o getopt.Option) (err error) {
 	switch o.Letter {
 	case 'c':
 		c.create = true
@@ -57,24 +63,17 @@ func (c *command) option(o getopt.Option) error {
 	case 'o':
 		c.sigPath = o.Value
 	case 'D':
-		switch o.Value {
-		case "md5":
-			c.opts.Type = MD5
-		case "sha1":
-			c.opts.Type = SHA1
-		case "raw":
-			c.raw = true
-		default:
-			return fmt.Errorf("unknown hash %q, want md5, sha1 or raw", o.Value)
+		if c.raw = o.Value == "raw"; !c.raw {
+			c.opts.Type, err = ParseHashType(o.Value)
 		}
 	case 'b':
-		n, err := strconv.Atoi(o.Value)
-		if err != nil || n < blockBytesMin || n > blockBytesMax || n%ndz.SectorBytes != 0 {
-			return fmt.Errorf("block of %q bytes, want %d to %d in whole sectors", o.Value, blockBytesMin, blockBytesMax)
-		}
-		c.opts.BlockSectors = uint64(n / ndz.SectorBytes)
+		c.opts.BlockSectors, err = ParseBlock(o.Value)
 	case 'r':
 		c.regular = true
+	case 'N':
+		c.fixed = true
+	case 'F':
+		c.id = o.Value
 	case 'X':
 		c.opts.JoinSpans = true
 	case 'd':
@@ -86,5 +85,25 @@ func (c *command) option(o getopt.Option) error {
 	case 'h':
 		return errors.New("help")
 	}
-	return nil
+	return err
+}
+
+// ParseHashType reads the name of a hash as options have it.
+func ParseHashType(s string) (HashType, error) {
+	switch s {
+	case "md5":
+		return MD5, nil
+	case "sha1":
+		return SHA1, nil
+	}
+	return 0, fmt.Errorf("unknown hash %q, want md5 or sha1 (or, to compare with a device, raw)", s)
+}
+
+// ParseBlock reads the size of a hash block in bytes, and returns it in sectors.
+func ParseBlock(s string) (sectors uint64, err error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < blockBytesMin || n > blockBytesMax || n%ndz.SectorBytes != 0 {
+		return 0, fmt.Errorf("block of %q bytes, want %d to %d in whole sectors", s, blockBytesMin, blockBytesMax)
+	}
+	return uint64(n / ndz.SectorBytes), nil
 }

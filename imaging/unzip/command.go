@@ -30,7 +30,10 @@ const (
  -n           decode on one core
  -C           restore to nowhere, and print a CRC of the whole disk
  -v           print the version
- -W, -r, -f   accepted for compatibility, without effect
+ -M sectors   write no more than this, as into a partition of that size
+ -N           copy the chunks as they are
+ -I           write the data without what is free, to standard output
+ -F, -W, -r, -f are accepted for compatibility, without effect
  --base FILE       the signature of what a delta goes on top of: check the output
                    against it before the first write
  --base-id ID      the state that is known to be on the output, instead
@@ -43,7 +46,7 @@ const (
                    that of --manifest) is signed with this public key
  An input of "-" is standard input, an output of "-" standard output.
 `
-	optionLetters = "s:D:CKzp:co0Oa:k:u:nW:r:fdvh"
+	optionLetters = "s:D:CKzp:co0Oa:k:u:nW:r:fdvhM:NIF"
 	dotsPerLine   = 67
 )
 
@@ -52,6 +55,8 @@ type command struct {
 	in, out   string
 	slice     int
 	slicetype int // or -1
+	most      int // sectors to write; 0: all
+	copies    bool
 	keep      bool
 	resume    bool
 	sigPath   string
@@ -135,6 +140,9 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	}
 	if c.crc {
 		return c.checksum(ctx)
+	}
+	if c.copies {
+		return c.copyChunks(ctx)
 	}
 	if c.out == "-" {
 		return c.toStdout(ctx)

@@ -3,6 +3,7 @@ package unzip
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,9 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.opts.Pattern != 0 && (c.out == "-" || c.slice > 0) {
 		return false, errors.New("option -p is for a whole disk or file")
 	}
+	if err := c.checkOutput(); err != nil {
+		return false, err
+	}
 	if c.resume && (c.in == "-" || c.out == "-") {
 		return false, errors.New("option --resume needs an image and an output that are files")
 	}
@@ -52,6 +56,19 @@ func (c *command) parse(args []string) (done bool, err error) {
 		return false, errors.New("option -D needs -s")
 	}
 	return false, nil
+}
+
+// checkOutput holds the options of the old program's tests against each other.
+func (c *command) checkOutput() error {
+	switch {
+	case c.opts.DataOnly && c.out != "-":
+		return errors.New("Must output to stdout with -I")
+	case c.most > 0 && (c.out == "-" || c.slice > 0 || c.opts.ZeroFill):
+		return errors.New("option -M is for a disk or file, without -s, -z and -p")
+	case c.copies && (c.resume || c.slice > 0 || c.most > 0):
+		return errors.New("option -N copies all of an image")
+	}
+	return nil
 }
 
 func longOptions() []string {
@@ -92,6 +109,13 @@ func (c *command) option(o getopt.Option) (err error) {
 		c.slice, err = tool.Number(o.Value, 1, 128)
 	case 'D':
 		c.slicetype, err = tool.Number(o.Value, 0, 255)
+	case 'M':
+		c.most, err = tool.Number(o.Value, 1, math.MaxUint32)
+		decode.Placement.Size = uint64(c.most)
+	case 'N':
+		c.copies = true
+	case 'I':
+		c.opts.DataOnly = true
 	case 'C':
 		c.crc = true
 	case 'K':

@@ -34,6 +34,8 @@ type Options struct {
 	// target has them as they will be. For going on with a restore that was cut
 	// off, or putting a disk back to what it nearly is. See Kept.
 	Keep []freemap.Range
+	// DataOnly has Stream write the data alone, and nothing for free space.
+	DataOnly bool
 	// Manifest, if set, is that of the image: a chunk is held against its sum
 	// before anything else is done with it. Whoever sets it has verified its
 	// signature.

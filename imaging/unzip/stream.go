@@ -160,7 +160,7 @@ func (q *sequence) write(ctx context.Context, d *ndz.Decoder, h *ndz.Header) err
 }
 
 func (q *sequence) zeroTo(ctx context.Context, offset int64) error {
-	for q.at < offset {
+	for q.at < offset && !q.opts.DataOnly {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

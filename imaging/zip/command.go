@@ -28,8 +28,9 @@ const (
  -f           the input is a regular file; keep all bytes
  -z level     compression level, 0 to 9 (4)
  --best       the smallest image that takes no longer than the old program's
- -I slice     keep nothing of this partition; can be repeated
- -R slice     keep all bytes of this partition; can be repeated
+ -I slice     keep nothing of this partition, of one in a BSD slice with its
+              letter (2a); can be repeated
+ -R slice     keep all bytes of this partition, named alike; can be repeated
  -c count     image only the first count sectors
  -F count     free ranges shorter than count sectors are kept (64)
  -Z           zero free ranges that are kept (the default)

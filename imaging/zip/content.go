@@ -189,7 +189,7 @@ func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Ma
 		within := sub
 		within.Start += e.Start
 		within.Number = 0 // Ignore and KeepRaw count partitions of the disk
-		f, err := l.look(src, within, Options{})
+		f, err := l.bsdPart(src, within, BSDPart{e.Number, sub.Number}, opts)
 		if err != nil {
 			return nil, fmt.Errorf("BSD partition %c: %w", 'a'+sub.Number-1, err)
 		}
@@ -200,6 +200,17 @@ func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Ma
 	}
 	m.Free = freemap.Normalize(m.Free)
 	return m, nil
+}
+
+// bsdPart decides how to treat a partition of a slice.
+func (l *Layout) bsdPart(src Source, e partition.Entry, p BSDPart, opts Options) (*freemap.Map, error) {
+	switch {
+	case slices.Contains(opts.IgnoreBSD, p):
+		return &freemap.Map{Sectors: e.Sectors, Free: []freemap.Range{{Start: 0, End: e.Sectors}}}, nil
+	case slices.Contains(opts.KeepRawBSD, p):
+		return nil, nil
+	}
+	return l.look(src, e, Options{})
 }
 
 // relocateLabel stores the label of a BSD slice with relative offsets, and

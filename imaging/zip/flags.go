@@ -121,11 +121,9 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'r', 'f':
 		p.Raw = true
 	case 'I':
-		n, err = tool.Number(o.Value, 1, slicesMax)
-		p.Ignore = append(p.Ignore, n)
+		err = partOf(o.Value, &p.Ignore, &p.IgnoreBSD)
 	case 'R':
-		n, err = tool.Number(o.Value, 1, slicesMax)
-		p.KeepRaw = append(p.KeepRaw, n)
+		err = partOf(o.Value, &p.KeepRaw, &p.KeepRawBSD)
 	case 'c':
 		n, err = tool.Number(o.Value, 1, 1<<31-1)
 		p.MaxSectors = uint64(n)
@@ -187,6 +185,21 @@ func (c *command) format(o getopt.Option) (err error) {
 		err = errors.New("help")
 	}
 	return err
+}
+
+// partOf adds a partition to one of two lists, as "2" or, in a BSD slice, "2a".
+func partOf(s string, parts *[]int, bsd *[]BSDPart) error {
+	digits := strings.TrimRight(s, "abcdefghijklmnop")
+	n, err := tool.Number(digits, 1, slicesMax)
+	switch letter := s[len(digits):]; {
+	case err != nil || len(letter) > 1:
+		return fmt.Errorf("%q is not a number from 1 to %d, with a letter from a to p for one in a BSD slice", s, slicesMax)
+	case letter == "":
+		*parts = append(*parts, n)
+	default:
+		*bsd = append(*bsd, BSDPart{n, int(letter[0]-'a') + 1})
+	}
+	return nil
 }
 
 // bare says that the input is a file system of a DOS partition type.

@@ -29,6 +29,12 @@ type Source struct {
 	Unit  int // bytes of the disk's own sectors; 0: its partition table tells
 }
 
+// BSDPart is a partition in a BSD slice.
+type BSDPart struct {
+	Slice  int // the number of the slice
+	Number int // from 1 for 'a'
+}
+
 // Options of an image. The zero value makes a V3 image of everything in use.
 type Options struct {
 	Raw            bool   // keep all bytes, look for nothing
@@ -37,6 +43,8 @@ type Options struct {
 	FileSystem     string // of a bare source, if several could be meant; see Families
 	Ignore         []int  // partitions of which nothing is kept
 	KeepRaw        []int  // partitions of which everything is kept
+	IgnoreBSD      []BSDPart
+	KeepRawBSD     []BSDPart
 	MaxSectors     uint64
 	MinFreeSectors int  // 0: MinFreeSectorsDefault; -1: leave out all free space
 	KeepDeleted    bool // keep the content of free runs too short to be left out
