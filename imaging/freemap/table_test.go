@@ -34,8 +34,13 @@ func subjects() []subject {
 		return list
 	}
 	return []subject{
-		{"ext2, ext3, ext4", "mke2fs", used("18 layouts: block sizes, 64bit, bigalloc, meta_bg, uninitialised groups, ..."), "e2fsck, debugfs", "dumpe2fs", "imaging/zip TestExtVariants"},
-		{"FAT, NTFS, UFS, swap", "", used("golden disks"), "bytes", "images of the old program", "imaging/zip TestSameSectors"},
+		{"ext2, ext3, ext4", "mke2fs", extMkfs(), "e2fsck, debugfs", "dumpe2fs", here + "TestExt"},
+		{"ext2, ext3, ext4", "", used("journal device: kept whole; journal to replay: warning"), "bytes", "", here + "TestExtKept"},
+		{"FAT", "mkfs.fat", fatMkfs(), "fsck.fat, mcopy", "fsck.fat", here + "TestFAT"},
+		{"NTFS", "mkntfs", ntfsMkfs(), "ntfsfix, ntfscat", "ntfsinfo", here + "TestNTFS"},
+		{"Linux swap", "mkswap", swapMkfs(), "blkid", "", here + "TestSwap"},
+		{"ext, FAT, NTFS, UFS, swap", "", used("golden disks"), "bytes", "images of the old program", "imaging/zip TestSameSectors"},
+		{"disks with sectors of 4096 bytes", "", used("GPT: ext4, FAT, XFS, NTFS, exFAT, btrfs, swap, as device and as file", "MBR with logical partitions, the same"), "sfdisk, e2fsck, fsck.fat, xfs_repair, fsck.exfat, btrfs check", "each file system alone", here + "TestLargeSectors"},
 		{"XFS", "mkfs.xfs", xfsMkfs(), "xfs_repair", "xfs_db", here + "TestXFS"},
 		{"XFS", "", used("mounted, files removed", "copied while mounted: kept whole"), "xfs_repair, mount", "xfs_db", here + "TestXFSUsed"},
 		{"XFS", "", used("single bytes damaged: kept whole, or the group is"), "bytes", "", here + "TestXFSDamaged"},
@@ -50,6 +55,7 @@ func subjects() []subject {
 		{"F2FS", "", used("single bytes damaged: kept whole"), "bytes", "", here + "TestF2FSDamaged"},
 		{"LVM2", "lvcreate", used("linear volumes in pieces, with ext4, XFS, swap, other content"), "pvck, vgck, lvs; e2fsck, xfs_repair", "lvs, and each file system alone", here + "TestLVM"},
 		{"LVM2", "", used("snapshots, thin pools, RAID, stripes, moves; damage: kept"), "bytes", "", "imaging/partition/lvm"},
+		{"Linux, Intel and DDF RAID, ZFS, bcache, BitLocker, dm-integrity, VDO", "", used("member of it: kept whole, also over the rest of a file system"), "bytes", "", here + "TestMembers"},
 		{"LUKS, unknown", "", used("any partition type, or none: kept whole"), "bytes", "", here + "TestContent"},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"hyzer/imaging/freemap/f2fs"
 	"hyzer/imaging/freemap/fat"
 	"hyzer/imaging/freemap/luks"
+	"hyzer/imaging/freemap/member"
 	"hyzer/imaging/freemap/ntfs"
 	"hyzer/imaging/freemap/swap"
 	"hyzer/imaging/freemap/ufs"
@@ -123,6 +124,9 @@ func (l *Layout) look(src Source, e partition.Entry, opts Options) (*freemap.Map
 // If several do the type in the partition table decides; if that does not
 // help, as Linux has one type for many, all is kept.
 func fileSystem(r *io.SectionReader, e partition.Entry, known []probe) (*freemap.Map, error) {
+	if name := member.Of(r, r.Size()); name != "" {
+		return freemap.Whole(name, r.Size(), errors.New("a part of something else")), nil
+	}
 	var found []probe
 	var names []string
 	for _, p := range known {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/freemap/member"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/mbr"
@@ -157,11 +158,42 @@ func (l *Layout) find(src Source, opts Options) ([]freemap.Range, error) {
 		return nil, err
 	}
 	l.Scheme, l.Unit = table.Scheme, table.Unit
+	if name := l.member(src, table); name != "" {
+		l.Scheme = "raw"
+		l.Warnings = append(l.Warnings, fmt.Sprintf("disk is a part of %s, all of it is kept", name))
+		return nil, l.only(table, opts)
+	}
 	l.Warnings = append(l.Warnings, table.Warnings...)
 	if opts.Slice > 0 {
 		return l.slice(src, table, opts)
 	}
 	return l.disk(src, table, opts)
+}
+
+// member tells what all of a disk with partitions is a part of, or "". A mark at
+// the end may be of the last partition.
+func (l *Layout) member(src Source, table *partition.Table) string {
+	size := int64(l.Sectors) * sectorBytes
+	name := member.Of(src, size)
+	for _, e := range table.Entries {
+		if name != "" && e.End() <= l.Sectors && member.Of(section(src, e), int64(e.Sectors)*sectorBytes) == name {
+			return ""
+		}
+	}
+	return name
+}
+
+// only makes the image one of a partition alone, if that is asked for.
+func (l *Layout) only(table *partition.Table, opts Options) error {
+	if opts.Slice == 0 {
+		return nil
+	}
+	e, err := table.Entry(opts.Slice)
+	if err == nil && e.End() > l.Sectors {
+		err = fmt.Errorf("partition %d ends at sector %d of a disk of %d", e.Number, e.End(), l.Sectors)
+	}
+	l.Base, l.Sectors = e.Start, e.Sectors
+	return err
 }
 
 // guessed fails if a table that does not tell the size of the disk's sectors
@@ -209,14 +241,13 @@ func (l *Layout) bare(src Source, opts Options) ([]freemap.Range, error) {
 }
 
 func (l *Layout) slice(src Source, table *partition.Table, opts Options) ([]freemap.Range, error) {
+	if err := l.only(table, opts); err != nil {
+		return nil, err
+	}
 	e, err := table.Entry(opts.Slice)
 	if err != nil {
 		return nil, err
 	}
-	if e.End() > l.Sectors {
-		return nil, fmt.Errorf("partition %d ends at sector %d of a disk of %d", e.Number, e.End(), l.Sectors)
-	}
-	l.Base, l.Sectors = e.Start, e.Sectors
 	free, err := l.content(src, e, opts)
 	if err == nil && !opts.NoRelocs {
 		l.relocateLILO(src, e)

@@ -2,6 +2,7 @@ package ext
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -46,6 +47,9 @@ type desc struct {
 // r and has size bytes to live in.
 func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 	s, err := readSuper(r, size)
+	if errors.Is(err, errKept) {
+		return freemap.Whole("ext", size, err), nil
+	}
 	if err != nil {
 		return nil, err
 	}

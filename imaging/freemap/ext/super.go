@@ -2,6 +2,7 @@ package ext
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -153,13 +154,16 @@ func parseSuper(b []byte) (*super, error) {
 	return s, s.checksums(b)
 }
 
+// errKept is a superblock that is sound, but of something that is not known.
+var errKept = errors.New("not understood")
+
 // sizes works out the geometry and refuses what cannot be.
 func (s *super) sizes(logBlock, logCluster uint64) error {
 	switch {
 	case s.incompat&incompatJournalDev != 0:
-		return fmt.Errorf("an external journal, not a file system")
+		return fmt.Errorf("%w: the journal of another file system", errKept)
 	case s.incompat&^incompatKnown != 0:
-		return fmt.Errorf("unknown incompatible features %#x", s.incompat&^incompatKnown)
+		return fmt.Errorf("%w: unknown incompatible features %#x", errKept, s.incompat&^incompatKnown)
 	case logBlock > logBlockSizeMax || logCluster > logClusterMax:
 		return fmt.Errorf("block size 2^%d, cluster size 2^%d", logBlock+10, logCluster+10)
 	}

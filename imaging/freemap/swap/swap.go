@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// keptSectors at the start are part of an image.
-	keptSectors    = 64
+	// keptBytes at the start are part of an image, or the page that has the
+	// signature at its end.
+	keptBytes      = 32 << 10
 	magicBytes     = 10
 	pageBytesMin   = 4096
 	pageBytesMax   = 65536
@@ -20,30 +21,39 @@ const (
 )
 
 // Is tells whether r begins with a swap area of any page size.
-func Is(r io.ReaderAt) bool { return find(r) == magic || find(r) == magicOld }
+func Is(r io.ReaderAt) bool {
+	found, _ := find(r)
+	return found == magic || found == magicOld
+}
 
 // Suspended tells whether a sleeping system is in the swap area.
-func Suspended(r io.ReaderAt) bool { return find(r) == magicSuspended }
+func Suspended(r io.ReaderAt) bool {
+	found, _ := find(r)
+	return found == magicSuspended
+}
 
-func find(r io.ReaderAt) string {
+// find returns the signature, and the size of the page that it ends.
+func find(r io.ReaderAt) (string, int64) {
 	var b [magicBytes]byte
 	for page := int64(pageBytesMin); page <= pageBytesMax; page *= 2 {
 		if n, _ := r.ReadAt(b[:], page-magicBytes); n < len(b) {
-			return ""
+			return "", 0
 		}
 		switch s := string(b[:]); s {
 		case magic, magicOld, magicSuspended:
-			return s
+			return s, page
 		}
 	}
-	return ""
+	return "", 0
 }
 
 // Free returns the free space of a swap area of size bytes. It does not look
 // whether there is one.
-func Free(_ io.ReaderAt, size int64) (*freemap.Map, error) {
+func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 	sectors := uint64(size) / freemap.SectorBytes
 	m := &freemap.Map{Type: "swap", Sectors: sectors}
-	m.Free = freemap.Append(m.Free, keptSectors, max(sectors, keptSectors))
+	_, page := find(r)
+	kept := uint64(max(keptBytes, page) / freemap.SectorBytes)
+	m.Free = freemap.Append(m.Free, kept, max(sectors, kept))
 	return m, nil
 }
