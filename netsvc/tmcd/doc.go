@@ -14,9 +14,11 @@
 // policy.go says what a node must show beside its address.
 //
 // The framed_ files answer TMC2 (docs/tmc2.md) with the same Handler: framed.go
-// and framed_conn.go are its connections, framed_request.go its requests,
-// framed_stream.go what is not answered yet, framed_answers.go the memory of what
-// was executed, framed_log.go boot logs that grow, framed_udp.go datagrams.
+// and framed_conn.go are its connections, framed_place.go which of them count,
+// framed_proof.go proofs of identity, framed_request.go its requests,
+// framed_stream.go what is not answered yet, framed_watch.go watches,
+// framed_answers.go the memory of what was executed, framed_log.go boot logs that
+// grow, framed_udp.go datagrams. certificates.go is what TLS is spoken with.
 //
 // Invariant: a reply is sent only when all effects of its request are durable;
 // if one fails, the client gets the empty reply of a refusal. Reply text is byte
