@@ -39,6 +39,7 @@ const (
 const (
 	framedFrameTimeout = 10 * time.Second // from a frame's first byte to its last
 	framedIdleTimeout  = 30 * time.Second // without a frame and without an open stream
-	watchPause         = time.Second      // between two looks at a node's configuration
+	watchPause         = time.Second      // between two looks at the nodes' configurations
+	watchRest          = 4                // times as long as a look took, if that is more
 	framedBusyRetry    = time.Second      // when a client that was turned away comes again
 )

@@ -249,3 +249,35 @@ func bareSocket(b *testing.B, from netip.Addr, to netip.AddrPort) (fd int) {
 func watchingAddr(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 1, byte(i / 250), byte(1 + i%250)})
 }
+
+// BenchmarkWatchPass looks at 500 watches after something has changed that is no
+// concern of theirs.
+func BenchmarkWatchPass(b *testing.B) {
+	const watching = 500
+	reg := emulabtest.Open(b, crowdSite())
+	s, _ := startServer(b, func(c *Config) {
+		c.Snapshot, c.Moved = reg.Snapshot, func() <-chan struct{} { return nil } // the benchmark makes the passes
+	})
+	for i := range watching {
+		bareWatch(b, crowdAddr(i), s.Addrs()[0], nil)
+	}
+	until(b, "all watch", func() bool { return len(s.framed.watches.list(nil)) == watching })
+	all, p := s.framed.watches.list(nil), &passing{}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		b.StopTimer()
+		_, err := reg.Update(b.Context(), func(tx *registry.Tx) error {
+			return registry.Put(tx, &registry.Runtime{Node: "n2", UpdateAccounts: i})
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		p.next(reg.Snapshot())
+		for _, w := range all {
+			w.look(p)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*watching), "ns/watch")
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"hyzer/netsvc/tmc2"
 	"hyzer/storage/registry"
@@ -116,24 +117,26 @@ func (w *watch) end() bool {
 }
 
 // watchLoop tells nodes what has changed for them until ctx ends. Changes that
-// follow each other fast are one.
+// follow each other fast are one. A change of what all nodes share makes a pass
+// long; passes take a fifth of one processor at most.
 func (s *Server) watchLoop(ctx context.Context) {
 	var all []*watch
 	p := &passing{}
 	for {
-		moved := s.cfg.Moved() // before looking, so that none is missed
+		moved, began := s.cfg.Moved(), time.Now() // before looking, so that none is missed
 		p.next(s.cfg.Snapshot())
 		all = s.framed.watches.list(all[:0])
 		for i, w := range all {
 			s.lookAt(w, p)
 			all[i] = nil
 		}
+		spent := time.Since(began)
 		select {
 		case <-moved:
 		case <-ctx.Done():
 			return
 		}
-		pause(ctx, watchPause)
+		pause(ctx, max(watchPause, watchRest*spent))
 	}
 }
 
