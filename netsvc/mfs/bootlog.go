@@ -55,6 +55,18 @@ func (m *machine) endLog(ctx context.Context, within time.Duration) error {
 	return err
 }
 
+// dropLog stops sending a log that was not ended.
+func (m *machine) dropLog() {
+	if m.sending == nil {
+		return
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = m.sending.Close(ended) // which says that it ended so
+	_ = m.sending.client.Close()
+	m.sending = nil
+}
+
 // logBefore has the log stored before something after which the machine is no
 // more what it was. It waits for that only so long: a boot does not depend on
 // its log.

@@ -149,6 +149,7 @@ func TestBootLogIsAlwaysSent(t *testing.T) {
 				m.net.lease.IP, m.net.lease.Next = netip.MustParseAddr("127.0.1.1"), netip.MustParseAddr("127.0.0.1")
 				m.log.Info("before the network")
 				m.openLog(t.Context())
+				defer m.dropLog()
 				m.log.Info("loading")
 				if live {
 					if err := m.sending.Flush(t.Context()); err != nil {

@@ -33,6 +33,7 @@ func (m *machine) memoryFS(ctx context.Context) error {
 		return errStillRunning
 	}
 	m.openLog(ctx)
+	defer m.dropLog()
 	if answer.Type == bootinfo.TypeMFS {
 		return m.loadDisk(ctx, answer)
 	}

@@ -30,6 +30,7 @@ func (m *machine) system(ctx context.Context) error {
 	}
 	lease.Go(func() { m.keepLease(ctx) })
 	m.openLog(ctx)
+	defer m.dropLog()
 	if err := m.setUp(ctx); err != nil {
 		return m.giveUp(ctx, err)
 	}
