@@ -8,6 +8,10 @@
 // open job where its records say it is, waiting from the revision that the
 // attempt began at.
 //
+// Each attempt orders its node's reboot once: the order and the note of it are one
+// transaction. A node that has asked what to boot since its load was planned is
+// on its way, and is not rebooted.
+//
 // What a node says counts from the moment it has gone down for its attempt:
 // before that it speaks of its former life, or of the load that this one
 // replaced.

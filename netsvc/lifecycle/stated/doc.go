@@ -11,6 +11,10 @@
 // crash repeats an errand; it never forgets one. Nothing external runs inside a
 // transaction.
 //
+// A report of what a node was told may come behind an order that was given after
+// the node was told. Expect announces such reports, so that orders wait for them;
+// what comes later than that is sorted by the revisions of the two.
+//
 // Reboots and scripts run on one pool of workers, probes on another, each
 // node's in order. An errand that events have overtaken (the node came up by
 // itself) is dropped. When the machine gives a node up, or its power does not

@@ -22,6 +22,9 @@
 //   - The state's deadline and the pending command are separate records. No
 //     state report cancels a retry unless it shows that the command worked
 //     or was overtaken.
+//   - A report of what a node was told from records of before its command does
+//     not settle the command; if the command's worker has failed and the node
+//     turns out to listen, the command is tried again at once.
 //   - A deadline or command time-out that was armed for an earlier stay or
 //     attempt is ignored: it carries the generation it was armed with.
 //   - The slices of the given Node are never written to.
