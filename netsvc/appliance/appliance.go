@@ -118,13 +118,17 @@ func watchStore(ctx context.Context, store *pebblekv.Store) error {
 func (a *Appliance) openLifecycle() {
 	redfish := reboot.NewRedfish()
 	a.closers = append(a.closers, func() error { redfish.Close(); return nil })
-	ladder := reboot.New(reboot.Config{
+	config := reboot.Config{
 		Snapshot:  a.reg.Snapshot,
 		Drivers:   map[string]reboot.Driver{"redfish": redfish, "exec": reboot.Exec{}},
 		Wake:      wake,
 		ScriptDir: a.cfg.ScriptDir,
 		Log:       a.log,
-	})
+	}
+	if key := a.cfg.Reboot.SSHKey; key != "" {
+		config.Soft = reboot.SSH{Key: key}
+	}
+	ladder := reboot.New(config)
 	a.runner = stated.New(stated.Config{Registry: a.reg, Actor: ladder, Log: a.log})
 	ladder.SetReporter(a.runner)
 	a.loads = load.New(a.reg, a.runner, a.log)

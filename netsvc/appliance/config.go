@@ -34,7 +34,15 @@ type Config struct {
 	TMCD      TMCD      `json:"tmcd" yaml:"tmcd"`
 	Frisbee   Frisbee   `json:"frisbee" yaml:"frisbee"`
 	Multicast Multicast `json:"multicast" yaml:"multicast"`
+	Reboot    Reboot    `json:"reboot" yaml:"reboot"`
 	ScriptDir string    `json:"script_dir" yaml:"script_dir"` // for SCRIPT triggers
+}
+
+// Reboot says how nodes are rebooted, beside their power control.
+type Reboot struct {
+	// SSHKey is the file of a private key with which root of the nodes is
+	// asked to reboot before power is switched; empty: nobody is asked.
+	SSHKey string `json:"ssh_key" yaml:"ssh_key"`
 }
 
 // Log says what is logged, to standard error.
@@ -198,6 +206,9 @@ func (c *Config) check() error {
 	}
 	if c.ScriptDir != "" && !filepath.IsAbs(c.ScriptDir) {
 		return fmt.Errorf("script_dir %q: want an absolute path", c.ScriptDir)
+	}
+	if c.Reboot.SSHKey != "" && !filepath.IsAbs(c.Reboot.SSHKey) {
+		return fmt.Errorf("reboot: ssh_key %q: want an absolute path", c.Reboot.SSHKey)
 	}
 	if c.Control == "" {
 		return errors.New("control is empty: without it there is no way to operate the appliance")

@@ -25,6 +25,7 @@ func TestReadConfig(t *testing.T) {
 		{"unknown field inside", "tftp:\n  port: 69\n", "line 2: field port not found"},
 		{"relative folder", "data_dir: var\n", `data_dir "var": want an absolute path`},
 		{"relative scripts", "script_dir: x\n", "script_dir"},
+		{"relative key", "reboot: {ssh_key: x}\n", "ssh_key"},
 		{"bad address", "tftp: {listen: here}\n", "not an ip:port"},
 		{"port out of range", "dhcp: {port: 70000}\n", "line 1: cannot unmarshal"},
 		{"twice", "data_dir: /a\ndata_dir: /b\n", "already defined"},

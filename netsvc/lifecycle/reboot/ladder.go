@@ -26,6 +26,11 @@ type Config struct {
 	Drivers  map[string]Driver
 	// Wake sends "ask again" to a boot loader that waits.
 	Wake      func(ctx context.Context, server, node netip.Addr) error
+	// Soft asks running systems to reboot before their power is switched; nil:
+	// power is switched at once. Ping is for that; nil: an ICMP echo, that is
+	// given a second.
+	Soft      Soft
+	Ping      func(ctx context.Context, node netip.Addr) bool
 	ScriptDir string // for SCRIPT triggers; "" runs none
 	Log       *slog.Logger
 }
@@ -65,7 +70,16 @@ func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registr
 		return l.powerOn(ctx, s, node)
 	case states.MethodWakeup:
 		return l.wake(ctx, s, node)
-	case states.MethodLadder:
+	case states.MethodLadder, states.MethodReal:
+		return l.climb(ctx, s, node, method)
+	}
+	return l.powerCycle(ctx, s, node)
+}
+
+// climb goes from the gentlest way to reboot a node to the last one. The real
+// method does not take a wakeup for a reboot.
+func (l *Ladder) climb(ctx context.Context, s *registry.Snapshot, node *registry.Node, method states.Method) error {
+	if method == states.MethodLadder {
 		if states.State(s.State(node.ID).State).TakesOrders() {
 			err := l.wake(ctx, s, node)
 			if err == nil {
@@ -73,6 +87,9 @@ func (l *Ladder) reboot(ctx context.Context, s *registry.Snapshot, node *registr
 			}
 			l.cfg.Log.Warn("wakeup failed; switching power", "node", node.ID, "error", err)
 		}
+	}
+	if down, err := l.softReboot(ctx, s, node); down || err != nil {
+		return err
 	}
 	err := l.powerCycle(ctx, s, node)
 	if method == states.MethodLadder && errors.Is(err, errNoPower) {
