@@ -38,6 +38,7 @@ type rack struct {
 	life      int // of the machine; it ends with its power
 	listening bool
 	told      []string
+	loses     int // orders that do not come to the machine
 	wakes     int
 	cycles    int
 	machine   sync.WaitGroup
@@ -162,6 +163,10 @@ func (r *rack) goOn(after time.Duration) {
 func (r *rack) hear(_ context.Context, _, _ netip.Addr, order Answer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.loses > 0 {
+		r.loses--
+		return nil
+	}
 	r.wakes++
 	if !r.listening {
 		return nil
@@ -274,6 +279,38 @@ func TestOrderBetweenAnswerAndReport(t *testing.T) {
 					})
 				}
 			}
+		}
+	}
+}
+
+// TestReportWakes: a node without power control cannot be rebooted, and the order
+// that was tried all the same was lost. When the report comes that it waits, it is
+// woken at once, and not when its command is tried again.
+func TestReportWakes(t *testing.T) {
+	t.Parallel()
+	for _, order := range orders[:3] {
+		for _, unsaid := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/unsaid=%t", order.name, unsaid), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					r := newRack(t, false, time.Minute)
+					defer r.end()
+					r.late, r.unsaid, r.loses = 10*time.Second, unsaid, 1
+					r.ask()
+					time.Sleep(10 * time.Millisecond)
+					if err := order.give(r); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(11 * time.Second)
+					synctest.Wait()
+					if at := r.At("pc0"); at != order.state {
+						t.Errorf("node is %s, want %s", at, order.state)
+					}
+					if told, wakes, _ := r.settled(); !slices.Equal(told, []string{"wait", order.told}) || wakes != 1 {
+						t.Errorf("told %q with %d wakes", told, wakes)
+					}
+				})
+			})
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"hyzer/netsvc/lifecycle/stated/statedtest"
 	"hyzer/netsvc/lifecycle/states"
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -72,7 +73,7 @@ func (c *crashes) round() {
 
 func (c *crashes) event(node string) {
 	ctx := context.Background()
-	switch c.rng.IntN(8) {
+	switch c.rng.IntN(9) {
 	case 0:
 		kind := []states.CommandKind{states.CommandReboot, states.CommandPowerCycle, states.CommandPowerOff, states.CommandPowerOn}[c.rng.IntN(4)]
 		c.Runner.Command(ctx, node, "operator", kind, states.Force(c.rng.IntN(4)))
@@ -85,6 +86,12 @@ func (c *crashes) event(node string) {
 		})
 	case 2:
 		if err := c.Runner.Control(ctx, node, "operator", states.ControlReset); err != nil {
+			c.TB.Fatal(err)
+		}
+	case 3: // an answer of now, or of before what happened last
+		asked := c.Reg.Snapshot().Revision() - kv.Revision(c.rng.IntN(8))
+		last := []string{"PXEWAIT", "BOOTING"}[c.rng.IntN(2)]
+		if _, err := c.Runner.Expect(node, "bootinfo")(ctx, asked, "PXEBOOTING", last); err != nil {
 			c.TB.Fatal(err)
 		}
 	default:

@@ -48,7 +48,11 @@ func (r *Runner) runErrand(ctx context.Context, e *registry.Errand) {
 			ended = err.Error()
 		}
 	}
-	for !r.endErrand(ctx, e, ended, outcome) {
+	remove := func(tx *registry.Tx) error { return registry.Delete[registry.Errand](tx, e.Key()) }
+	if err == nil && states.EffectKind(e.Kind) == states.EffectStartCommand {
+		remove = func(tx *registry.Tx) error { return r.removeWithRetries(tx, e) }
+	}
+	for !r.endErrand(ctx, e, ended, outcome, remove) {
 		select {
 		case <-time.After(errandRetryDelay):
 		case <-ctx.Done():
@@ -60,8 +64,7 @@ func (r *Runner) runErrand(ctx context.Context, e *registry.Errand) {
 // endErrand removes an errand and applies its outcome in one transaction. An
 // outcome that breaks a rule is dropped: it would break it again. False means
 // that it must be tried again.
-func (r *Runner) endErrand(ctx context.Context, e *registry.Errand, ended string, outcome []states.Event) bool {
-	remove := func(tx *registry.Tx) error { return registry.Delete[registry.Errand](tx, e.Key()) }
+func (r *Runner) endErrand(ctx context.Context, e *registry.Errand, ended string, outcome []states.Event, remove func(*registry.Tx) error) bool {
 	err := r.applyTurn(ctx, e.Node, &turn{ended: ended, extra: remove}, outcome...)
 	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrInvalid) || errors.Is(err, registry.ErrConflict) {
 		if !errors.Is(err, registry.ErrNotFound) { // else the node was deleted
@@ -73,6 +76,26 @@ func (r *Runner) endErrand(ctx context.Context, e *registry.Errand, ended string
 		r.cfg.Log.Error("end of errand not recorded; trying again", "node", e.Node, "errand", e.Kind, "error", err)
 	}
 	return err == nil
+}
+
+// removeWithRetries removes an errand that did its command, and the retries of
+// the command that wait because the errand took longer than the command's time:
+// they would reboot the node again.
+func (r *Runner) removeWithRetries(tx *registry.Tx, done *registry.Errand) error {
+	command, err := registry.Peek[registry.Command](tx, done.Node)
+	if err != nil {
+		return err
+	}
+	for _, e := range r.cfg.Registry.Snapshot().Errands() {
+		wanted := command != nil && e.Generation == command.Generation
+		if e.Node != done.Node || e.Kind != done.Kind || wanted && e.Key() != done.Key() {
+			continue
+		}
+		if err := registry.Delete[registry.Errand](tx, e.Key()); err != nil {
+			return err
+		}
+	}
+	return registry.Delete[registry.Errand](tx, done.Key())
 }
 
 // overtaken reports whether events have made an errand pointless while it

@@ -278,3 +278,34 @@ func TestLoaderWithoutLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowRebootIsNotRepeated: a reboot that takes longer than its command's
+// time is not done again when it has worked; a later order is.
+func TestSlowRebootIsNotRepeated(t *testing.T) {
+	site(t, 1, func(s *statedtest.Site) {
+		s.Actor.OnReboot = func(ctx context.Context, node string, _ states.Method) error {
+			time.Sleep(100 * time.Second)
+			return s.Runner.Report(ctx, node, "power", "SHUTDOWN")
+		}
+		s.Report("pc0", "PXEBOOTING", "BOOTING", "TBSETUP", "ISUP")
+		ctx := context.Background()
+		if err := s.Runner.Command(ctx, "pc0", "operator", states.CommandReboot, states.ForceNone); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Minute)
+		wantOrders(s, "pc0 ladder")
+		s.Report("pc0", "PXEBOOTING", "BOOTING", "TBSETUP", "ISUP")
+		if err := s.Runner.Command(ctx, "pc0", "operator", states.CommandReboot, states.ForceNone); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		if err := s.Runner.Command(ctx, "pc0", "operator", states.CommandPowerOff, states.ForceAny); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Minute)
+		wantOrders(s, "pc0 ladder", "pc0 poweroff")
+		if left := s.Reg.Snapshot().Errands(); len(left) > 0 {
+			t.Errorf("errands left: %+v", left)
+		}
+	})
+}
