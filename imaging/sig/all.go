@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"hyzer/imaging/internal/sha1pair"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
@@ -40,7 +41,7 @@ func HashAll(ctx context.Context, dev io.ReaderAt, t HashType, nworkers int,
 	defer cancel()
 	for range workers {
 		wg.Go(func() {
-			h := hasher{dev: dev, hash: t.New()}
+			h := newHasher(dev, t)
 			for b := range p.work {
 				b.err = h.batch(ctx, b)
 				close(b.ready)
@@ -107,41 +108,74 @@ func (p *pool) fill(next func() (Extent, bool, error)) (*batch, error) {
 // hasher hashes parts of a disk, reusing its memory.
 type hasher struct {
 	dev  io.ReaderAt
+	kind HashType
 	hash hash.Hash
 	buf  []byte
 }
 
-func (h *hasher) batch(ctx context.Context, b *batch) error {
+func newHasher(dev io.ReaderAt, t HashType) *hasher {
+	return &hasher{dev: dev, kind: t, hash: t.New(), buf: make([]byte, hashReadBytes)}
+}
+
+func (h *hasher) batch(ctx context.Context, b *batch) (err error) {
 	b.sums = make([][HashBytes]byte, len(b.extents))
-	for i, e := range b.extents {
-		if ctx.Err() != nil {
+	for i := 0; i < len(b.extents); i++ {
+		switch e := b.extents[i]; {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		}
-		if e.Known {
+		case e.Known:
 			b.sums[i] = e.Hash
-			continue
+		case i+1 < len(b.extents) && h.pairs(e, b.extents[i+1]):
+			b.sums[i], b.sums[i+1], err = h.pair(e.Record, b.extents[i+1].Record)
+			i++
+		default:
+			err = h.sum(e.Record, &b.sums[i])
 		}
-		if err := h.sum(e.Record, &b.sums[i]); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (h *hasher) sum(r Record, sum *[HashBytes]byte) error {
-	if h.buf == nil {
-		h.buf = make([]byte, hashReadBytes)
+// pairs tells whether two extents can be hashed side by side.
+func (h *hasher) pairs(e, f Extent) bool {
+	return h.kind == SHA1 && !f.Known && e.Size == f.Size && e.Size <= hashReadBytes/2/ndz.SectorBytes
+}
+
+// pair hashes two records of one size, which fit into the buffer.
+func (h *hasher) pair(r, s Record) (x, y [HashBytes]byte, err error) {
+	n := int(r.Size) * ndz.SectorBytes
+	p, q := h.buf[:n], h.buf[n:2*n]
+	if r.End() == s.Start {
+		err = h.read(Record{Start: r.Start, Size: 2 * r.Size}, h.buf[:2*n], 0)
+	} else if err = h.read(r, p, 0); err == nil {
+		err = h.read(s, q, 0)
 	}
+	if err == nil {
+		x, y = sha1pair.Sum(p, q)
+	}
+	return x, y, err
+}
+
+func (h *hasher) sum(r Record, sum *[HashBytes]byte) error {
 	h.hash.Reset()
-	for at, end := int64(r.Start)*ndz.SectorBytes, int64(r.End())*ndz.SectorBytes; at < end; {
-		p := h.buf[:min(end-at, hashReadBytes)]
-		n, err := h.dev.ReadAt(p, at)
-		if n < len(p) {
-			return fmt.Errorf("reading sectors [%d,%d) at byte %d: %w", r.Start, r.End(), at+int64(n), err)
+	for at, size := int64(0), int64(r.Size)*ndz.SectorBytes; at < size; at += hashReadBytes {
+		p := h.buf[:min(size-at, hashReadBytes)]
+		if err := h.read(r, p, at); err != nil {
+			return err
 		}
 		h.hash.Write(p)
-		at += int64(n)
 	}
 	h.hash.Sum(sum[:0])
+	return nil
+}
+
+// read fills p from byte at of a record on.
+func (h *hasher) read(r Record, p []byte, at int64) error {
+	at += int64(r.Start) * ndz.SectorBytes
+	if n, err := h.dev.ReadAt(p, at); n < len(p) {
+		return fmt.Errorf("reading sectors [%d,%d) at byte %d: %w", r.Start, r.End(), at+int64(n), err)
+	}
 	return nil
 }

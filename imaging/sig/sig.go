@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+
+	"hyzer/imaging/internal/sha1pair"
+	"hyzer/imaging/ndz"
 )
 
 // HashType is the function the blocks are hashed with.
@@ -35,6 +38,23 @@ func (t HashType) New() hash.Hash {
 		return md5.New()
 	}
 	return sha1.New()
+}
+
+// Fill gives records the hashes of data, which is theirs, one after the other.
+func (t HashType) Fill(records []Record, data []byte) {
+	h := t.New()
+	for i := 0; i < len(records); i++ {
+		r, n := &records[i], int(records[i].Size)*ndz.SectorBytes
+		if t == SHA1 && i+1 < len(records) && records[i+1].Size == r.Size {
+			r.Hash, records[i+1].Hash = sha1pair.Sum(data[:n], data[n:2*n])
+			i, data = i+1, data[2*n:]
+			continue
+		}
+		h.Reset()
+		h.Write(data[:n])
+		h.Sum(r.Hash[:0])
+		data = data[n:]
+	}
 }
 
 // Sizes of the format.

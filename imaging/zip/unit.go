@@ -1,7 +1,6 @@
 package zip
 
 import (
-	"crypto/sha1"
 	"fmt"
 	"io"
 	"math"
@@ -148,21 +147,11 @@ func (w *worker) hash(u *unit) {
 	if w.sign == nil {
 		return
 	}
-	h := w.sign.Type.New()
-	at := 0
-	for _, r := range u.ranges {
-		for s := r.Start; s < r.End; {
-			end := min(r.End, w.sign.BlockEnd(s))
-			n := int(end-s) * sectorBytes
-			h.Reset()
-			h.Write(u.data[at:][:n])
-			rec := sig.Record{Start: s, Size: end - s}
-			var sum [sha1.Size]byte
-			copy(rec.Hash[:], h.Sum(sum[:0]))
-			u.records = append(u.records, rec)
-			s, at = end, at+n
-		}
+	blocks := w.sign.Blocks(u.ranges)
+	for r, ok := blocks.Next(); ok; r, ok = blocks.Next() {
+		u.records = append(u.records, r)
 	}
+	w.sign.Type.Fill(u.records, u.data)
 }
 
 // press returns what compresses units to pieces.
