@@ -14,7 +14,7 @@ func (p *five) room() int { return v5.PayloadBytesMax - endBytes - p.cutPacked }
 
 // expect says when to measure next, if the data compresses to ratio of itself.
 func (p *five) expect(ratio float64) {
-	n := int(fillPart * float64(p.room()) / max(ratio, 1e-3))
+	n := min(int(fillPart*float64(p.room())/max(ratio, 1e-3)), p.squeeze.step())
 	p.measure = min(p.cut+max(n/p.blockBytes(), 1)*p.blockBytes(), v5.StreamBytesMax)
 }
 
@@ -54,11 +54,15 @@ func (p *five) fill() error {
 	return nil
 }
 
-// takeBack undoes what did not fit, and begins a new frame with a part of it if
-// that is worth it.
+// takeBack undoes what did not fit, and goes on with a part of it, in a new frame
+// if there has to be one and that is worth it.
 func (p *five) takeBack(ratio float64) {
 	p.packed.Truncate(p.cutPacked)
 	p.fed = p.cut
+	if p.cut > p.frame && p.squeeze.back() {
+		p.expect(ratio)
+		return
+	}
 	if p.cut > p.frame {
 		p.full = !p.squeeze.frames() || !p.worth(2)
 		if p.full {

@@ -22,6 +22,11 @@ type squeezer interface {
 	write(stream []byte, from, to int) error
 	// flush makes packed all of what was written.
 	flush() error
+	// back undoes what came after the last flush but one, and returns false if
+	// it cannot.
+	back() bool
+	// step is how much is best flushed at once.
+	step() int
 	// end appends to packed what ends a frame of data that was cut after a
 	// flush, at most endBytes.
 	end(packed, data []byte) []byte
@@ -93,15 +98,21 @@ func (s *plain) write(stream []byte, from, to int) error {
 }
 func (s *plain) flush() error                { return nil }
 func (s *plain) end(packed, _ []byte) []byte { return packed }
+func (s *plain) back() bool                  { return false }
+func (s *plain) step() int                   { return v5.StreamBytesMax }
 func (s *plain) frames() bool                { return true }
 
-// zstdSqueezer compresses whole blocks when it is given them, and the rest when
-// it is flushed.
+// zstdSqueezer makes a block whenever it is flushed.
 type zstdSqueezer struct {
 	z                *zstd.Encoder
 	packed           *bytes.Buffer
 	stream           []byte
 	begin, done, fed int // of the frame, in stream
+
+	before struct { // the last flush
+		done  int
+		state zstd.State
+	}
 }
 
 func (s *zstdSqueezer) reset(packed *bytes.Buffer) {
@@ -115,19 +126,23 @@ func (s *zstdSqueezer) write(stream []byte, from, to int) error {
 		s.packed.Write(zstd.AppendHead(s.packed.AvailableBuffer()))
 	}
 	s.stream, s.fed = stream, to
-	s.compress((to - s.done) / zstd.BlockBytesMax * zstd.BlockBytesMax)
 	return nil
-}
-
-func (s *zstdSqueezer) compress(size int) {
-	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.done-s.begin+size))
-	s.done += size
 }
 
 func (s *zstdSqueezer) flush() error {
-	s.compress(s.fed - s.done)
+	s.before.done, s.before.state = s.done, s.z.State()
+	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.fed-s.begin))
+	s.done = s.fed
 	return nil
 }
+
+func (s *zstdSqueezer) back() bool {
+	s.done, s.fed = s.before.done, s.before.done
+	s.z.Rewind(s.before.state)
+	return true
+}
+
+func (s *zstdSqueezer) step() int { return zstd.BlockBytesMax }
 
 func (s *zstdSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
 func (s *zstdSqueezer) frames() bool                { return true }
@@ -142,6 +157,8 @@ func (s *generalSqueezer) write(stream []byte, from, to int) error {
 }
 func (s *generalSqueezer) flush() error                { return s.z.Flush() }
 func (s *generalSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
+func (s *generalSqueezer) back() bool                  { return false }
+func (s *generalSqueezer) step() int                   { return v5.StreamBytesMax }
 func (s *generalSqueezer) frames() bool                { return true }
 
 // zlibSqueezer is the codec of the older versions; it compresses when it is flushed.
@@ -178,4 +195,6 @@ func (s *zlibSqueezer) end(packed, data []byte) []byte {
 	packed = append(packed, 3, 0)
 	return binary.BigEndian.AppendUint32(packed, adler.Checksum(data))
 }
+func (s *zlibSqueezer) back() bool   { return false }
+func (s *zlibSqueezer) step() int    { return v5.StreamBytesMax }
 func (s *zlibSqueezer) frames() bool { return false }

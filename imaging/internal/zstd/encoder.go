@@ -57,6 +57,22 @@ func (e *Encoder) forget() {
 	}
 }
 
+// State is where an Encoder is in a frame.
+type State struct {
+	last
+	history
+}
+
+// State returns where e is, for Rewind.
+func (e *Encoder) State() State { return State{e.find.last, e.history} }
+
+// Rewind goes back to a state in the same frame. What was appended since is not
+// in the frame: the next call of Append has the same data again, cut elsewhere.
+func (e *Encoder) Rewind(s State) {
+	e.find.last, e.history = s.last, s.history
+	e.forget()
+}
+
 // AppendHead appends what a frame begins with.
 func AppendHead(dst []byte) []byte {
 	const minLog = 10

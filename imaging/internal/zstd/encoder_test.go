@@ -143,6 +143,27 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestRewind takes blocks back and appends their data cut elsewhere.
+func TestRewind(t *testing.T) {
+	t.Parallel()
+	e := New()
+	for name, data := range samples() {
+		e.Reset()
+		out := AppendHead(nil)
+		for at, size := 0, 1; at < len(data); size = size*7%100_003 + 1 {
+			before, most := e.State(), min(len(data), at+BlockBytesMax)
+			e.Append(nil, data, at, most)
+			e.Rewind(before)
+			end := min(most, at+size)
+			out = e.Append(out, data, at, end)
+			at = end
+		}
+		if back, err := unpack(AppendEnd(out)); err != nil || !bytes.Equal(back, data) {
+			t.Errorf("%s does not come back: %v", name, err)
+		}
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for name, data := range samples() {
 		if len(data) < BlockBytesMax {

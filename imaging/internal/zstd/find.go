@@ -25,11 +25,13 @@ const (
 type finder struct {
 	short [1 << shortBits]uint32
 	long  [1 << longBits]uint32
-	// near and far are the distances of the last matches.
-	near, far int
+	last
 
 	found
 }
+
+// last is the distances of the last matches.
+type last struct{ near, far int }
 
 // found is the matches in a block, and what is between them.
 type found struct {
@@ -43,7 +45,7 @@ type found struct {
 type sequence struct{ literals, length, distance uint32 }
 
 func newFinder() *finder {
-	return &finder{near: 1, far: 4, found: found{
+	return &finder{found: found{
 		sequences: make([]sequence, BlockBytesMax/matchBytesMin+1),
 		literals:  make([]byte, BlockBytesMax+wildBytes),
 	}}
@@ -53,7 +55,7 @@ func newFinder() *finder {
 func (f *finder) forget() {
 	clear(f.short[:])
 	clear(f.long[:])
-	f.near, f.far = 1, 4
+	f.last = last{1, 4}
 }
 
 func hashLong(eight uint64) uint64  { return eight * 0xcf1bbcdcb7a56463 }
@@ -119,29 +121,28 @@ func (f *finder) scan(p unsafe.Pointer, at, to, last int) match {
 	}
 	near := f.near
 	step, faster, next := 1, at+hurryBytes, at+1
+	short, long := &f.short, &f.long
 	eight := load64(p, at)
-	hl := hashLong(eight)
-	l := f.long[longSlot(hl)]
+	hl, hs := hashLong(eight), hashShort(eight)
+	l, s := long[longSlot(hl)], short[shortSlot(hs)]
 	for {
-		hs := hashShort(eight)
-		s := f.short[shortSlot(hs)]
 		le, se := longEntry(at, hl), shortEntry(at, hs)
-		f.long[longSlot(hl)], f.short[shortSlot(hs)] = le, se
+		long[longSlot(hl)], short[shortSlot(hs)] = le, se
+		after := load64(p, next)
+		hl2, hs2 := hashLong(after), hashShort(after)
+		l2, s2 := long[longSlot(hl2)], short[shortSlot(hs2)]
 		if load32(p, at+1-near) == uint32(eight>>8) {
 			return match{at + 1, at + 1 - near, same(p, at+5, at+5-near, to) + 4, at}
 		}
-		after := load64(p, next)
 		if (l^le)&tagMask == 0 {
-			if from := int(l >> tagBits); load64(p, from) == eight && from < at {
+			if from := int(l >> tagBits); from < at && load64(p, from) == eight {
 				return match{at, from, same(p, at+8, from+8, to) + 8, at}
 			}
 		}
-		hl = hashLong(after)
-		l = f.long[longSlot(hl)]
 		if (s^se)&tagMask == 0 {
-			if from := int(s >> tagBits); load32(p, from) == uint32(eight) && from < at {
-				if n := int(l >> tagBits); l&tagMask == longEntry(0, hl) && load64(p, n) == after && n < at {
-					f.long[longSlot(hl)] = longEntry(next, hl)
+			if from := int(s >> tagBits); from < at && load32(p, from) == uint32(eight) {
+				if n := int(l2 >> tagBits); l2&tagMask == longEntry(0, hl2) && n < at && load64(p, n) == after {
+					long[longSlot(hl2)] = longEntry(next, hl2)
 					return match{next, n, same(p, next+8, n+8, to) + 8, at}
 				}
 				return match{at, from, same(p, at+4, from+4, to) + 4, at}
@@ -151,7 +152,7 @@ func (f *finder) scan(p unsafe.Pointer, at, to, last int) match {
 			step++
 			faster += hurryBytes
 		}
-		at, eight = next, after
+		at, eight, hl, hs, l, s = next, after, hl2, hs2, l2, s2
 		if next += step; next > last {
 			return match{}
 		}
