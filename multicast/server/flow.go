@@ -13,8 +13,9 @@ import (
 // is alone in being slow: that has to find another way (client.Fetcher).
 const (
 	// flowFirstDiv: a session begins with that part of the cap, for nobody
-	// knows yet what the clients can take.
+	// knows yet what the clients can take; with one client only, flowAloneDiv.
 	flowFirstDiv = 8
+	flowAloneDiv = 2
 	flowFloorDiv = 16
 	// flowPeriod is how often the rate is raised while nobody complains: by
 	// flowGrowth once somebody has, until then by flowGrowthFirst.
@@ -63,6 +64,13 @@ type flow struct {
 func (f *flow) begin(now time.Time, cap float64) {
 	if f.limit == 0 {
 		*f = flow{cap: cap, limit: cap / flowFirstDiv, changeAt: now.Add(flowPeriod)}
+	}
+}
+
+// alone begins for one client, before anything was sent.
+func (f *flow) alone() {
+	if f.limit > 0 && !f.told {
+		f.limit = f.cap / flowAloneDiv
 	}
 }
 

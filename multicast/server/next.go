@@ -24,6 +24,9 @@ func (s *Session) Next(now time.Time) Action {
 	if !working && round == nil && !wanted {
 		return s.rest(now)
 	}
+	if s.stats.BlocksSent == 0 && s.clients.len() == 1 {
+		s.pace.flow.alone()
+	}
 	n, until := s.pace.budget(now)
 	if n == 0 {
 		return Action{Kind: ActSleep, Until: until}

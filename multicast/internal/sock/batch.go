@@ -120,10 +120,11 @@ func newBatchReader(u *net.UDPConn) (*batchReader, error) {
 }
 
 // recvmmsg is one attempt; it returns false to be called again when the socket
-// is readable.
+// is readable. It never blocks, so the runtime need not be told: that would wake
+// its watchdog thread for every batch.
 func (r *batchReader) recvmmsg(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.hdrs[0])), readsMax, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.hdrs[0])), readsMax, unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			r.got, r.err = int(n), nil
@@ -208,7 +209,7 @@ func (r *batchReader) backlog() Backlog {
 
 func (r *batchReader) memInfo(fd uintptr) {
 	size := uint32(unsafe.Sizeof(r.info))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&r.info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
 		r.info = [memInfoWords]uint32{}
