@@ -19,7 +19,7 @@ type Call struct {
 	VNode string   // in whose name; "" is the node's own
 	Words []string // command and arguments
 	File  string   // sent after the words, "" for none
-	UDP   bool     // one datagram; an empty reply is an error then
+	UDP   bool     // by datagrams; old servers answer with none that is empty
 }
 
 func (c Call) String() string { return strings.Join(c.Words, " ") }

@@ -1,7 +1,6 @@
 package tmcd
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
@@ -27,7 +26,7 @@ type framedState struct {
 }
 
 func newFramedState(cfg *Config) *framedState {
-	f := &framedState{answers: newAnswers(), dgrams: newDatagramAnswers(), watches: newWatches(cmp.Or(cfg.WatchesMax, WatchesMaxUsual)),
+	f := &framedState{answers: newAnswers(), dgrams: newDatagramAnswers(), watches: newWatches(cfg.watchesMax()),
 		conns: map[*framedConn]struct{}{}, byAddr: map[netip.Addr]int{}}
 	_, _ = rand.Read(f.run[:]) // which never fails
 	// Clients remember the last wish that they were told, also of a server

@@ -11,6 +11,9 @@ const (
 	// WatchesMaxUsual bounds the watches of all nodes. Connections with
 	// nothing else open do not count as connections.
 	WatchesMaxUsual = 20_000
+	// filesOther is how many files the process has for all but connections
+	// of nodes: the store, images, other services.
+	filesOther = 2048
 	// framedBufferBytes is what a quiet connection keeps for reading.
 	framedBufferBytes = 4 << 10
 	// framedOutBytes is when replies are written without waiting for the end

@@ -1,8 +1,11 @@
 package tmcd
 
 import (
+	"cmp"
 	"errors"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"hyzer/netsvc/tmc2"
 )
@@ -43,6 +46,31 @@ func (p *place) take() bool {
 		}
 	}
 	return p.held
+}
+
+// watchesWithin is how many watches may be open where the process may have so
+// many files, each of which is one: beside them there must be files for all
+// others.
+func watchesWithin(max int, files uint64) int {
+	if spare := uint64(connectionsMax + filesOther); files < spare+uint64(max) {
+		return int(files - min(spare, files))
+	}
+	return max
+}
+
+// watchesMax is the limit that was set, as far as the process's files allow.
+func (cfg *Config) watchesMax() int {
+	wanted := cmp.Or(cfg.WatchesMax, WatchesMaxUsual)
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return wanted
+	}
+	max := watchesWithin(wanted, files.Cur)
+	if max < wanted {
+		cfg.Log.Warn("fewer nodes can watch than are allowed to: raise the limit of open files", "service", "tmcd",
+			"watches", max, "allowed", wanted, "files", files.Cur, "files_wanted", wanted+connectionsMax+filesOther)
+	}
+	return max
 }
 
 // errNoPlace ends a connection that wants to work again when there are enough

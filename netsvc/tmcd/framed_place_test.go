@@ -125,6 +125,62 @@ func TestRestingConnections(t *testing.T) {
 	until(t, "it has gone", func() bool { framed, all := s.placed(); return framed == 0 && all == 0 })
 }
 
+// TestWatchesWithin leaves files for others.
+func TestWatchesWithin(t *testing.T) {
+	t.Parallel()
+	const others = connectionsMax + filesOther
+	for _, tc := range []struct {
+		max   int
+		files uint64
+		want  int
+	}{{100, 1 << 40, 100}, {100, others + 100, 100}, {100, others + 99, 99}, {100, others, 0}, {100, 10, 0}, {20_000, unix.RLIM_INFINITY, 20_000}} {
+		if got := watchesWithin(tc.max, tc.files); got != tc.want {
+			t.Errorf("%d watches, %d files: %d, want %d", tc.max, tc.files, got, tc.want)
+		}
+	}
+}
+
+// TestWatchesThatEnd: a second watch of a node is refused, and one of a node
+// that is no more ends with its connection.
+func TestWatchesThatEnd(t *testing.T) {
+	t.Parallel()
+	site := loopSite()
+	site.Nodes = append(site.Nodes, registry.Node{ID: "v1", Type: "t", Host: "n2"})
+	reg := emulabtest.Open(t, site)
+	s, _ := startServer(t, func(c *Config) { c.Snapshot, c.Moved = reg.Snapshot, reg.Moved })
+	c := dialFramed(t, s, "127.0.1.2", 1)
+	c.send(append(watchRequest(1), watchRequest(3)...))
+	if got, want := c.answer(), fmt.Sprintf("3 %d ", tmc2.CodeBadArgument); got != want {
+		t.Errorf("a second watch: %q, want %q", got, want)
+	}
+	c.send(asking(5, "v1", "watch"))
+	if f, err := c.next(); err != nil || f.Type != tmc2.TypeNotify || f.Stream != 5 {
+		t.Errorf("a virtual node's: %v on %d, %v", f.Type, f.Stream, err)
+	}
+	until(t, "it rests", func() bool { framed, _ := s.placed(); return framed == 0 })
+	remove := func(node string) {
+		t.Helper()
+		_, err := reg.Update(t.Context(), func(tx *registry.Tx) error { return registry.Delete[registry.Node](tx, node) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove("v1")
+	if got, want := c.answer(), fmt.Sprintf("5 %d ", tmc2.CodeStaleVNode); got != want {
+		t.Errorf("the virtual node has gone: %q, want %q", got, want)
+	}
+	c.send(framedRequest(7, 7, "nodeid"))
+	if got := c.answer(); got != "7 0 n2\n" {
+		t.Errorf("the other watch goes on: %q", got)
+	}
+	remove("n2")
+	for _, want := range []string{fmt.Sprintf("1 %d ", tmc2.CodeUnknownNode), fmt.Sprintf("goaway %d", tmc2.CodeGoingAway)} {
+		if got := c.answer(); got != want {
+			t.Errorf("the node has gone: %q, want %q", got, want)
+		}
+	}
+}
+
 // TestWantedLog asks the node that watches, and no other.
 func TestWantedLog(t *testing.T) {
 	t.Parallel()

@@ -114,14 +114,21 @@ func (c *framedConn) keep(f tmc2.Frame, node string) *stream {
 	return st
 }
 
-// keepWatch is keep for a watch, which needs no place.
-func (c *framedConn) keepWatch(f tmc2.Frame, node string) *stream {
+// keepWatch is keep for a watch, which needs no place. nil is a second one of
+// the node: a few nodes shall not have all watches.
+func (c *framedConn) keepWatch(f tmc2.Frame, node string) *watch {
 	st := c.newStream(f, node)
+	st.watch = &watch{st: st, node: node, known: st.request.ETag}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, other := range c.streams {
+		if other.watch != nil && other.node == node {
+			return nil
+		}
+	}
 	c.streams[st.id] = st
 	c.watching++
-	return st
+	return st.watch
 }
 
 func (c *framedConn) close(id uint32) {

@@ -95,8 +95,11 @@ func (c *framedConn) openWatch(f tmc2.Frame) error {
 	case f.Flags&tmc2.FlagEnd == 0:
 		return protocolError("watch on stream %d has a body", f.Stream)
 	}
-	w := &watch{st: c.keepWatch(f, adm.Node), node: adm.Node, known: c.request.ETag}
-	w.st.watch = w
+	w := c.keepWatch(f, adm.Node)
+	if w == nil {
+		c.refuse(f.Stream, tmc2.CodeBadArgument)
+		return nil
+	}
 	if !c.s.framed.watches.add(w) {
 		w.ended = true
 		c.refuse(f.Stream, tmc2.CodeBusy)
@@ -140,9 +143,9 @@ func (s *Server) watchLoop(ctx context.Context) {
 	}
 }
 
+// lookAt ends a connection whose watch cannot be looked at.
 func (s *Server) lookAt(w *watch, p *passing) {
-	defer s.contain(w.st.conn.from)
-	w.look(p)
+	w.st.conn.contained(func() { w.look(p) })
 }
 
 // passing is one look at all watches. Nearly all of them last saw the same
@@ -211,6 +214,11 @@ func (w *watch) refused(snap *registry.Snapshot, adm *Admission) {
 	c.work.Go(func() { // begun while the stream is open, so that the connection's end waits for it
 		c.refuse(w.st.id, code)
 		_ = c.out.flush()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.resting && c.watching == 0 { // nobody counts it any more
+			c.drain()
+		}
 	})
 }
 
