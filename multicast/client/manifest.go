@@ -94,9 +94,9 @@ func (r *Reception) bookBlock(now time.Time, body, datagram []byte) {
 	if err != nil {
 		return
 	}
-	t, ok := r.genuine(now, datagram)
+	t, late, ok := r.genuine(now, &r.m2.parityOrder, datagram)
 	b := &r.m2.book
-	if !ok || int64(m.Index) >= int64(b.got.size) || b.got.count == b.got.size {
+	if !ok || late || int64(m.Index) >= int64(b.got.size) || b.got.count == b.got.size {
 		return
 	}
 	r.alive(now)

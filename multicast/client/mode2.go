@@ -36,6 +36,10 @@ const (
 	refusedDoublings = 3
 	// hushesMax is how often in a row another client's NAK puts ours off.
 	hushesMax = 3
+	// What was sent lateMin datagrams before others of its port is late; a jump
+	// of seqJump is one of the server.
+	lateMin = 1024
+	seqJump = 1 << 20
 	// lossWindow is the datagrams over which loss is measured.
 	lossWindow = 512
 )
@@ -50,7 +54,10 @@ type mode2 struct {
 	rejoinedAt time.Time
 	refusals   int // rejoins in a row that changed nothing
 	meter      lossMeter
-	worst      wire.Loss // of all clients, as the server says
+
+	dataOrder, parityOrder order // of what comes to the two ports
+
+	worst wire.Loss // of all clients, as the server says
 
 	control *wire.ControlKey // nil: no key
 	blocks  *wire.BlockKey   // of the version, nil: no key
@@ -76,7 +83,7 @@ type lossMeter struct {
 // take counts a datagram. Those that overtook each other are counted as well.
 func (m *lossMeter) take(now time.Time, t wire.Trailer) {
 	ahead := int32(t.Seq - m.top)
-	if !m.started || ahead > 1<<20 || ahead < -1<<20 {
+	if !m.started || ahead > seqJump || ahead < -seqJump {
 		*m = lossMeter{started: true, top: t.Seq, lost: m.lost, loss: m.loss, gap: m.gap, sentUS: t.SentUS, at: now}
 		return
 	}
@@ -198,26 +205,48 @@ func (r *Reception) enter(epoch uint32) {
 	r.m2.entered = true
 	r.m2.version.Epoch = epoch
 	r.m2.meter = lossMeter{lost: r.m2.meter.lost, loss: r.m2.meter.loss, gap: r.m2.meter.gap}
+	r.m2.dataOrder, r.m2.parityOrder = order{}, order{}
 	for _, f := range r.fills {
 		f.base, f.naks = 0, 0
 	}
 }
 
-// genuine says whether a BLOCK or PARITY is of the version that is being
-// loaded. If not, the server is asked soon what it sends now.
-func (r *Reception) genuine(now time.Time, datagram []byte) (wire.Trailer, bool) {
-	t, ok := wire.ParseTrailer(datagram, r.m2.blocks)
-	if ok && t.ImageID == r.m2.version.ImageID && r.current(t.Epoch) {
-		if r.enter(t.Epoch); r.m2.entered {
-			r.rejoinSoon(now) // for its port
-		}
-		r.m2.meter.take(now, t)
-		r.setClock(now, t.SentUS)
-		r.m2.worst = t.Loss
-		return t, true
+// genuine says whether a datagram of data is of the version that is being
+// loaded. If not, the server is asked soon what it sends now. What is late came
+// so long after what was sent later that somebody may have sent it again: it
+// tells nothing of what the server does now.
+func (r *Reception) genuine(now time.Time, port *order, datagram []byte) (t wire.Trailer, late, ok bool) {
+	t, ok = wire.ParseTrailer(datagram, r.m2.blocks)
+	if !ok || t.ImageID != r.m2.version.ImageID || !r.current(t.Epoch) {
+		r.rejoinSoon(now)
+		return t, false, false
 	}
-	r.rejoinSoon(now)
-	return t, false
+	if r.enter(t.Epoch); r.m2.entered {
+		r.rejoinSoon(now) // for its port
+	}
+	if port.late(t.Seq) {
+		return t, true, true
+	}
+	r.m2.meter.take(now, t)
+	r.setClock(now, t.SentUS)
+	r.m2.worst = t.Loss
+	return t, false, true
+}
+
+// order is the order of what comes to one port, by the numbers of the trailers.
+// The ports are read independently of each other.
+type order struct {
+	started bool
+	top     uint32 // highest so far
+}
+
+// late says whether a datagram was sent long before others that have come.
+func (o *order) late(seq uint32) bool {
+	ahead := int32(seq - o.top)
+	if !o.started || ahead > 0 || ahead < -seqJump {
+		o.started, o.top = true, seq
+	}
+	return int32(seq-o.top) < -lateMin
 }
 
 // current says whether a block may be of the run of the server that is on. With
@@ -277,7 +306,7 @@ func (r *Reception) ReceiveParity(now time.Time, from netip.AddrPort, datagram [
 		if err != nil || !r.geo.HasChunk(p.Chunk) {
 			return
 		}
-		if t, ok := r.genuine(now, datagram); ok {
+		if t, late, ok := r.genuine(now, &r.m2.parityOrder, datagram); ok && !late {
 			r.parity(now, p, t)
 		}
 	}

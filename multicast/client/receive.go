@@ -101,7 +101,7 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 		return
 	}
 	if r.m2.on {
-		if _, ok := r.genuine(now, datagram); !ok {
+		if _, late, ok := r.genuine(now, &r.m2.dataOrder, datagram); !ok || late {
 			return
 		}
 	}

@@ -221,19 +221,23 @@ func keyedLoad(t *testing.T, loss float64, ways ...func(*stranger)) time.Duratio
 // never ends a load, and slows it within a bound.
 func TestStranger(t *testing.T) {
 	// Not parallel to the tests on real sockets: those have real deadlines.
+	// Who asks without the key, or sends again what others asked for, has a
+	// quarter of the rate. A load of 0.4 s is a fifth longer when two more rounds
+	// get lost at its end.
+	const harmless, askers = 1.2, 4.0/3 + 0.2
 	everything := []func(*stranger){forgedBlocks, forgedReplies, forgedNaks, joinFlood, requestFlood, leaves, again}
 	for name, c := range map[string]struct {
 		slower float64 // at most, than without
 		ways   []func(*stranger)
 	}{
-		"forged blocks":         {1.2, everything[:1]},
-		"forged replies":        {1.2, everything[1:2]},
-		"forged NAKs and so on": {1.2, everything[2:3]},
-		"JOIN flood":            {1.3, everything[3:4]},
-		"requests flood":        {1.6, everything[4:5]},
-		"LEAVE of others":       {1.2, everything[5:6]},
-		"packets sent again":    {2.5, everything[6:]},
-		"everything":            {3, everything},
+		"forged blocks":         {harmless, everything[:1]},
+		"forged replies":        {harmless, everything[1:2]},
+		"forged NAKs and so on": {harmless, everything[2:3]},
+		"JOIN flood":            {harmless, everything[3:4]},
+		"requests flood":        {askers, everything[4:5]},
+		"LEAVE of others":       {harmless, everything[5:6]},
+		"packets sent again":    {askers, everything[6:]},
+		"everything":            {askers, everything},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
