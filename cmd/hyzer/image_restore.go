@@ -248,7 +248,10 @@ func (r *restore) prepare(t *unzip.FileTarget) error {
 		}
 		r.opts.Decode.Placement = ndz.Placement{Start: p.Start, Size: p.Sectors}
 		r.opts.ZeroFill = r.zero
-		return nil
+		return t.Claim(&p)
+	}
+	if err := t.Claim(nil); err != nil {
+		return err
 	}
 	if err := unzip.CheckSectorSize(r.files[0].Image, t); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
@@ -280,6 +281,8 @@ func TestHeaderErrors(t *testing.T) {
 		{offRegionCount, 508, offRegionCount},
 		{offRelocCount, 0xffffffff, offRelocCount},
 		{offFirst, 1, headerBytesV2},
+		{offFirst, 9, headerBytesV2}, // after the last
+		{offFirst, 0xffffffff, headerBytesV2},
 		{offLast, 3, headerBytesV2 + RegionBytes},
 		{headerBytesV2 + 4, 0, headerBytesV2},
 		{headerBytesV2 + 4, 4, headerBytesV2 + RegionBytes},
@@ -294,6 +297,24 @@ func TestHeaderErrors(t *testing.T) {
 		}
 		if err != nil && !strings.HasPrefix(InChunk(err, 7).Error(), "chunk 7, offset ") {
 			t.Errorf("error %q does not name the chunk", InChunk(err, 7))
+		}
+	}
+}
+
+// TestUnknownKinds refuses ciphers and checksums that nobody knows.
+func TestUnknownKinds(t *testing.T) {
+	t.Parallel()
+	good := seal(t, SealOptions{Version: V4}, Header{Last: 8, Regions: []Region{{0, 1}}}, make([]byte, 512))
+	for _, c := range []struct {
+		offset int
+		value  uint16
+	}{{offCipher, 2}, {offCipher, 0xffff}, {offChecksum, 2}, {offChecksum, 0x8000}, {offChecksum, 0x8002}} {
+		chunk := bytes.Clone(good)
+		binary.LittleEndian.PutUint16(chunk[c.offset:], c.value)
+		_, err := ParseHeader(chunk)
+		var f *FormatError
+		if !errors.As(err, &f) || f.Offset != c.offset {
+			t.Errorf("%#x at %d: %v", c.value, c.offset, err)
 		}
 	}
 }

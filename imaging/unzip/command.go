@@ -167,6 +167,9 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
 	}
+	if err := c.claim(target, slice); err != nil {
+		return Stats{}, err
+	}
 	if err := c.suits(in, size, target); err != nil {
 		return Stats{}, fmt.Errorf("%s to %s: %w", c.in, c.out, err)
 	}

@@ -32,6 +32,7 @@ type FileTarget struct {
 	fresh  bool  // regular file that was empty: what is not written is zero
 	size   int64 // of a device
 	unit   int   // bytes of a device's own sectors
+	claims []io.Closer
 }
 
 // Runs of zeros shorter than zeroRunBytesMin are written; longer ones are left
@@ -182,6 +183,9 @@ func (t *FileTarget) Finish(size int64) error {
 func (t *FileTarget) Close() error {
 	if t.direct != nil {
 		t.direct.Close()
+	}
+	for _, c := range t.claims {
+		c.Close()
 	}
 	return t.f.Close()
 }

@@ -127,6 +127,9 @@ func (c *comparison) sign(ctx context.Context) (*sig.File, error) {
 // is more than opts.FullPercent of it, and returns the signature of all data. If
 // nothing differs it leaves one sector.
 func (l *Layout) delta(ctx context.Context, src Source, opts Options) (*sig.File, error) {
+	if opts.Base.Type == sig.MD5 && opts.Warn != nil {
+		opts.Warn("signature has MD5 hashes: blocks that were made to have the same hash are taken for the same; use SHA-1")
+	}
 	changed, full, err := Compare(ctx, src, l, opts.Base, opts.workers())
 	if err != nil {
 		return nil, fmt.Errorf("comparing with the signature: %w", err)

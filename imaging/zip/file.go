@@ -36,7 +36,24 @@ func OpenSource(path string) (Source, io.Closer, error) {
 		return Source{}, nil, err
 	}
 	_ = unix.Fadvise(int(f.Fd()), 0, size, unix.FADV_SEQUENTIAL) // a hint
-	return Source{ReaderAt: f, Bytes: size, Unit: unit}, f, nil
+	busy, err := inUse(f)
+	if err != nil {
+		f.Close()
+		return Source{}, nil, err
+	}
+	return Source{ReaderAt: f, Bytes: size, Unit: unit, Busy: busy}, f, nil
+}
+
+// inUse tells whether a device is mounted, or a partition of it.
+func inUse(f *os.File) (bool, error) {
+	claim, err := scheme.Claim(f, nil)
+	if claim != nil {
+		return false, claim.Close()
+	}
+	if errors.Is(err, scheme.ErrBusy) {
+		return true, nil
+	}
+	return false, err
 }
 
 // CreateFile makes an image under path, and if sigPath is not empty its

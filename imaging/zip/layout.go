@@ -61,6 +61,9 @@ func Analyze(src Source, opts Options) (*Layout, error) {
 	if l.Unit = opts.SectorBytes; l.Unit == 0 {
 		l.Unit = src.Unit
 	}
+	if src.Busy {
+		l.Warnings = append(l.Warnings, "source or a partition of it is in use: what is written meanwhile may be half in the image")
+	}
 	free, err := l.find(src, opts)
 	if err != nil {
 		return nil, err

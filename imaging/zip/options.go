@@ -26,7 +26,8 @@ const (
 type Source struct {
 	io.ReaderAt
 	Bytes int64
-	Unit  int // bytes of the disk's own sectors; 0: its partition table tells
+	Unit  int  // bytes of the disk's own sectors; 0: its partition table tells
+	Busy  bool // others may write to it
 }
 
 // BSDPart is a partition in a BSD slice.
