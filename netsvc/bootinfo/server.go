@@ -82,11 +82,12 @@ func (s *Server) Counters() *Counters { return &s.counts }
 func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
 	defer stop()
-	var retries sync.WaitGroup
-	retry, stopRetry := context.WithCancel(ctx)
-	retries.Go(func() { s.reports.retry(retry) })
 	outlasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	retry, stopRetry := context.WithCancel(outlasting)
+	defer stopRetry()
+	var retries sync.WaitGroup
+	retries.Go(func() { s.reports.retry(retry) })
 	err := s.serve(outlasting)
 	s.conn.Close()
 	defer time.AfterFunc(reportGrace, cancel).Stop()
