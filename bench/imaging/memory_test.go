@@ -24,6 +24,8 @@ const (
 	// manyCores is as many as make all workers there can be.
 	manyCores    = 32
 	bigDiskBytes = 1 << 40
+	// noiseMB is more than the lanes of V5 make wait for each other.
+	noiseMB = 256
 )
 
 // TestMemory holds the programs to their memory on a disk of 1 TiB with what
@@ -32,7 +34,7 @@ const (
 // cores.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("compresses a quarter of a gigabyte")
+		t.Skip("compresses half a gigabyte")
 	}
 	for _, name := range []string{"mke2fs", "debugfs", "go"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -125,7 +127,7 @@ func bigDisk(t *testing.T, dir string) string {
 			}
 		}
 	}
-	write("noise", 32, func() []byte { random.Read(noise); return noise })
+	write("noise", noiseMB, func() []byte { random.Read(noise); return noise })
 	same := bytes.Repeat([]byte("the same again; "), 1<<16)
 	write("same", 96, func() []byte { return same })
 	var rm strings.Builder

@@ -7,11 +7,13 @@
 // border cuts is compressed again, as is one whose matches would reach back
 // over a border.
 //
-// What makes chunks of units is behind the interface format: packer for V1 to
-// V4, five for V5, which compresses the stream of each chunk by itself and
-// holds it, at most v5.StreamBytesMax twice over.
+// A packer makes the chunks of V1 to V4. For V5 there are lanes, which compress
+// segments of the data beside each other (docs/v5.md): each has its own pipeline,
+// and a five that compresses the stream of each chunk by itself and holds it, at
+// most v5.StreamBytesMax twice over.
 //
 // Invariants: the same input and options give the same image, whatever the
-// number of workers; memory is bounded by the workers times unitBytesMax; and
-// CreateFile leaves either a whole image under the final name or nothing.
+// number of workers; memory is bounded by the workers or lanes times what each
+// holds, and by waitingMax chunks; and CreateFile leaves either a whole image
+// under the final name or nothing.
 package zip
