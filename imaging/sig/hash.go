@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"hyzer/imaging/internal/sha1pair"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
@@ -82,6 +83,12 @@ func (c *chunkHash) run(f *File, index int, h *ndz.Header, d *ndz.Decoder, join 
 	i, sum := 0, f.Type.New()
 	return d.Emit(func(offset int64, data []byte) error {
 		for len(data) > 0 {
+			if i > 0 || !keepHead {
+				if n := c.pair(f.Type, i, offset, data, keepTail); n > 0 {
+					i, data, offset = i+2, data[n:], offset+int64(n)
+					continue
+				}
+			}
 			r := &c.records[i]
 			n := min(int64(len(data)), int64(r.End())*ndz.SectorBytes-offset)
 			sum.Write(data[:n])
@@ -103,6 +110,22 @@ func (c *chunkHash) run(f *File, index int, h *ndz.Header, d *ndz.Decoder, join 
 		}
 		return nil
 	})
+}
+
+// pair hashes record i and the next side by side, if data begins with both, and
+// returns how much that was. Of the last record the state is needed, with
+// keepTail.
+func (c *chunkHash) pair(t HashType, i int, offset int64, data []byte, keepTail bool) int {
+	if t != SHA1 || i+1 >= len(c.records) || keepTail && i+2 == len(c.records) {
+		return 0
+	}
+	r, s := &c.records[i], &c.records[i+1]
+	n := int(r.Size) * ndz.SectorBytes
+	if r.Size != s.Size || r.End() != s.Start || offset != int64(r.Start)*ndz.SectorBytes || len(data) < 2*n {
+		return 0
+	}
+	r.Hash, s.Hash = sha1pair.Sum(data[:n], data[n:2*n])
+	return 2 * n
 }
 
 // joiner puts the records of chunks together in order. What it holds is of
