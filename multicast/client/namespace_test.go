@@ -201,7 +201,7 @@ func (b *bridge) loadOld(ctx context.Context, n int) error {
 // programs (HYZER_OLD_FRISBEE) the old ones are theirs. A client whose JOIN is
 // lost comes when the pass is half over, and has the rest sent again; and on a
 // busy machine sockets overrun. So how much is sent is told, and bounded in the
-// simulation (TestSiteLoss, TestSimulateLoss).
+// simulation (TestSimulateMixed).
 func TestNamespacesMixed(t *testing.T) {
 	for _, loss := range []float64{0, 0.01, 0.05} {
 		t.Run(fmt.Sprintf("loss %v", loss), func(t *testing.T) {
