@@ -43,6 +43,7 @@ func subjects() []subject {
 		{"disks with sectors of 4096 bytes", "", used("GPT: ext4, FAT, XFS, NTFS, exFAT, btrfs, swap, as device and as file", "MBR with logical partitions, the same"), "sfdisk, e2fsck, fsck.fat, xfs_repair, fsck.exfat, btrfs check", "each file system alone", here + "TestLargeSectors"},
 		{"XFS", "mkfs.xfs", xfsMkfs(), "xfs_repair", "xfs_db", here + "TestXFS"},
 		{"XFS", "", used("mounted, files removed", "copied while mounted: kept whole"), "xfs_repair, mount", "xfs_db", here + "TestXFSUsed"},
+		{"XFS", "", used("log on another device: kept whole", "realtime device"), "bytes", "xfs_db", here + "TestXFSKept"},
 		{"XFS", "", used("single bytes damaged: kept whole, or the group is"), "bytes", "", here + "TestXFSDamaged"},
 		{"exFAT", "mkfs.exfat", exfatMkfs(), "fsck.exfat", "dump.exfat", here + "TestExFAT"},
 		{"exFAT", "", used("dirty, single bytes damaged: kept whole"), "bytes", "", here + "TestExFATDamaged"},

@@ -115,7 +115,7 @@ func xfsMkfs() []row {
 		{"v5 with rmapbt, bigtime, inobtcount", "-m rmapbt=1,reflink=1,bigtime=1,inobtcount=1 -i nrext64=1", 96},
 		{"v5, other UUID", "-m uuid=01234567-89ab-cdef-0123-456789abcdef", 64},
 		{"v5, blocks of 1 KiB", "-b size=1024", 64},
-		{"v5, blocks of 64 KiB", "-b size=65536 -d agcount=2", 192},
+		{"v5, blocks of 64 KiB", "-b size=65536 -d agcount=2", 96},
 		{"v5, sectors of 4 KiB", "-s size=4096", 64},
 		{"v5, short last group", "-d agsize=16777216,size=60817408", 64},
 		{"v5, striped log", "-l su=32768 -d su=65536,sw=2", 96},
@@ -170,6 +170,23 @@ func TestXFSUsed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestXFSKept keeps a file system whose log is elsewhere, and images one whose
+// files are.
+func TestXFSKept(t *testing.T) {
+	t.Parallel()
+	mkfs := tools.Find(t, "mkfs.xfs", "xfsprogs")
+	path, log := newFile(t, 32), newFile(t, 16)
+	tools.Run(t, mkfs, "-q", "-f", "-K", "-l", "logdev="+log+",size=8m", path)
+	analyze(t, readFile(t, path)).wantWhole(t, "log")
+	if r := analyze(t, mbrDisk(t, []mbrPart{{0x83, readFile(t, log)}})); freemap.Total(r.free()) != 0 {
+		t.Errorf("%d sectors of a log are free", freemap.Total(r.free()))
+	}
+	path = newFile(t, 32)
+	tools.Run(t, mkfs, "-q", "-f", "-K", "-r", "rtdev="+newFile(t, 16), path)
+	r := restore(t, path)
+	r.wantFree(t, freemap.Total(xfsFree(t, path)))
 }
 
 // TestXFSDamaged keeps what cannot be trusted.

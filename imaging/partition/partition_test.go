@@ -15,6 +15,7 @@ import (
 	"hyzer/imaging/partition/bsdlabel"
 	"hyzer/imaging/partition/gpt"
 	"hyzer/imaging/partition/mbr"
+	"hyzer/imaging/partition/scheme"
 )
 
 func golden(t *testing.T, name string) []byte {
@@ -81,6 +82,62 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s %v: %s, want %s", c.disk, c.damage, got, c.want)
 		}
 	}
+}
+
+// TestHybrid takes the GPT of a disk whose MBR has partitions too.
+func TestHybrid(t *testing.T) {
+	t.Parallel()
+	disk := golden(t, "gpt")
+	want := text(read(disk))
+	clear(disk[446:510])
+	mbrSector(disk, 0, [3]uint32{0xee, 1, 2047}, [3]uint32{0x83, 2048, 4096}, [3]uint32{7, 3000, 9000})
+	if got := text(read(disk)); got != want || !strings.HasPrefix(got, "GPT: 1=") {
+		t.Errorf("%s, without the partitions in the MBR %s", got, want)
+	}
+}
+
+// TestUnits reads the tables of disks with larger sectors.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	disk := make([]byte, 4000*4096)
+	mbrSector(disk, 0, [3]uint32{0x83, 100, 900}, [3]uint32{5, 1000, 2900})
+	mbrSector(disk, 1000*8, [3]uint32{0x83, 10, 90}, [3]uint32{5, 500, 100})
+	mbrSector(disk, 1500*8, [3]uint32{7, 10, 90})
+	d := partition.Disk{ReaderAt: bytes.NewReader(disk), Sectors: 4000 * 8, Unit: 4096}
+	const want = "MBR: 1=[800,8000) ext 5=[8080,8800) ext 9=[12080,12800) ntfs free [{31200 32000}]"
+	if got := text(mbr.Read(d)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	small := golden(t, "gpt")
+	large := wide(small)
+	both := bytes.Clone(large)
+	copy(both[512:4096], small[512:]) // what is left of another table
+	for _, c := range []struct {
+		disk []byte
+		unit int
+		want string // or the size of the sectors
+	}{
+		{small, 0, "512"}, {large, 0, "4096"}, {large, 4096, "4096"}, {large, 512, "no GPT or MBR partition table"}, {both, 4096, "4096"},
+	} {
+		table, err := scheme.Read(partition.Disk{ReaderAt: bytes.NewReader(c.disk), Sectors: uint64(len(c.disk) / 512), Unit: c.unit})
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprint(table.Unit)
+		}
+		if got != c.want {
+			t.Errorf("sectors of %d bytes: %s, want %s", c.unit, got, c.want)
+		}
+	}
+}
+
+// wide is a disk with a GPT spread to sectors of 4096 bytes.
+func wide(from []byte) []byte {
+	to := make([]byte, 8*len(from))
+	for i := range len(from) / 512 {
+		copy(to[i*4096:], from[i*512:][:512])
+	}
+	copy(to[2*4096:], from[2*512:34*512]) // the entries go on within a sector
+	return to
 }
 
 // mbrSector writes a table of {type, start, sectors} at sector at of disk.
