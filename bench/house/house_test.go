@@ -1,6 +1,9 @@
 package house
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +20,27 @@ func TestHouse(t *testing.T) {
 	}
 }
 
+// TestAlone: the Makefile leaves the race detector out where the house knows
+// of it.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^ALONE := \^hyzer/(\w+)/\(([\w|/]+)\)`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("no ALONE in the Makefile")
+	}
+	var rooms []string
+	for name := range strings.SplitSeq(string(found[2]), "|") {
+		rooms = append(rooms, string(found[1])+"/"+name)
+	}
+	if !slices.Equal(rooms, aloneRooms()) {
+		t.Errorf("the Makefile has %q, the house %q", rooms, aloneRooms())
+	}
+}
+
 // TestRules shows each rule an offence, and what is none.
 func TestRules(t *testing.T) {
 	t.Parallel()
@@ -24,6 +48,9 @@ func TestRules(t *testing.T) {
 		path, text string
 		want       string // "line rule" of each offence
 	}{
+		{"imaging/freemap/a.go", "package freemap\nimport \"sync\"\nfunc f() { go f() }", "3 goroutine, 2 goroutine"},
+		{"imaging/zip/a.go", "package zip\nimport \"sync\"\nfunc f() { go f() }", ""},
+
 		{"netsvc/dhcp/a.go", "package dhcp\nimport \"hyzer/netsvc/tftp\"", "2 arrow"},
 		{"netsvc/dhcp/a.go", "package dhcp\nimport \"hyzer/netsvc/lifecycle/states\"", ""},
 		{"netsvc/dhcp/sub/a.go", "package sub\nimport \"hyzer/netsvc/dhcp\"", ""},

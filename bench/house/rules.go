@@ -13,7 +13,7 @@ const functionLinesMax = 70
 
 // checkFile applies every rule that looks at one file.
 func checkFile(f *file) (found []Offence) {
-	for _, rule := range []func(*file) []Offence{arrows, knowsNothing, functionLength, sleeps, mutableVariables, machinePaths} {
+	for _, rule := range []func(*file) []Offence{arrows, knowsNothing, functionLength, sleeps, mutableVariables, machinePaths, alone} {
 		found = append(found, rule(f)...)
 	}
 	return found
@@ -52,6 +52,32 @@ func sleeps(f *file) (found []Offence) {
 	for _, at := range uses(f, "time", "Sleep") {
 		found = append(found, f.offence(at.Pos(), "sleep", "a test that sleeps is slow or wrong: wait for what happens, or use synctest"))
 	}
+	return found
+}
+
+// aloneRooms start nothing beside themselves: the Makefile tests them without
+// the race detector.
+func aloneRooms() []string {
+	return []string{"imaging/freemap", "imaging/extfs", "imaging/partition"}
+}
+
+// alone finds goroutines where there must be none.
+func alone(f *file) (found []Offence) {
+	if f.isTest || !slices.ContainsFunc(aloneRooms(), func(room string) bool { return within(f.dir(), room) }) {
+		return nil
+	}
+	const why = "this package is tested without the race detector: leave goroutines to its callers"
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if start, ok := n.(*ast.GoStmt); ok {
+			found = append(found, f.offence(start.Pos(), "goroutine", why))
+		}
+		return true
+	})
+	f.imports(func(spec *ast.ImportSpec, name string) {
+		if name == "sync" {
+			found = append(found, f.offence(spec.Pos(), "goroutine", why))
+		}
+	})
 	return found
 }
 
