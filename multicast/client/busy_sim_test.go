@@ -10,8 +10,10 @@ import (
 // TestSimulateBusy is a network without loss whose machines share processors,
 // as when all of them are simulated ones of one host: each runs for a moment,
 // and then long not. Who waits for its turn must take neither itself nor the
-// server for one that has lost something.
+// server for one that has lost something. Clients that begin later than the
+// server waits for need again what was sent before.
 func TestSimulateBusy(t *testing.T) {
+	const chunks, requestsMax = 32, 8 * 32
 	for _, c := range []struct {
 		name         string
 		clients      int
@@ -32,7 +34,7 @@ func TestSimulateBusy(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSimulation(t, simConfig{
-				clients: c.clients, chunks: 32, loss: bernoulli(0), serverMode2: true, seed: 1, mode2: func(int) bool { return c.mode2 },
+				clients: c.clients, chunks: chunks, loss: bernoulli(0), serverMode2: true, seed: 1, mode2: func(int) bool { return c.mode2 },
 				round: c.round, slice: c.slice, spread: c.spread, gather: server.GatherDefault,
 			})
 			start := s.now
@@ -41,6 +43,9 @@ func TestSimulateBusy(t *testing.T) {
 			stalls, requests, again := s.asked()
 			t.Logf("%.3f in %v; %d stalls, %d requests, %d again, %d NAKs, %d of parity; at the server %d requests, %d merged", sent,
 				s.finished.Sub(start).Round(time.Millisecond), stalls, requests, again, st.Naks, st.ParitySent, st.Requests, st.RequestsMerged)
+			if requests > requestsMax {
+				t.Errorf("%d requests for %d chunks, want at most %d", requests, chunks, requestsMax)
+			}
 			if sent > c.sentMax {
 				t.Errorf("%.3f blocks were sent for each of the image, want at most %.3f", sent, c.sentMax)
 			}

@@ -20,7 +20,7 @@ const (
 	// leaveCopies is how often the LEAVE2 is sent: it is not acknowledged, and
 	// servers ignore one from a client they do not know any more.
 	leaveCopies          = 3
-	leavePause           = 4 * time.Millisecond
+	leavePause           = 2 * time.Millisecond
 	progressEveryDefault = time.Second
 	sendErrorsMax        = 1000 // in a row
 	// spillFill is how full of waiting chunks the buffers are before more are

@@ -75,7 +75,7 @@ func newSite(t *testing.T, imageBytes int) *site {
 func (s *site) serverConfig() server.Config {
 	return server.Config{
 		Image: &memImage{data: s.want}, Address: simSession, Log: quiet, Pace: server.Pace{BitsPerSec: 400_000_000},
-		Conn: s.net.Open(simServer, simSession, 0), Gather: -1, // testdata/gather.txt of the server has that
+		Conn: s.net.Open(simServer, simSession, 0), Gather: -1, // its test is in package server
 	}
 }
 

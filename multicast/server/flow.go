@@ -30,12 +30,15 @@ const (
 	// that did not run for a moment seems slower than it is.
 	flowCutMost = 0.6
 	flowRateMin = 100 // blocks per second
-	// Old clients say nothing but what they lack, and that late. One that lacks an
-	// overflowDiv-th of a chunk that has passed had no room for it: that cuts the
-	// rate to flowCutMost, once in overflowPeriod, and it grows by less than else.
+	// Old clients say nothing but what they lack, up to a second late. So where
+	// there are more than flowOldClients the rate begins with their part of the cap,
+	// and grows by flowGrowthOld only, to the double in a second. A client that lacks
+	// an overflowDiv-th of a chunk that has passed had no room for it: that cuts
+	// the rate to flowCutMost, once in overflowPeriod.
+	flowOldClients = 4
+	flowGrowthOld  = 1.014
 	overflowDiv    = 8
 	overflowPeriod = 100 * time.Millisecond
-	flowGrowthOld  = 1.01
 	// A client that alone has held the others for flowPatience, below a
 	// laggardDiv-th of the cap, is a laggard, until another says that it is not
 	// laggardApart times as fast.
@@ -50,7 +53,7 @@ type flow struct {
 	cap      float64 // blocks per second, that the pace allows
 	limit    float64 // 0: off
 	told     bool    // somebody complained
-	old      bool    // an old client had no room
+	old      bool    // there are old clients
 	changeAt time.Time
 	cutAt    time.Time
 
@@ -72,6 +75,15 @@ func (f *flow) alone() {
 	if f.limit > 0 && !f.told {
 		f.limit = f.cap / flowAloneDiv
 	}
+}
+
+// beginOld begins for that many clients, of which some are old ones.
+func (f *flow) beginOld(now time.Time, cap float64, clients int) {
+	if !f.old && f.limit == 0 {
+		f.begin(now, cap)
+		f.limit = cap * min(1, flowOldClients/float64(max(clients, 1)))
+	}
+	f.old = true
 }
 
 // grow raises the limit when it is time.
@@ -109,7 +121,7 @@ func (f *flow) hear(now time.Time, id uint32, alone bool, rate float64, fill wir
 
 // overflow takes it that an old client had no room for what was sent.
 func (f *flow) overflow(now time.Time) {
-	f.told, f.old = true, true
+	f.told = true
 	if now.Sub(f.cutAt) < overflowPeriod {
 		return
 	}

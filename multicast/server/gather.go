@@ -9,7 +9,7 @@ const (
 	// gatherFirst is how long the first client waits alone. When there are others
 	// the next has gatherGaps times as long as the longest that one of them took,
 	// gatherMore at least.
-	gatherFirst = 30 * time.Millisecond
+	gatherFirst = 20 * time.Millisecond
 	gatherMore  = 100 * time.Millisecond
 	gatherGaps  = 4
 	// GatherDefault is how long the first client may wait in all.

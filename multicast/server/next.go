@@ -24,9 +24,7 @@ func (s *Session) Next(now time.Time) Action {
 	if !working && round == nil && !wanted {
 		return s.rest(now)
 	}
-	if s.stats.BlocksSent == 0 && s.clients.len() == 1 {
-		s.pace.flow.alone()
-	}
+	s.beginRate(now)
 	n, until := s.pace.budget(now)
 	if n == 0 {
 		return Action{Kind: ActSleep, Until: until}
@@ -38,6 +36,16 @@ func (s *Session) Next(now time.Time) Action {
 		return s.advanceManifest(now, n)
 	}
 	return s.advanceParity(now, round, n)
+}
+
+// beginRate fits the rate to who is there when the first blocks leave.
+func (s *Session) beginRate(now time.Time) {
+	switch {
+	case s.old && !s.pace.old:
+		s.pace.beginOld(now, s.clients.len())
+	case s.stats.BlocksSent == 0 && s.clients.len() == 1:
+		s.pace.flow.alone()
+	}
 }
 
 // Busy says whether somebody waits for something.

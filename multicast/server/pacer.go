@@ -34,11 +34,10 @@ const (
 	noiseMemory        = 8 // periods
 	dynamicUnpacedBits = 10_000_000_000
 	// lagIntervalsMax is how many bursts a late sender may make up for at
-	// once; what is later than that is forgone. Old clients have no room for that
-	// much, and their server made up for nothing.
-	lagIntervalsMax    = 10
-	lagIntervalsOldMax = 1
-	blocksPerSecMax    = 10_000_000
+	// once; what is later than that is forgone. Old clients have room for one
+	// burst of the cap.
+	lagIntervalsMax = 10
+	blocksPerSecMax = 10_000_000
 	// While flow limits the rate, so many intervals are joined that a burst has
 	// about flowBurst blocks.
 	flowBurst          = 48
@@ -135,7 +134,10 @@ func (p *pacer) budget(now time.Time) (int, time.Time) {
 	}
 	lag := lagIntervalsMax * p.interval
 	if p.old {
-		lag = lagIntervalsOldMax * p.interval
+		lag = p.interval
+		if allowed := p.flow.limit * p.interval.Seconds(); allowed > 0 && allowed < float64(p.burst) {
+			lag = time.Duration(float64(p.interval) * float64(p.burst) / allowed)
+		}
 	}
 	if oldest := now.Add(-lag); p.deadline.Before(oldest) {
 		p.deadline = oldest
@@ -170,16 +172,11 @@ func (p *pacer) share() (blocks int, interval time.Duration) {
 	return n, p.interval * time.Duration(joined)
 }
 
-// overflow notes that an old client had no room for what was sent.
-func (p *pacer) overflow(now time.Time) {
-	if !p.dynamic {
-		return
+// beginOld is begin for clients of which some are old ones.
+func (p *pacer) beginOld(now time.Time, clients int) {
+	if p.old = true; p.dynamic {
+		p.flow.beginOld(now, float64(p.cap)/p.interval.Seconds(), clients)
 	}
-	if p.flow.limit == 0 {
-		p.begin(now)
-		p.flow.limit = p.flow.cap
-	}
-	p.flow.overflow(now)
 }
 
 // begin turns flow control on, unless nothing is paced.

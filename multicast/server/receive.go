@@ -258,9 +258,9 @@ func (s *Session) enqueue(now time.Time, asked int, clockUS uint32, trusted bool
 // heedOld takes from what an old client asks for whether it keeps up. In a
 // session with a key it may be a stranger, who must not slow down others.
 func (s *Session) heedOld(now time.Time, asked, all int) {
-	s.pace.old = true
+	s.old = true
 	if asked < all && asked*overflowDiv >= all && now.Sub(s.passed.latest(s.partial.Chunk)) < dynamicPeriod {
-		s.pace.overflow(now)
+		s.pace.flow.overflow(now)
 	}
 }
 

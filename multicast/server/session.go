@@ -135,6 +135,7 @@ type Session struct {
 	m2      mode2
 	gather  gather
 	passed  passed
+	old     bool // an old client asked for something
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due
