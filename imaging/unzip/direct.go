@@ -52,11 +52,12 @@ func (t *FileTarget) WriteAt(p []byte, offset int64) (int, error) {
 	return to + n, err
 }
 
-// writeDirect writes whole blocks. Disks want other places in memory and other
-// lengths of blocks than these, too: EINVAL, and then the page cache does it.
+// writeDirect writes whole blocks. Some disks want other places in memory or
+// longer blocks than these (EINVAL), and some file systems allow it when a file is
+// opened and not when it is written: then the page cache does it.
 func (t *FileTarget) writeDirect(p []byte, offset int64) (int, error) {
 	n, err := t.direct.WriteAt(p, offset)
-	if !errors.Is(err, unix.EINVAL) {
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return n, err
 	}
 	m, err := t.f.WriteAt(p[n:], offset+int64(n))
