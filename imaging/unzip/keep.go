@@ -34,7 +34,8 @@ func Kept(ctx context.Context, t Target, at ndz.Placement, s *sig.File, want Con
 	}
 	var places []freemap.Range
 	for _, r := range relocs {
-		places = append(places, freemap.Range{Start: r.Sector, End: r.Sector + 1})
+		first, end := r.Span()
+		places = append(places, freemap.Range{Start: min(first, r.Sector), End: end}) // the disk begins at 0
 	}
 	moved, data := freemap.Normalize(places), want.Data()
 	records := s.From(0)

@@ -44,6 +44,9 @@ func (c *command) readSignature(image *os.File) error {
 	if err == nil {
 		c.have, err = sig.ReadFile(c.sigPath)
 	}
+	if state := c.info.Mark.State; err == nil && !state.IsZero() && state != c.have.ID() {
+		err = ErrWrongSignature
+	}
 	return err
 }
 
@@ -51,9 +54,6 @@ func (c *command) readSignature(image *os.File) error {
 func (c *command) keepSame(ctx context.Context, in *os.File, size int64, t *FileTarget) error {
 	if c.have == nil {
 		return nil
-	}
-	if state := c.info.Mark.State; !state.IsZero() && state != c.have.ID() {
-		return ErrWrongSignature
 	}
 	want, err := view.Open(in, size, view.Options{Decode: c.opts.Decode})
 	if err == nil {
