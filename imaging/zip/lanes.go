@@ -34,7 +34,7 @@ type segment struct {
 	bytes      int64
 	first, end uint64        // what its chunks cover
 	turn       chan struct{} // closed when its chunks are written
-	chunks     chan made     // closed after the last one
+	chunks     chan *made    // closed after the last one
 	err        error         // instead of more chunks
 }
 
@@ -49,7 +49,7 @@ func (in *input) segments(bytesMax int64) []*segment {
 			if n > 0 {
 				room, first = bytesMax, list[n-1].end
 			}
-			list = append(list, &segment{first: first, turn: make(chan struct{}), chunks: make(chan made, waitingMax+turnMax)})
+			list = append(list, &segment{first: first, turn: make(chan struct{}), chunks: make(chan *made, waitingMax+turnMax)})
 		}
 		s := list[len(list)-1]
 		s.bytes += int64(u.size)
@@ -130,7 +130,11 @@ func (l *lanes) run(ctx context.Context, list []*segment) error {
 	for _, s := range list {
 		close(s.turn)
 		for m := range s.chunks {
-			if err := l.seal(m); err != nil {
+			err := ctx.Err()
+			if err == nil {
+				err = l.seal(m)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -149,7 +153,7 @@ func (l *lanes) segment(ctx context.Context, p *five, s *segment) error {
 			return err
 		}
 		m.payload, m.buffer, m.back = buffer[v5.HeadBytes:][:copy(buffer[v5.HeadBytes:], m.payload)], buffer, back
-		s.chunks <- m
+		s.chunks <- &m
 		return nil
 	})
 	if err := l.in.each(ctx, s.data, laneReaders, p, p.unit); err != nil {
@@ -182,7 +186,7 @@ func (l *lanes) buffer(ctx context.Context, s *segment) (buffer []byte, back cha
 }
 
 // seal numbers and writes a chunk.
-func (l *lanes) seal(m made) error {
+func (l *lanes) seal(m *made) error {
 	m.head.Index = l.stats.Chunks
 	data, err := m.head.Seal(m.buffer, m.payload)
 	if err != nil {

@@ -79,13 +79,14 @@ func pack(e *Encoder, data []byte, size int) []byte {
 	return AppendEnd(out)
 }
 
-func unpack(packed []byte) ([]byte, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+// unpacker decodes frames of at most size bytes.
+func unpacker(t testing.TB) func(packed []byte, size int) ([]byte, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	defer d.Close()
-	return d.DecodeAll(packed, nil)
+	t.Cleanup(d.Close)
+	return func(packed []byte, size int) ([]byte, error) { return d.DecodeAll(packed, make([]byte, 0, size)) }
 }
 
 // TestRoundTrip decodes what is made of all kinds of data, cut into parts of all
@@ -93,7 +94,7 @@ func unpack(packed []byte) ([]byte, error) {
 // bytes against those of a fresh one.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	used := New()
+	used, unpack := New(), unpacker(t)
 	used.Append(nil, []byte(strings.Repeat("something else", 1000)), 0, 14_000)
 	for name, data := range samples() {
 		for _, size := range []int{1, 4096, 100_000, 1 << 20} {
@@ -101,7 +102,7 @@ func TestRoundTrip(t *testing.T) {
 				continue
 			}
 			packed := pack(used, data, size)
-			if back, err := unpack(packed); err != nil || !bytes.Equal(back, data) {
+			if back, err := unpack(packed, len(data)); err != nil || !bytes.Equal(back, data) {
 				t.Errorf("%s in parts of %d does not come back: %v", name, size, err)
 			}
 			if !bytes.Equal(packed, pack(New(), data, size)) {
@@ -134,10 +135,10 @@ func TestSize(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	data := samples()["mixed"]
-	e := New()
+	e, unpack := New(), unpacker(t)
 	for n := range 300 {
 		part := data[len(data)-n:]
-		if back, err := unpack(pack(e, part, 1<<20)); err != nil || !bytes.Equal(back, part) {
+		if back, err := unpack(pack(e, part, 1<<20), len(part)); err != nil || !bytes.Equal(back, part) {
 			t.Fatalf("the last %d bytes do not come back: %v", n, err)
 		}
 	}
@@ -146,7 +147,7 @@ func TestBounds(t *testing.T) {
 // TestRewind takes blocks back and appends their data cut elsewhere.
 func TestRewind(t *testing.T) {
 	t.Parallel()
-	e := New()
+	e, unpack := New(), unpacker(t)
 	for name, data := range samples() {
 		e.Reset()
 		out := AppendHead(nil)
@@ -158,7 +159,7 @@ func TestRewind(t *testing.T) {
 			out = e.Append(out, data, at, end)
 			at = end
 		}
-		if back, err := unpack(AppendEnd(out)); err != nil || !bytes.Equal(back, data) {
+		if back, err := unpack(AppendEnd(out), len(data)); err != nil || !bytes.Equal(back, data) {
 			t.Errorf("%s does not come back: %v", name, err)
 		}
 	}
@@ -187,9 +188,9 @@ func FuzzRoundTrip(f *testing.F) {
 	for _, data := range samples() {
 		f.Add(data[:min(len(data), 5000)], uint16(1000))
 	}
-	e := New()
+	e, unpack := New(), unpacker(f)
 	f.Fuzz(func(t *testing.T, data []byte, size uint16) {
-		if back, err := unpack(pack(e, data, int(size)+1)); err != nil || !bytes.Equal(back, data) {
+		if back, err := unpack(pack(e, data, int(size)+1), len(data)); err != nil || !bytes.Equal(back, data) {
 			t.Errorf("does not come back: %v", err)
 		}
 	})
