@@ -45,13 +45,14 @@ type faultKind struct {
 func testFailedOpen(t *testing.T, at int64, kind faultKind, puts int) (failed bool) {
 	mem := unflushed(t, puts)
 	var ops atomic.Int64
-	var on atomic.Bool
+	var on, ofTable atomic.Bool
 	on.Store(true)
 	opts := quiet(withFaults(mem, func(op errorfs.Op) error {
 		if !on.Load() || !kind.reads && op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
 		if n := ops.Add(1); n == at || kind.lasting && n > at {
+			ofTable.Store(ofTable.Load() || n == at && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.HasSuffix(op.Path, ".sst"))
 			return errorfs.ErrInjected
 		}
 		return nil
@@ -66,6 +67,8 @@ func testFailedOpen(t *testing.T, at int64, kind faultKind, puts int) (failed bo
 		}
 	case !failed || !errors.Is(err, errorfs.ErrInjected) || !strings.Contains(err.Error(), "/db"):
 		t.Fatalf("operation %d: open: %v", at, err)
+	case ofTable.Load() && !kind.lasting && tables(t, mem) > 0: // none was there before
+		t.Errorf("operation %d: %d tables are left", at, tables(t, mem))
 	}
 	s = mustOpen(t, quiet(mem))
 	if int(s.Revision()) != puts {
@@ -75,6 +78,21 @@ func testFailedOpen(t *testing.T, at int64, kind faultKind, puts int) (failed bo
 		t.Fatal(err)
 	}
 	return failed
+}
+
+// tables counts the tables in the store's directory.
+func tables(t *testing.T, mem *vfs.MemFS) (n int) {
+	t.Helper()
+	names, err := mem.List("/db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".sst") {
+			n++
+		}
+	}
+	return n
 }
 
 // unflushed is what a store with a full log leaves when the power goes.

@@ -2,6 +2,7 @@ package pebblekv
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,7 +26,13 @@ func (f *vitalFile) run(what string, op func() error) error {
 }
 
 func (f *vitalFile) Write(p []byte) (int, error) {
-	return len(p), f.run("write", func() error { _, err := f.File.Write(p); return err })
+	return len(p), f.run("write", func() error {
+		if strings.HasPrefix(f.fs.PathBase(f.name), "MANIFEST-") {
+			f.fs.begun.referred()
+		}
+		_, err := f.File.Write(p)
+		return err
+	})
 }
 
 func (f *vitalFile) Sync() error     { return f.run("sync", f.File.Sync) }

@@ -47,6 +47,8 @@ type guardFS struct {
 	reserve uint64 // bytes that compactions must leave free
 	free    func(dir string) (uint64, error)
 
+	begun begunTables
+
 	shadow      *vfs.MemFS   // what pebble writes in the failed state
 	shadowBytes atomic.Int64 // written there
 }
@@ -149,6 +151,9 @@ func (fs *guardFS) createTable(name string, flush bool, open func() (vfs.File, e
 	t := &tableFile{File: f, fs: fs, name: name, flush: flush}
 	if err != nil {
 		return nil, t.failed("create", err)
+	}
+	if !fs.opened.Load() {
+		fs.begun.add(name)
 	}
 	return t, nil
 }

@@ -68,6 +68,7 @@ func (s *Store) abandon() error {
 		s.anchor.release()
 	}
 	err := s.db.Close()
+	s.guard.begun.remove(s.fs)
 	if s.fail.happened() {
 		err = nil
 	}
@@ -122,6 +123,7 @@ func (s *Store) openPebble(opts Options) (err error) {
 	o.FS, o.Lock = s.guard, s.lock
 	s.health = watch
 	if s.db, err = openDB(s.dir, o); err != nil {
+		s.guard.begun.remove(s.fs)
 		return errors.Join(s.openError(err), s.closeHealth())
 	}
 	return nil
