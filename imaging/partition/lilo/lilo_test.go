@@ -177,7 +177,7 @@ func TestRead(t *testing.T) {
 		}
 	}
 	random := bytes.Clone(whole)
-	for i := range 4000 { // never hangs, whatever the chain is
+	for i := range 300 { // never hangs, whatever the chain is
 		at := (i * 7919) % 512
 		binary.LittleEndian.PutUint32(random[kernel*512+at%508:], uint32(i*104729))
 		if l, err := lilo.Read(bytes.NewReader(random), start, sectors); err == nil {
