@@ -77,6 +77,7 @@ type fetching struct {
 	Fetcher
 	fallback
 	done      chan fetched
+	chunks    int // that came
 	out       int // under way
 	retryAt   time.Time
 	failures  int // in a row
@@ -104,6 +105,14 @@ func (g *fetching) close() {
 		g.cancel()
 		g.workers.Wait()
 	}
+}
+
+// count is how many chunks came this way.
+func (g *fetching) count() int {
+	if g == nil {
+		return 0
+	}
+	return g.chunks
 }
 
 // fetch takes what was fetched, and has more fetched if the session is of no
@@ -171,6 +180,9 @@ func (s *shell) tookFetched(now time.Time, d fetched) error {
 	g := s.fetching
 	switch {
 	case d.chunk >= 0:
+		if d.err == nil {
+			g.chunks++
+		}
 		s.r.Return(now, d.chunk, d.data, d.err == nil)
 	case d.err == nil:
 		d.err = s.describe(now, d)

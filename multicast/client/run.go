@@ -112,6 +112,7 @@ type Result struct {
 	// room in our socket.
 	SocketDrops uint32
 	Spills      int // chunks that waited in a file
+	Fetched     int // chunks that came from Config.Fetcher, not from the session
 }
 
 // shell is one Run.
@@ -166,7 +167,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)
-	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped, s.spills}, err
+	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped, s.spills, s.fetching.count()}, err
 }
 
 func (s *shell) open() error {

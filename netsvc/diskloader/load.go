@@ -15,6 +15,7 @@ import (
 
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
+	"hyzer/multicast/carrier"
 	"hyzer/multicast/client"
 	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
@@ -68,6 +69,7 @@ type Timing struct {
 	LoadInfoPause time.Duration // between them; 1 s
 	MasterPause   time.Duration // while the image is busy or the master away; 1 s
 	JoinTimeout   time.Duration // for the session's answer; 60 s
+	FetchAfter    time.Duration // silence of the session after which HTTP is used; 10 s
 	Progress      time.Duration // between reports of a load; 5 s
 }
 
@@ -229,7 +231,7 @@ func (l loader) loadVersion(ctx context.Context, d Disk, image Image) error {
 	}
 	l.states.set(image, s.state)
 	l.cfg.Log.Info("image is on the disk", "image", image.ID, "server", result.Server, "chunks", stats.Chunks,
-		"written_bytes", stats.WrittenBytes, "elapsed", result.Elapsed.Round(time.Millisecond))
+		"chunks_by_http", result.Fetched, "written_bytes", stats.WrittenBytes, "elapsed", result.Elapsed.Round(time.Millisecond))
 	return nil
 }
 
@@ -239,11 +241,16 @@ func (l loader) receive(ctx context.Context, to client.Sink, image Image) (clien
 	if err != nil {
 		return client.Result{}, err
 	}
-	l.cfg.Log.Info("receiving", "image", image.ID, "session", at.address, "http", at.carrier != nil)
+	l.cfg.Log.Info("receiving", "image", image.ID, "session", at.address, "http", at.carrier != nil, "key", image.Key != nil)
+	var other client.Fetcher // stays nil without a carrier
+	if at.carrier != nil {
+		defer at.carrier.Close()
+		other = at.carrier
+	}
 	result, err := client.Run(ctx, client.Config{
-		Address: at.address, Server: at.server, Fetcher: at.carrier, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
+		Address: at.address, Server: at.server, Fetcher: other, Iface: l.cfg.Local, ShareHost: l.cfg.Local.IsLoopback(),
 		Mode2: !l.cfg.Legacy, QuietAbort: l.cfg.QuietAbort, Key: image.Key, Integrity: client.Integrity{Signer: l.cfg.Signer},
-		Sink: to, JoinTimeout: l.cfg.Timing.JoinTimeout, Heartbeat: image.Heartbeat > 0,
+		Sink: to, JoinTimeout: l.cfg.Timing.JoinTimeout, FetchAfter: l.cfg.Timing.FetchAfter, Heartbeat: image.Heartbeat > 0,
 		ProgressEvery: l.cfg.Timing.Progress, Log: l.cfg.Log,
 		OnProgress: func(p client.Progress) {
 			l.cfg.Log.Debug("progress", "image", image.ID, "chunks", p.ChunksWritten, "of", p.Chunks)
@@ -258,9 +265,9 @@ func (l loader) receive(ctx context.Context, to client.Sink, image Image) (clien
 
 // source is where an image comes from.
 type source struct {
-	address netip.AddrPort // of the session
-	server  netip.Addr     // not valid: not known
-	carrier client.Fetcher // nil: it is not to be had by HTTP
+	address netip.AddrPort   // of the session
+	server  netip.Addr       // not valid: not known
+	carrier *carrier.Fetcher // nil: it is not to be had by HTTP
 }
 
 // session is the address that loadinfo gives, or else the master's answer. A
@@ -284,11 +291,7 @@ func (l loader) session(ctx context.Context, image Image) (source, error) {
 	for {
 		answer, err := master.Get(ctx, query)
 		if err == nil {
-			at := source{address: netip.AddrPortFrom(answer.Addr, answer.Port), server: answer.Server}
-			if f := answer.Carrier(query); f != nil {
-				at.carrier = f
-			}
-			return at, nil
+			return source{netip.AddrPortFrom(answer.Addr, answer.Port), answer.Server, answer.Carrier(query)}, nil
 		}
 		if !errors.Is(err, wire.MasterTryAgain) && !masterAway(err) {
 			return source{}, err

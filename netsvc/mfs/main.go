@@ -2,6 +2,7 @@ package mfs
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/netsvc/journal"
+	"hyzer/netsvc/tmcc"
 )
 
 // Times of the machine's life.
@@ -43,8 +45,9 @@ type machine struct {
 	journal *journal.Journal
 	params  params
 	net     network
-	sending *bootLog // nil: the log is not being sent
-	ports   []uint16 // of tmcd; usual ones if there are none
+	sending *bootLog    // nil: the log is not being sent
+	ports   []uint16    // of tmcd; usual ones if there are none
+	tls     *tls.Config // to speak with tmcd; nil: in clear
 }
 
 func newMachine(console io.Writer) *machine {
@@ -62,6 +65,9 @@ func (m *machine) live(ctx context.Context) error {
 		return err
 	}
 	m.params = parseParams(string(cmdline))
+	if m.tls, err = tmcc.Certificates(""); err != nil {
+		return err
+	}
 	memory, err := inMemory("/")
 	switch {
 	case err != nil:

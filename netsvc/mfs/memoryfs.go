@@ -50,11 +50,7 @@ func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
 	m.log.Info("disk loader", "path", answer.Path)
 	disks := openDisks{}
 	defer disks.close()
-	err := diskloader.Run(ctx, diskloader.Config{
-		Ask: m.askAsLoader, Done: stateLoaded, OpenDisk: disks.open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
-		OnProgress: func(p client.Progress) { m.log.Info("progress", "chunks", p.ChunksWritten, "of", p.Chunks) },
-	})
-	if err != nil {
+	if err := diskloader.Run(ctx, m.loader(disks.open)); err != nil {
 		return m.giveUp(ctx, err)
 	}
 	m.log.Info("loaded; waiting to be rebooted", "at_most", rebootWait)
@@ -62,6 +58,14 @@ func (m *machine) loadDisk(ctx context.Context, answer bootinfo.Answer) error {
 		return err
 	}
 	return fmt.Errorf("nobody rebooted the node for %v", rebootWait)
+}
+
+// loader is the disk loader of this machine.
+func (m *machine) loader(open func(disk string) (diskloader.Disk, error)) diskloader.Config {
+	return diskloader.Config{
+		Ask: m.askAsLoader, Done: stateLoaded, OpenDisk: open, Server: m.net.lease.Next, Local: m.net.lease.IP, Log: m.log,
+		OnProgress: func(p client.Progress) { m.log.Info("progress", "chunks", p.ChunksWritten, "of", p.Chunks) },
+	}
 }
 
 // stateLoaded has the server reboot the node.

@@ -23,7 +23,7 @@ const (
 
 // tmcd is its client.
 func (m *machine) tmcd() *tmcc.Client {
-	return &tmcc.Client{Server: m.net.lease.Next.String(), Ports: m.ports, Bind: m.net.lease.IP, Timeout: commandTimeout}
+	return &tmcc.Client{Server: m.net.lease.Next.String(), Ports: m.ports, Bind: m.net.lease.IP, TLS: m.tls, Timeout: commandTimeout}
 }
 
 // ask makes one exchange with tmcd.

@@ -25,16 +25,23 @@ const (
 	handshakeTimeout = 30 * time.Second
 )
 
-// tls returns what to speak TLS with: the first folder that has both files. nil
-// is to speak in clear: there is none, or the command line or TMCCNOSSL says so.
+// tls returns what to speak TLS with. nil is to speak in clear: there are no
+// certificates, or the command line or TMCCNOSSL says so.
 // As C's, a client with certificates does not fall back to clear: it may have a
 // key to send.
 func (n node) tls(o *options) (*tls.Config, error) {
 	if o.clear || o.udp || o.unix != "" || n.env("TMCCNOSSL") != "" {
 		return nil, nil
 	}
+	return Certificates(n.root)
+}
+
+// Certificates returns what to speak TLS with by the files of a node: the first
+// folder that has client.pem and emulab.pem; nil: there is none. root goes
+// before every path; "" is the machine's own.
+func Certificates(root string) (*tls.Config, error) {
 	for _, dir := range configDirs() {
-		client, authority := n.root+filepath.Join(dir, clientPEM), n.root+filepath.Join(dir, authorityPEM)
+		client, authority := root+filepath.Join(dir, clientPEM), root+filepath.Join(dir, authorityPEM)
 		if !exists(client) || !exists(authority) {
 			continue
 		}

@@ -19,6 +19,9 @@ type Options struct {
 	// added.
 	ModuleDir string
 	Modules   []string
+	// CertDir is a folder with client.pem, a node's certificate and key, and
+	// emulab.pem, the authority's, for TLS with tmcd; empty: none.
+	CertDir string
 }
 
 // Build writes a RAM disk, compressed with gzip, which every kernel reads.
@@ -54,10 +57,34 @@ func fill(w *Writer, o Options) error {
 	if err := w.File("init", 0o755, program); err != nil {
 		return err
 	}
+	if err := addCertificates(w, o.CertDir); err != nil {
+		return err
+	}
 	if len(o.Modules) == 0 {
 		return nil
 	}
 	return addModules(w, o)
+}
+
+// addCertificates puts the files where tmcc looks for them.
+func addCertificates(w *Writer, from string) error {
+	if from == "" {
+		return nil
+	}
+	const to = "etc/emulab"
+	if err := w.Dir(to); err != nil {
+		return err
+	}
+	for _, name := range []string{"client.pem", "emulab.pem"} {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		if err := w.File(path.Join(to, name), 0o600, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func addModules(w *Writer, o Options) error {

@@ -18,9 +18,10 @@ func Main(args []string, _ io.Reader, _, errs io.Writer) int {
 	fs.SetOutput(errs)
 	fs.StringVar(&o.Init, "init", "/proc/self/exe", "static `program` to be /init")
 	fs.StringVar(&o.ModuleDir, "moduledir", "", "`folder` of the kernel's modules, such as /lib/modules/6.1.0")
+	fs.StringVar(&o.CertDir, "certs", "", "`folder` with client.pem and emulab.pem, to speak TLS with tmcd")
 	modules := fs.String("modules", "", "`names` of the modules to load, with commas between")
 	if err := fs.Parse(args); err != nil || fs.NArg() != 1 {
-		fmt.Fprintln(errs, "usage: mkmfs [-moduledir folder -modules name,...] [-init program] <output file>")
+		fmt.Fprintln(errs, "usage: mkmfs [-certs folder] [-moduledir folder -modules name,...] [-init program] <output file>")
 		return 1
 	}
 	if *modules != "" {
