@@ -95,10 +95,11 @@ func buffers(n int) chan []byte {
 	return c
 }
 
-// count is how many lanes there are. What is hashed in large blocks is read in
-// large units, for which there is no memory twice.
+// count is how many lanes there are. For encoders that look farther, and for
+// the large units of what is hashed in large blocks, there is no memory twice.
 func (l *lanes) count() int {
-	if l.in.sign != nil && l.in.sign.BlockSectors > unitBytesMax/sectorBytes {
+	farther := l.opts.Level != nil && *l.opts.Level >= betterLevel
+	if farther || l.in.sign != nil && l.in.sign.BlockSectors > unitBytesMax/sectorBytes {
 		return 1
 	}
 	return min(l.opts.workers(), lanesMax)
