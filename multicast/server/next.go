@@ -9,14 +9,15 @@ import (
 // Next returns what to do now. An ActBlocks or ActSend counts as done.
 func (s *Session) Next(now time.Time) Action {
 	s.pace.adjust(now)
-	if s.inRow < repliesInRowMax || !s.working(now) {
+	gathering := s.gather.on(now)
+	if gathering || s.inRow < repliesInRowMax || !s.working(now) {
 		if reply := s.reply(now); reply != nil {
 			s.inRow++
 			s.stats.DatagramsOut++
 			return Action{Kind: ActSend, Datagram: reply}
 		}
 	}
-	if s.gather.on(now) {
+	if gathering {
 		return Action{Kind: ActSleep, Until: s.gather.until}
 	}
 	round, _ := s.round(now)
