@@ -24,7 +24,7 @@ type fill struct {
 	base     uint32        // parity blocks of the chunk that have passed
 	naks     int           // in a row that brought nothing
 	hushes   int           // in a row that others' NAKs put ours off
-	putOffs  int           // in a row that a look at the socket did
+	putOffs  int           // in a row, for datagrams that wait in the socket
 
 	// What is outstanding. A pass is the run of blocks that a request causes.
 	seq     uint64    // order of requests on the wire, as far as we heard them

@@ -20,8 +20,10 @@ const levels = 7 // of 2^levels = groupBlocks points
 // skews is s_j(x)/s_j(2^j), by j and x.
 type skews [levels][256]uint8
 
-// twist is filled once, and only read; lagrange is what the values are times
-// the Cauchy matrix.
+// twist is filled once, and only read. The values at 0 to 127 are lagrange times
+// the Cauchy matrix times those at 128 to 255: by Lagrange's formula
+// s_7(128) divided by the product of 1 to 127, which is 1/s_7(128), as the
+// product of all elements but 0 is 1.
 var twist, lagrange = newSkews()
 
 func newSkews() (t skews, factor uint8) {
@@ -31,7 +33,7 @@ func newSkews() (t skews, factor uint8) {
 		for x := range values {
 			values[x] = s(x)
 		}
-		if j == levels { // see doc
+		if j == levels {
 			v := values[groupBlocks]
 			return t, gf.mul(v, v)
 		}
