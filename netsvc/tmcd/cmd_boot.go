@@ -1,9 +1,13 @@
 package tmcd
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"strconv"
 
 	"hyzer/netsvc/lifecycle/bootplan"
+	"hyzer/storage/registry"
 )
 
 // Types of bootinfo's answer (shared specs, page bootinfo, section 2).
@@ -71,6 +75,40 @@ func whatToBoot(plan *bootplan.Plan) (kind int, what string) {
 // bootEvents reports what a machine is about to do.
 func (c *call) bootEvents(plan *bootplan.Plan) {
 	if states := plan.Reports(); len(states) > 0 && !c.who.vnode {
-		c.effect(StateReport{Node: c.who.node.ID, States: states})
+		c.effect(BootReport{Node: c.who.node.ID, States: states, Asked: c.snap.Revision()})
 	}
+}
+
+// errMovedAway is for a node that was another's, or gone, before it was answered.
+var errMovedAway = errors.New("tmcd: the node was deleted or changed while it asked what to boot; it is to ask again")
+
+// answerBoot records what follows from an answer of bootwhat, and puts the
+// answer in result that this is about: it is taken again from records that are
+// read after the report was announced, so that an order that does not wait for
+// the report is in them (netsvc/bootinfo has the same race).
+func (s *Server) answerBoot(ctx context.Context, adm *Admission, result *Result, first BootReport) error {
+	record := s.cfg.Effects.Expect(first.Node, sourceName)
+	again, now := adm.again(s.cfg.Snapshot())
+	if again.Refused != "" || again.Node != first.Node {
+		_, _ = record(ctx, 0)
+		return errMovedAway
+	}
+	var report BootReport // of nothing, where there is nothing to boot by now
+	if len(now.Effects) > 0 {
+		report = now.Effects[0].(BootReport)
+	}
+	if _, err := record(ctx, report.Asked, report.States...); err != nil {
+		return err
+	}
+	*result = now
+	return nil
+}
+
+// again runs an admitted request that does not stream on another snapshot.
+func (a *Admission) again(s *registry.Snapshot) (Admission, Result) {
+	req := a.call.req
+	req.Word = []byte(a.Command) // what was received may be gone
+	adm := a.call.h.Admit(s, req)
+	result, _ := adm.Run(bytes.NewReader(a.call.args)) // which never fails
+	return adm, result
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -18,6 +19,8 @@ type Effect interface {
 type Effects interface {
 	// Report records states that a node has reached, in this order.
 	Report(ctx context.Context, node, source string, states ...string) error
+	// Expect announces a report of what a node is told (see States).
+	Expect(node, source string) (record recordAnswer)
 	// Reset is a node's word that what it was told to boot once is done.
 	Reset(ctx context.Context, node string) error
 	BootErrno(ctx context.Context, node string, errno int) error
@@ -45,9 +48,16 @@ const sourceName = "tmcd"
 
 // The effects, by command.
 type (
-	StateReport struct { // state, bootwhat, loadinfo
+	StateReport struct { // state, loadinfo
 		Node   string
 		States []string
+	}
+	// BootReport is what a node is about to do that was told what to boot,
+	// and the revision of the records that it was told from.
+	BootReport struct { // bootwhat
+		Node   string
+		States []string
+		Asked  kv.Revision
 	}
 	ResetRequest struct{ Node string } // reset
 	BootErrno    struct {              // booterrno
@@ -97,6 +107,11 @@ type (
 
 func (e StateReport) apply(ctx context.Context, to Effects) error {
 	return to.Report(ctx, e.Node, sourceName, e.States...)
+}
+
+func (e BootReport) apply(ctx context.Context, to Effects) error {
+	_, err := to.Expect(e.Node, sourceName)(ctx, e.Asked, e.States...)
+	return err
 }
 
 func (e ResetRequest) apply(ctx context.Context, to Effects) error { return to.Reset(ctx, e.Node) }

@@ -182,7 +182,7 @@ func (st *stream) run(adm *Admission) (reply []byte, code tmc2.Code, keep bool) 
 		late := time.AfterFunc(st.conn.s.cfg.Timeouts.Body, func() { st.pipe.end(errBodyLimits) })
 		defer late.Stop()
 	}
-	if err := st.conn.s.execute(result.Effects); err != nil {
+	if err := st.conn.s.execute(adm, &result); err != nil {
 		st.conn.s.cfg.Log.Warn("request not answered", "service", "tmcd", "node", adm.Node, "command", adm.Command, "error", err)
 		return nil, failureCode(result.Effects, err), false
 	}
@@ -248,7 +248,8 @@ func failureCode(effects []Effect, err error) tmc2.Code {
 	case errors.Is(err, context.DeadlineExceeded):
 		return tmc2.CodeTimeout
 	}
-	if _, isState := effects[0].(StateReport); isState {
+	switch effects[0].(type) {
+	case StateReport, BootReport:
 		return tmc2.CodeEvent
 	}
 	return tmc2.CodeBackend

@@ -86,7 +86,7 @@ func (s *Server) datagramEffectsOnce(back asker, id uint32, adm *Admission, resu
 	s.work.Go(func() {
 		defer func() { <-s.slots }()
 		defer s.contain(back.peer.Addr())
-		if err := s.execute(result.Effects); err != nil {
+		if err := s.execute(adm, &result); err != nil {
 			s.cfg.Log.Warn("request not answered", "service", "tmcd", "node", adm.Node, "command", adm.Command, "error", err)
 			s.framed.dgrams.forget(x)
 			s.datagramAnswer(back, id, nil, failureCode(result.Effects, err))

@@ -92,6 +92,8 @@ func (f *fakeStates) Report(_ context.Context, node, source string, states ...st
 	return nil
 }
 
+func (f *fakeStates) Expect(node, source string) recordAnswer { return reportOf(f, node, source) }
+
 func (f *fakeStates) Reset(_ context.Context, node string) error {
 	f.events = append(f.events, event("TBCONTROL", node, "RESET"))
 	return nil

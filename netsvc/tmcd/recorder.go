@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
 
@@ -16,8 +17,16 @@ import (
 // (netsvc/lifecycle/stated).
 type States interface {
 	Report(ctx context.Context, node, source string, states ...string) error
+	// Expect announces a report of a node before the node is told what it is
+	// about: orders to the node wait for it. The function returned records
+	// the states that follow from an answer taken from the records of a
+	// revision; it must be called once, and without states records nothing.
+	Expect(node, source string) (record recordAnswer)
 	Reset(ctx context.Context, node string) error
 }
+
+// recordAnswer is what Expect returns. It returns the node's state then.
+type recordAnswer = func(ctx context.Context, asked kv.Revision, reached ...string) (*registry.NodeState, error)
 
 // BootLogs stores boot logs (storage/bloblog).
 type BootLogs interface {

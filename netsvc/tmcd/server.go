@@ -178,10 +178,11 @@ func (s *Server) close() {
 }
 
 // execute makes a result's effects durable. Its time does not end with the
-// server's: a request that was accepted is finished also while that stops.
-func (s *Server) execute(effects []Effect) error {
-	for _, effect := range effects {
-		if err := s.executeOne(effect); err != nil {
+// server's: a request that was accepted is finished also while that stops. The
+// reply may become another one (answerBoot).
+func (s *Server) execute(adm *Admission, result *Result) error {
+	for _, effect := range result.Effects {
+		if err := s.executeOne(adm, result, effect); err != nil {
 			s.counts.EffectsFailed.Add(1)
 			return err
 		}
@@ -189,7 +190,7 @@ func (s *Server) execute(effects []Effect) error {
 	return nil
 }
 
-func (s *Server) executeOne(effect Effect) error {
+func (s *Server) executeOne(adm *Admission, result *Result, effect Effect) error {
 	timeout := s.cfg.Timeouts.Effects
 	_, isLog := effect.(BootLog)
 	if isLog {
@@ -204,6 +205,9 @@ func (s *Server) executeOne(effect Effect) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%d boot logs are being stored: %w", logsMax, ctx.Err())
 		}
+	}
+	if boot, ok := effect.(BootReport); ok {
+		return s.answerBoot(ctx, adm, result, boot)
 	}
 	return effect.apply(ctx, s.cfg.Effects)
 }

@@ -17,8 +17,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/storage/kv"
 	"hyzer/storage/registry"
 )
+
+// reportOf is an Expect of what has Report only.
+func reportOf(to interface {
+	Report(ctx context.Context, node, source string, states ...string) error
+}, node, source string) recordAnswer {
+	return func(ctx context.Context, _ kv.Revision, reached ...string) (*registry.NodeState, error) {
+		return nil, to.Report(ctx, node, source, reached...)
+	}
+}
 
 // loopSite is a site whose nodes have loopback addresses, small enough to be
 // written here.
@@ -56,6 +66,9 @@ func (r *recording) note(s string) error {
 
 func (r *recording) Report(_ context.Context, node, source string, states ...string) error {
 	return r.note(node + " " + source + " " + strings.Join(states, ","))
+}
+func (r *recording) Expect(node, source string) recordAnswer {
+	return reportOf(r, node, source)
 }
 func (r *recording) Reset(_ context.Context, node string) error { return r.note(node + " reset") }
 func (r *recording) BootErrno(_ context.Context, node string, errno int) error {

@@ -52,6 +52,7 @@ func (w *witness) note(what ...any) error {
 func (w *witness) Report(_ context.Context, node, source string, states ...string) error {
 	return w.note(node, source, states)
 }
+func (w *witness) Expect(node, source string) recordAnswer    { return reportOf(w, node, source) }
 func (w *witness) Reset(_ context.Context, node string) error { return w.note(node, "reset") }
 func (w *witness) BootErrno(_ context.Context, node string, errno int) error {
 	return w.note(node, "errno", errno)

@@ -149,7 +149,7 @@ func (s *Server) serveText(in *inbound, by origin) error {
 // finish makes a result's effects durable and only then replies. drain reads
 // what effects have left of the request.
 func (s *Server) finish(in *inbound, adm *Admission, result Result, drain func()) error {
-	err := s.execute(result.Effects)
+	err := s.execute(adm, &result)
 	if err == nil {
 		drain()
 		err = in.reply(result.Reply, s.cfg.Timeouts.Reply)

@@ -135,7 +135,7 @@ func (s *Server) datagramEffects(back asker, adm *Admission, result Result) {
 	s.work.Go(func() {
 		defer func() { <-s.slots }()
 		defer s.contain(back.peer.Addr())
-		if err := s.execute(result.Effects); err != nil {
+		if err := s.execute(adm, &result); err != nil {
 			s.cfg.Log.Warn("request not answered", "service", "tmcd", "node", adm.Node, "command", adm.Command, "error", err)
 			return
 		}
