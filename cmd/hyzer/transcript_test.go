@@ -154,6 +154,7 @@ var (
 	moment    = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`)
 	revision  = regexp.MustCompile(`((?:revision"?:?|"after":|"start":) ?)\d+`)
 	generated = regexp.MustCompile(`"generation": \d+`)
+	ordered   = regexp.MustCompile(`"ordered":true,`) // unless the node asked before
 )
 
 // steady takes out what differs from run to run.
@@ -161,6 +162,7 @@ func steady(text string) string {
 	text = loadID.ReplaceAllString(text, "load-YYYYMMDD-HHMMSS-XXXXXX")
 	text = duration.ReplaceAllString(text, "Ns")
 	text = moment.ReplaceAllString(text, "DATE TIME")
+	text = ordered.ReplaceAllString(text, "")
 	text = generated.ReplaceAllString(text, `"generation": N`)
 	return revision.ReplaceAllString(text, "${1}N")
 }
