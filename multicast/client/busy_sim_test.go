@@ -13,7 +13,7 @@ import (
 // server for one that has lost something. Clients that begin later than the
 // server waits for need again what was sent before.
 func TestSimulateBusy(t *testing.T) {
-	const chunks, requestsMax = 32, 8 * 32
+	const chunks, requestsMax = 32, 12 * 32
 	for _, c := range []struct {
 		name         string
 		clients      int
