@@ -11,7 +11,8 @@
 // system that speaks Emulab's client protocol: it reports TBSETUP and ISUP.
 //
 // initramfs/ makes the RAM disk. The file etc/modules in it lists the kernel
-// modules to load, in order.
+// modules to load, in order. With client.pem and emulab.pem in etc/emulab it
+// speaks TLS with tmcd, which tells the keys of image sessions only so.
 //
 // Invariants: it is process 1, so nothing returns from Main: every path ends
 // in a reboot, a new kernel or a new program. Once the machine has something to

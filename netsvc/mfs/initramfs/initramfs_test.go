@@ -88,6 +88,7 @@ func TestBuild(t *testing.T) {
 	files := map[string]string{
 		"init": "program", "modules.dep": "kernel/net/virtio_net.ko: kernel/virtio.ko\nkernel/virtio.ko:\nkernel/other.ko:\n",
 		"kernel/net/virtio_net.ko": "net", "kernel/virtio.ko": "virtio", "kernel/other.ko": "other",
+		"client.pem": "node", "emulab.pem": "authority", "another.pem": "no",
 	}
 	for name, text := range files {
 		path := filepath.Join(dir, name)
@@ -98,7 +99,7 @@ func TestBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	options := Options{Init: filepath.Join(dir, "init"), ModuleDir: dir, Modules: []string{"virtio-net"}}
+	options := Options{Init: filepath.Join(dir, "init"), ModuleDir: dir, Modules: []string{"virtio-net"}, CertDir: dir}
 	var first, second bytes.Buffer
 	for _, b := range []*bytes.Buffer{&first, &second} {
 		if err := Build(b, options); err != nil {
@@ -122,7 +123,8 @@ func TestBuild(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s %o %s", m.name, m.mode, m.data))
 		}
 	}
-	want := []string{"dev/console 20600 ", "init 100755 program", "lib/modules/virtio.ko 100644 virtio", "lib/modules/virtio_net.ko 100644 net",
+	want := []string{"dev/console 20600 ", "init 100755 program", "etc/emulab/client.pem 100600 node", "etc/emulab/emulab.pem 100600 authority",
+		"lib/modules/virtio.ko 100644 virtio", "lib/modules/virtio_net.ko 100644 net",
 		"etc/modules 100644 /lib/modules/virtio.ko\n/lib/modules/virtio_net.ko\n"}
 	if !slices.Equal(got, want) {
 		t.Errorf("RAM disk has\n%q, want\n%q", got, want)
