@@ -25,7 +25,7 @@ type Config struct {
 	Reports  Reporter
 	Drivers  map[string]Driver
 	// Wake sends "ask again" to a boot loader that waits.
-	Wake      func(ctx context.Context, server, node netip.Addr) error
+	Wake func(ctx context.Context, server, node netip.Addr) error
 	// Soft asks running systems to reboot before their power is switched; nil:
 	// power is switched at once. Ping is for that; nil: an ICMP echo, that is
 	// given a second.
