@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,8 @@ type Config struct {
 const (
 	answerWaitMax = 4 * time.Millisecond // of the 5 ms in which a loader is answered
 	batchPackets  = 64                   // read and answered in one system call each
+	lookEvery     = time.Millisecond     // see receive
+	lookFor       = 5 * time.Second      // after a question: loaders come in crowds, and ask again
 )
 
 // Server answers bootinfo requests on one address.
@@ -107,8 +110,9 @@ func (s *Server) serve(ctx context.Context) error {
 		return fmt.Errorf("bootinfo: asking for destination addresses: %w", err)
 	}
 	in, out := newBatch(batchPackets), &outBatch{s: s, conn: p}
+	var last time.Time
 	for {
-		n, err := p.ReadBatch(in, 0)
+		n, err := s.receive(p, in, last)
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
@@ -120,6 +124,27 @@ func (s *Server) serve(ctx context.Context) error {
 			in[i].NN = 0
 		}
 		out.send()
+		last = time.Now()
+	}
+}
+
+// receive waits for questions; last is when the one before came. While loaders
+// ask it looks for the next by itself: Go's scheduler asks the kernel what has
+// come when a processor is idle, or else each 10 ms, but looks at its timers
+// between any two goroutines.
+func (s *Server) receive(p *ipv4.PacketConn, in []ipv4.Message, last time.Time) (int, error) {
+	for {
+		var look time.Time // never
+		if now := time.Now(); now.Sub(last) < lookFor {
+			look = now.Add(lookEvery)
+		}
+		if err := s.conn.SetReadDeadline(look); err != nil {
+			return 0, err
+		}
+		n, err := p.ReadBatch(in, 0)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
 	}
 }
 
