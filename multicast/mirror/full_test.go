@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
 )
 
@@ -38,8 +39,10 @@ func TestDiskFull(t *testing.T) {
 	}
 	data := f.publish(t, 2<<20+77, 1000)
 	for try := range 2 {
-		if _, err := f.Lookup(t.Context(), node, "pid/image"); !errors.Is(err, wire.MasterTryAgain) {
-			t.Errorf("try %d: %v, want %v", try, err, wire.MasterTryAgain)
+		_, err := f.Lookup(t.Context(), node, "pid/image")
+		var busy *master.Busy // with the size, as the C subboss answers
+		if !errors.Is(err, wire.MasterTryAgain) || !errors.As(err, &busy) || busy.FileBytes != uint64(len(data)) {
+			t.Errorf("try %d: %v, %+v, want %v", try, err, busy, wire.MasterTryAgain)
 		}
 		f.all.Wait()
 		left, err := os.ReadDir(f.cfg.Dir)
