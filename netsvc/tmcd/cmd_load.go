@@ -108,7 +108,8 @@ func (c *call) loadImage(image *registry.Image, v *registry.ImageVersion) {
 		c.str(" PATH=", v.Path)
 	}
 	ref := registry.Ref{Project: image.Project, Name: image.Name, Version: v.Version}
-	if key := c.h.ImageKey(ref); key != "" && c.req.Transport == TLS && c.who.local {
+	secrets := c.req.Transport == TLS && c.who.local && (c.who.proven || c.who.policy == policyLegacy)
+	if key := c.h.ImageKey(ref); key != "" && secrets {
 		c.str(" MCASTKEY=", key) // old loaders pass over keys that they do not know
 	}
 }
