@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/partition"
+	"hyzer/imaging/partition/scheme"
 	"hyzer/imaging/unzip"
 	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
@@ -230,16 +232,29 @@ const (
 // place finds the partition of -s; a whole disk starts empty.
 func (c *command) place(t *unzip.FileTarget) error {
 	if c.slice == 0 {
+		if err := claim(t, nil); err != nil {
+			return err
+		}
 		return t.Truncate()
 	}
-	e, scheme, err := unzip.FindPartition(t, c.slice)
+	e, table, err := unzip.FindPartition(t, c.slice)
 	if err != nil {
 		return err
 	}
-	if c.slicetype >= 0 && (scheme != "MBR" || c.slice > mbrEntriesCount) {
-		return fmt.Errorf("option -D: cannot set the type of partition %d of a %s table", c.slice, scheme)
+	if c.slicetype >= 0 && (table != "MBR" || c.slice > mbrEntriesCount) {
+		return fmt.Errorf("option -D: cannot set the type of partition %d of a %s table", c.slice, table)
 	}
 	c.restore.Decode.Placement = ndz.Placement{Start: e.Start, Size: e.Sectors}
+	return claim(t, &e)
+}
+
+// claim refuses a disk or partition that is mounted, as imageunzip does. What
+// else keeps it from being claimed, as a memory file system whose /dev does not
+// have the partition, is no reason not to load: the old client did.
+func claim(t *unzip.FileTarget, e *partition.Entry) error {
+	if err := t.Claim(e); errors.Is(err, scheme.ErrBusy) {
+		return err
+	}
 	return nil
 }
 

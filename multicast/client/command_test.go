@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"hyzer/bench/shared"
+	"hyzer/bench/tools"
+	"hyzer/imaging/partition/scheme"
 	"hyzer/multicast/client"
 	"hyzer/multicast/master"
 	"hyzer/multicast/server"
@@ -95,6 +97,46 @@ func TestMainLoadsGoldenImage(t *testing.T) {
 		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != c.want {
 			t.Errorf("%s: %d bytes, sha256 %x, want %s", c.option, len(data), sum, c.want)
 		}
+	}
+}
+
+// TestMainRefusesUsed gives the client a device that is claimed, as by a mount:
+// it is not written to, and loaded once it is free.
+func TestMainRefusesUsed(t *testing.T) {
+	t.Parallel()
+	const deviceBytes = 16 << 20
+	dir := t.TempDir()
+	image := shared.ReadFile(t, "vectors/frisbee/a.ndz")
+	if err := os.WriteFile(filepath.Join(dir, "a.ndz"), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	garbage := bytes.Repeat([]byte("garbage "), deviceBytes/8)
+	backing := filepath.Join(dir, "backing")
+	if err := os.WriteFile(backing, garbage, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	device, _ := tools.Loop(t, backing)
+	mounted, err := os.OpenFile(device, os.O_RDONLY|os.O_EXCL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := append(append([]string{"-T", "20", "-F", "a.ndz"}, masterAt(t, dir)...), device)
+	status, _, errs := frisbee(load...)
+	data, err := os.ReadFile(device)
+	if status == 0 || !strings.Contains(errs, device) || !strings.Contains(errs, scheme.ErrBusy.Error()) {
+		t.Errorf("status %d: %s", status, errs)
+	}
+	if err != nil || !bytes.Equal(data, garbage) {
+		t.Errorf("the device was written to: %d bytes, %v", len(data), err)
+	}
+	if err := mounted.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := frisbee(load...); status != 0 {
+		t.Errorf("once free: status %d: %s", status, errs)
+	}
+	if data, err := os.ReadFile(device); err != nil || bytes.Equal(data, garbage) {
+		t.Errorf("once free, nothing was written: %v", err)
 	}
 }
 
