@@ -40,8 +40,6 @@ const (
 	// of seqJump is one of the server.
 	lateMin = 1024
 	seqJump = 1 << 20
-	// lossWindow is the datagrams over which loss is measured.
-	lossWindow = 512
 )
 
 // mode2 is the client's side of mode 2. It is off until a server grants it.
@@ -65,53 +63,6 @@ type mode2 struct {
 	clockUS uint32           // the server's, 0: not known
 	clockAt time.Time        // when it was that
 	book    book
-}
-
-// lossMeter measures loss, and the time between datagrams, by the trailers.
-type lossMeter struct {
-	started            bool
-	top                uint32 // highest sequence number
-	expected, received int
-	dropped            int  // of those expected, by our own socket
-	lost               bool // something, in all that was measured
-	loss               wire.Loss
-	sentUS             uint32 // of top
-	at                 time.Time
-	gap                time.Duration // between datagrams
-}
-
-// take counts a datagram. Those that overtook each other are counted as well.
-func (m *lossMeter) take(now time.Time, t wire.Trailer) {
-	ahead := int32(t.Seq - m.top)
-	if !m.started || ahead > seqJump || ahead < -seqJump {
-		*m = lossMeter{started: true, top: t.Seq, lost: m.lost, loss: m.loss, gap: m.gap, sentUS: t.SentUS, at: now}
-		return
-	}
-	m.received++
-	if ahead <= 0 {
-		return
-	}
-	m.expected += int(ahead)
-	between := time.Duration(t.SentUS-m.sentUS) * time.Microsecond / time.Duration(ahead)
-	m.gap += (min(between, stallMax) - m.gap) / 32
-	m.top, m.sentUS, m.at = t.Seq, t.SentUS, now
-	if m.expected >= lossWindow {
-		m.lost = m.lost || m.expected > m.received
-		// What our own socket had no room for was not lost on the way.
-		m.loss = (m.loss + wire.NewLoss(m.expected-m.received-m.dropped, m.expected)) / 2
-		m.expected, m.received, m.dropped = 0, 0, 0
-	}
-}
-
-// lossy says whether datagrams did not come that were sent before others that
-// did.
-func (m *lossMeter) lossy() bool { return m.lost || m.expected > m.received }
-
-// drop notes what the socket dropped.
-func (m *lossMeter) drop(datagrams uint32) {
-	if m.started && datagrams < 1<<31 {
-		m.dropped += int(datagrams)
-	}
 }
 
 // join2 is the JOIN2 request, with the offer if mode 2 is wanted.
@@ -204,7 +155,7 @@ func (r *Reception) enter(epoch uint32) {
 	}
 	r.m2.entered = true
 	r.m2.version.Epoch = epoch
-	r.m2.meter = lossMeter{lost: r.m2.meter.lost, loss: r.m2.meter.loss, gap: r.m2.meter.gap}
+	r.m2.meter = r.m2.meter.anew()
 	r.m2.dataOrder, r.m2.parityOrder = order{}, order{}
 	for _, f := range r.fills {
 		f.base, f.naks = 0, 0
@@ -227,7 +178,7 @@ func (r *Reception) genuine(now time.Time, port *order, datagram []byte) (t wire
 	if port.late(t.Seq) {
 		return t, true, true
 	}
-	r.m2.meter.take(now, t)
+	r.m2.meter.take(now, t, port == &r.m2.dataOrder)
 	r.setClock(now, t.SentUS)
 	r.m2.worst = t.Loss
 	return t, false, true
