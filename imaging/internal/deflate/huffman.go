@@ -35,7 +35,7 @@ func codeLengths(counts []uint32, lengths []uint8, most int) {
 		}
 	}
 	sorted := keys[:n]
-	slices.Sort(sorted)
+	sortKeys(sorted)
 	var perLength [32]int
 	treeDepths(sorted, &perLength)
 	limitDepths(&perLength, most)
@@ -45,6 +45,49 @@ func codeLengths(counts []uint32, lengths []uint8, most int) {
 			lengths[sorted[i]&(1<<symbolBits-1)] = uint8(length)
 			i++
 		}
+	}
+}
+
+const (
+	// fewKeys are sorted faster by comparing them.
+	fewKeys   = 80
+	digitBits = 8
+)
+
+// sortKeys sorts keys: many by the digits of their counts, from the lowest on,
+// as long as any has more digits; their symbols must ascend already.
+func sortKeys(keys []uint32) {
+	if len(keys) < fewKeys {
+		slices.Sort(keys)
+		return
+	}
+	var spare [1 << symbolBits]uint32
+	from, to := keys, spare[:len(keys)]
+	all := uint32(0)
+	for _, k := range keys {
+		all |= k
+	}
+	passes := 0
+	for shift := symbolBits; all>>shift > 0; shift += digitBits {
+		var at [1 << digitBits]uint16
+		for _, k := range from {
+			at[uint8(k>>shift)]++
+		}
+		sum := uint16(0)
+		for i, n := range at {
+			at[i] = sum
+			sum += n
+		}
+		for _, k := range from {
+			digit := uint8(k >> shift)
+			to[at[digit]] = k
+			at[digit]++
+		}
+		from, to = to, from
+		passes++
+	}
+	if passes%2 == 1 {
+		copy(keys, from)
 	}
 }
 
