@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -48,6 +49,39 @@ func TestSimulateBusy(t *testing.T) {
 			}
 			if sent > c.sentMax {
 				t.Errorf("%.3f blocks were sent for each of the image, want at most %.3f", sent, c.sentMax)
+			}
+		})
+	}
+}
+
+// TestSimulateLossKeepsRate: loss at random, which no lower rate would lessen, is
+// not taken for that of a full queue, though clients read what comes late, and
+// parity blocks before data that were sent earlier.
+func TestSimulateLossKeepsRate(t *testing.T) {
+	const chunks = 96
+	for _, c := range []struct {
+		clients      int
+		loss         float64
+		round, slice time.Duration
+		kept         bool
+	}{
+		{4, 0.01, 0, 0, true},
+		{4, 0.01, 20 * time.Millisecond, 10 * time.Millisecond, true},
+		{16, 0.01, 0, 0, true},
+		{16, 0.01, 20 * time.Millisecond, 10 * time.Millisecond, true},
+		{16, 0.05, 0, 0, false}, // is tried once
+	} {
+		t.Run(fmt.Sprintf("%d clients %v, turns of %v", c.clients, c.loss, c.slice), func(t *testing.T) {
+			t.Parallel()
+			s := newSimulation(t, simConfig{
+				clients: c.clients, chunks: chunks, loss: bernoulli(c.loss), serverMode2: true, seed: 1, mode2: func(int) bool { return true },
+				round: c.round, slice: c.slice, dynamic: true,
+			})
+			start, full := s.now, s.session.Stats(s.now).BitsPerSec
+			sent := s.run()
+			t.Logf("%.3f in %v, at least %.2f of the rate", sent, s.finished.Sub(start).Round(time.Millisecond), float64(s.slowest)/float64(full))
+			if kept := s.slowest == full; kept != c.kept {
+				t.Errorf("the rate was at least %d of %d bit/s", s.slowest, full)
 			}
 		})
 	}

@@ -2,8 +2,10 @@ package client
 
 import (
 	"container/heap"
+	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,18 +68,20 @@ type simulation struct {
 	turn     simTurn   // of the server
 	waiting  []func()  // for its turn
 	loading  int       // clients that have not finished
+	slowest  int64     // rate, bit/s
 	finished time.Time
 }
 
 type simNode struct {
-	r       *Reception
-	at      netip.Addr
-	lost    lossModel
-	wakeAt  time.Time
-	started bool
-	done    bool
-	turn    simTurn
-	waiting []func() // what came while it was not its turn
+	r        *Reception
+	at       netip.Addr
+	lost     lossModel
+	wakeAt   time.Time
+	started  bool
+	done     bool
+	turn     simTurn
+	waiting  []func() // what came while it was not its turn
+	parities int      // how many of those are not data, but of the parity port
 }
 
 // simTurn says when a machine runs: for slice, from the offset on, of every
@@ -138,19 +142,21 @@ type simConfig struct {
 	// gather is what the server waits for others to join; the clients begin one
 	// after the other within spread.
 	gather, spread time.Duration
+	// dynamic has the rate follow the loss that clients report.
+	dynamic bool
 }
 
 // newSimulation returns a site whose clients have all joined, unless they
 // begin one after the other.
 func newSimulation(t testing.TB, c simConfig) *simulation {
 	t.Helper()
-	s := &simulation{t: t, now: time.Unix(1000, 0), rng: rand.New(rand.NewPCG(c.seed, 1)), loading: c.clients, branch: c.branch}
+	s := &simulation{t: t, now: time.Unix(1000, 0), rng: rand.New(rand.NewPCG(c.seed, 1)), loading: c.clients, branch: c.branch, slowest: math.MaxInt64}
 	for n := 0; c.branch > 0 && n < c.clients; n += c.branch {
 		s.uplinks = append(s.uplinks, c.uplink())
 	}
 	cfg := server.SessionConfig{
 		Self: simServerAt.Addr(), Address: simGroup, FileBytes: int64(c.chunks) * wire.ChunkBytes,
-		Pace: server.Pace{BitsPerSec: simBitsPerSec}, Gather: c.gather,
+		Pace: server.Pace{BitsPerSec: simBitsPerSec, Dynamic: c.dynamic}, Gather: c.gather,
 	}
 	if c.serverMode2 {
 		cfg.Mode2 = &server.Mode2{Version: wire.Version{ImageID: 5, Epoch: 6}, ParityPort: simParity}
@@ -205,7 +211,7 @@ func (s *simulation) inTurn(n *simNode, do func()) {
 		for _, do := range n.waiting {
 			do()
 		}
-		n.waiting = n.waiting[:0]
+		n.waiting, n.parities = n.waiting[:0], 0
 		if !n.done {
 			s.tend(n)
 		}
@@ -263,6 +269,7 @@ func (s *simulation) serve() {
 	}
 	for {
 		a := s.session.Next(s.now)
+		s.slowest = min(s.slowest, s.session.Stats(s.now).BitsPerSec)
 		switch a.Kind {
 		case server.ActSend:
 			s.spread(nil, [][]byte{append([]byte(nil), a.Datagram...)}, false)
@@ -347,7 +354,13 @@ func (s *simulation) spread(from *simNode, datagrams [][]byte, parity bool) {
 					come = append(come, d)
 				}
 			}
-			s.inTurn(n, func() { n.take(s.now, at, come, parity) })
+			take := func() { n.take(s.now, at, come, parity) }
+			if parity && len(n.waiting) > 0 {
+				n.waiting = slices.Insert(n.waiting, n.parities, take) // of a socket of its own, which is read first
+				n.parities++
+				continue
+			}
+			s.inTurn(n, take)
 		}
 	})
 }
