@@ -271,8 +271,8 @@ func (r *Reception) rejoin(now time.Time) {
 		return
 	}
 	r.rejoinAt = now.Add(rejoinAfter)
-	if len(r.fills) == 0 {
-		return
+	if len(r.fills) == 0 && r.m2.book.dueAt.IsZero() {
+		return // neither blocks nor the manifest are missing
 	}
 	r.stats.JoinAttempts++
 	r.send(r.join2(now))
