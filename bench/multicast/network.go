@@ -1,7 +1,6 @@
 package multicast
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -72,13 +71,13 @@ func (n *network) setUp(mbit int) error {
 		}
 	}
 	// One packet a frame, cut by the kernel as for hardware that cannot.
-	if err := command(n.server, "", "ip", "link", "set", "dev", netns.Link, "gso_max_segs", "1"); err != nil {
+	if err := n.server.Command("", "ip", "link", "set", "dev", netns.Link, "gso_max_segs", "1"); err != nil {
 		return err
 	}
 	if mbit == 0 {
 		return nil
 	}
-	err := command(n.server, "", "tc", "qdisc", "replace", "dev", netns.Link, "root", "tbf",
+	err := n.server.Command("", "tc", "qdisc", "replace", "dev", netns.Link, "root", "tbf",
 		"rate", strconv.Itoa(mbit)+"mbit", "burst", strconv.Itoa(burstBytes), "limit", strconv.Itoa(queueBytes))
 	if err != nil {
 		return fmt.Errorf("limiting the link to %d Mbit/s, -mbit 0 is without: %w", mbit, err)
@@ -98,24 +97,7 @@ func noFilters() error {
 
 func address(ns *netns.Namespace, addr netip.Addr) error {
 	script := fmt.Sprintf("address add %v/%d brd + dev %s\nroute add 224.0.0.0/4 dev %s\n", addr, prefixBits, netns.Link, netns.Link)
-	return command(ns, script, "ip", "-batch", "-")
-}
-
-// command runs a program in a namespace with that input.
-func command(ns *netns.Namespace, input, name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	if cmd.Err != nil {
-		return fmt.Errorf("%w: %w", netns.ErrUnavailable, cmd.Err)
-	}
-	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
-	if err := ns.Start(cmd); err != nil {
-		return err
-	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s %s: %w: %.300s", name, strings.Join(args, " "), err, out.String())
-	}
-	return nil
+	return ns.Command(script, "ip", "-batch", "-")
 }
 
 // lossParts is the grain of losses.
@@ -136,7 +118,7 @@ func (n *network) lose(share float64) error {
 	} else if _, err := exec.LookPath("nft"); err != nil {
 		return nil // nothing to take away
 	}
-	return command(n.Server, rules, "nft", "-f", "-")
+	return n.Server.Command(rules, "nft", "-f", "-")
 }
 
 // counts are what the server's link sent so far.

@@ -1,11 +1,13 @@
 package netns
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +64,24 @@ func (n *Namespace) Do(fn func() error) error {
 
 // Start starts a process in the namespace.
 func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
+
+// Command runs a program in the namespace with that input, to its end. One that
+// is not installed is ErrUnavailable; one that fails is an error with what it said.
+func (n *Namespace) Command(input, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	if cmd.Err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, cmd.Err)
+	}
+	var out bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
+	if err := n.Start(cmd); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s %s: %w: %.300s", name, strings.Join(args, " "), err, out.String())
+	}
+	return nil
+}
 
 // onThread runs fn on a new goroutine that keeps its thread, which ends with
 // it: a thread whose namespace was changed must serve nobody else.

@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
 	"hyzer/bench/netns"
+	"hyzer/bench/netns/netnstest"
 	"hyzer/multicast/client"
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
@@ -59,46 +59,17 @@ func newBridge(t *testing.T, nodes, imageBytes int, loss float64) *bridge {
 	for n := range nodes {
 		o.MACs = append(o.MACs, [6]byte{2, 0x48, 0x59, 0, 2, byte(n)})
 	}
-	network, err := netns.NewNetwork(o)
-	if errors.Is(err, netns.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := network.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	network := netnstest.New(t, o)
 	b := &bridge{Network: network, t: t}
-	b.run(b.Server, "ip", fmt.Sprintf("address add %v dev %s nodad\n", bridgeAddr6, b.Bridge), "-batch", "-")
+	netnstest.Command(b.t, b.Server, fmt.Sprintf("address add %v dev %s nodad\n", bridgeAddr6, b.Bridge), "ip", "-batch", "-")
 	// Else a run of blocks crosses as one packet, and is lost as one.
-	b.run(b.Server, "ip", fmt.Sprintf("link set dev %s gso_max_segs 1\n", b.Bridge), "-batch", "-")
+	netnstest.Command(b.t, b.Server, fmt.Sprintf("link set dev %s gso_max_segs 1\n", b.Bridge), "ip", "-batch", "-")
 	b.path, b.want = imageFile(t, imageBytes)
 	for n, node := range b.Nodes {
-		b.run(node, "ip", fmt.Sprintf("address add %v/24 dev %s\naddress add %v/64 dev %s nodad\n", nodeAddr(n), netns.Link, nodeAddr6(n), netns.Link), "-batch", "-")
+		netnstest.Command(b.t, node, fmt.Sprintf("address add %v/24 dev %s\naddress add %v/64 dev %s nodad\n", nodeAddr(n), netns.Link, nodeAddr6(n), netns.Link), "ip", "-batch", "-")
 	}
 	b.lose(loss)
 	return b
-}
-
-// run runs a tool in a namespace, or skips if there is none.
-func (b *bridge) run(in *netns.Namespace, tool, input string, args ...string) {
-	b.t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		b.t.Skipf("no %s command", tool)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
-	if err := in.Start(cmd); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		b.t.Fatalf("%s: %v: %s", tool, err, out.String())
-	}
 }
 
 // lose drops that share of the datagrams that come to each node, each by itself,
@@ -111,9 +82,9 @@ func (b *bridge) lose(share float64) {
 	}
 	const scale = 10000
 	drop := fmt.Sprintf("meta l4proto udp numgen random mod %d < %d drop", scale, int(share*scale))
-	b.run(b.Server, "nft", fmt.Sprintf("table bridge loss {\n chain from { type filter hook prerouting priority 0; %s; }\n}", drop), "-f", "-")
+	netnstest.Command(b.t, b.Server, fmt.Sprintf("table bridge loss {\n chain from { type filter hook prerouting priority 0; %s; }\n}", drop), "nft", "-f", "-")
 	for _, node := range b.Nodes {
-		b.run(node, "nft", fmt.Sprintf("table inet loss {\n chain to { type filter hook input priority 0; %s; }\n}", drop), "-f", "-")
+		netnstest.Command(b.t, node, fmt.Sprintf("table inet loss {\n chain to { type filter hook input priority 0; %s; }\n}", drop), "nft", "-f", "-")
 	}
 }
 

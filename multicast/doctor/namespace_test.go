@@ -1,18 +1,17 @@
 package doctor_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"hyzer/bench/netns"
+	"hyzer/bench/netns/netnstest"
 	"hyzer/multicast/doctor"
 	"hyzer/multicast/igmp"
 	"hyzer/multicast/server"
@@ -29,38 +28,10 @@ var (
 // lan is an appliance at a bridge with one node.
 func lan(t *testing.T) *netns.Network {
 	t.Helper()
-	n, err := netns.NewNetwork(netns.Options{Server: bridgeAddr, MACs: [][6]byte{{2, 0x48, 0x59, 0, 3, 1}}})
-	if errors.Is(err, netns.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	tool(t, n.Nodes[0], "ip", fmt.Sprintf("address add %v/24 dev %s\nlink add spare type bridge\naddress add 10.96.7.1/24 dev spare\nlink set dev spare up multicast on\n",
-		nodeAddr, netns.Link), "-batch", "-")
+	n := netnstest.New(t, netns.Options{Server: bridgeAddr, MACs: [][6]byte{{2, 0x48, 0x59, 0, 3, 1}}})
+	netnstest.Command(t, n.Nodes[0], fmt.Sprintf("address add %v/24 dev %s\nlink add spare type bridge\naddress add 10.96.7.1/24 dev spare\nlink set dev spare up multicast on\n",
+		nodeAddr, netns.Link), "ip", "-batch", "-")
 	return n
-}
-
-func tool(t *testing.T, in *netns.Namespace, name, input string, args ...string) {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("no %s command", name)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
-	if err := in.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%s: %v: %s", name, err, out.String())
-	}
 }
 
 const drop = `table inet t { chain in { type filter hook input priority 0; %s; }; }`
@@ -77,29 +48,29 @@ func TestNetworks(t *testing.T) {
 		{name: "well", breakIt: func(*testing.T, *netns.Network) {}},
 		{name: "nobody listens", listenOn: "-", breakIt: func(*testing.T, *netns.Network) {}, what: "answers nothing", does: "hyzer-node doctor"},
 		{name: "MTU of the node", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Nodes[0], "ip", "link set dev "+netns.Link+" mtu 1000\n", "-batch", "-")
+			netnstest.Command(t, n.Nodes[0], "link set dev "+netns.Link+" mtu 1000\n", "ip", "-batch", "-")
 		}, what: "is 1000 bytes", does: "mtu 1500"},
 		{name: "MTU here", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Server, "ip", "link set dev "+n.Bridge+" mtu 1000\n", "-batch", "-")
+			netnstest.Command(t, n.Server, "link set dev "+n.Bridge+" mtu 1000\n", "ip", "-batch", "-")
 		}, what: "this machine's interface " + "hyz-", does: "mtu 1500"},
 		{name: "wrong interface of the node", listenOn: "10.96.7.1", breakIt: func(*testing.T, *netns.Network) {}, what: "joined on spare", does: "wrong interface"},
 		{name: "group dropped", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Nodes[0], "nft", fmt.Sprintf(drop, "ip daddr 224.0.0.0/4 drop"), "-f", "-")
+			netnstest.Command(t, n.Nodes[0], fmt.Sprintf(drop, "ip daddr 224.0.0.0/4 drop"), "nft", "-f", "-")
 		}, what: "answers what is sent to it alone", does: "firewall"},
 		{name: "all dropped", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Nodes[0], "nft", fmt.Sprintf(drop, "meta l4proto udp drop"), "-f", "-")
+			netnstest.Command(t, n.Nodes[0], fmt.Sprintf(drop, "meta l4proto udp drop"), "nft", "-f", "-")
 		}, what: "answers nothing", does: "firewall"},
 		{name: "TTL", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Nodes[0], "nft", fmt.Sprintf(drop, "ip daddr 224.0.0.0/4 ip ttl < 10 drop"), "-f", "-")
+			netnstest.Command(t, n.Nodes[0], fmt.Sprintf(drop, "ip daddr 224.0.0.0/4 ip ttl < 10 drop"), "nft", "-f", "-")
 		}, what: "with a higher one", does: "TTL too low"},
 		{name: "snooping without querier", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Server, "ip", "link set dev "+n.Bridge+" type bridge mcast_snooping 1 mcast_querier 0\n", "-batch", "-")
+			netnstest.Command(t, n.Server, "link set dev "+n.Bridge+" type bridge mcast_snooping 1 mcast_querier 0\n", "ip", "-batch", "-")
 		}, what: "snoops, and has no querier", does: "mcast_querier 1", warning: true},
 		{name: "snooping with querier", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Server, "ip", "link set dev "+n.Bridge+" type bridge mcast_snooping 1 mcast_querier 1\n", "-batch", "-")
+			netnstest.Command(t, n.Server, "link set dev "+n.Bridge+" type bridge mcast_snooping 1 mcast_querier 1\n", "ip", "-batch", "-")
 		}},
 		{name: "no route", breakIt: func(t *testing.T, n *netns.Network) {
-			tool(t, n.Server, "ip", "route del 10.97.7.0/24\n", "-batch", "-")
+			netnstest.Command(t, n.Server, "route del 10.97.7.0/24\n", "ip", "-batch", "-")
 		}, what: "no route", does: "add the route"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hyzer/bench/netns"
+	"hyzer/bench/netns/netnstest"
 )
 
 // blockedBytes of image, in chunks of which each takes its own way.
@@ -32,22 +33,11 @@ func TestLoadWhereMulticastIsBlocked(t *testing.T) {
 	for n := range nodes {
 		o.MACs = append(o.MACs, [6]byte{2, 0x48, 0x59, 0, 9, byte(n)})
 	}
-	network, err := netns.NewNetwork(o)
-	if errors.Is(err, netns.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := network.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	network := netnstest.New(t, o)
 	for n, node := range network.Nodes {
-		runTool(t, node, fmt.Sprintf("address add %v/24 dev %s\nroute add 224.0.0.0/4 dev %s\n", s.nodes[n], netns.Link, netns.Link), "ip", "-batch", "-")
+		netnstest.Command(t, node, fmt.Sprintf("address add %v/24 dev %s\nroute add 224.0.0.0/4 dev %s\n", s.nodes[n], netns.Link, netns.Link), "ip", "-batch", "-")
 	}
-	runTool(t, network.Nodes[blocked], "table inet t { chain in { type filter hook input priority 0; ip daddr 224.0.0.0/4 drop; }; }", "nft", "-f", "-")
+	netnstest.Command(t, network.Nodes[blocked], "table inet t { chain in { type filter hook input priority 0; ip daddr 224.0.0.0/4 drop; }; }", "nft", "-f", "-")
 	s.startIn(t, network.Server)
 	s.blankDisks(t)
 	var all sync.WaitGroup
@@ -126,22 +116,4 @@ func (s *loadSite) loadIn(in *netns.Namespace, n int, fetchAfter time.Duration) 
 	}
 	err = cmd.Wait()
 	return log.String(), err
-}
-
-// runTool runs a tool in a namespace, or skips if there is none.
-func runTool(t *testing.T, in *netns.Namespace, input, name string, args ...string) {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("the %s command is missing", name)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
-	if err := in.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%s: %v: %s", name, err, out.String())
-	}
 }

@@ -1,7 +1,6 @@
 package tmcd
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,28 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
-}
 
 // pemOf is a certificate and its key as files have them.
 func pemOf(t *testing.T, c tls.Certificate) (cert, key []byte) {
@@ -68,7 +48,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	put(files.Cert, firstCert)
 	put(files.Key, firstKey)
 	put(files.ClientCA, authorityPEM(site))
-	var log lockedBuffer
+	var log lines
 	certs, err := OpenCertificates(files, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +93,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		if got := served(step.client); got != step.want {
 			t.Errorf("%s: served as %s, want %s", step.name, got, step.want)
 		}
-		if errors, reread := log.count("level=ERROR"), log.count("certificates read again"); errors != step.errors || reread != step.reread {
+		if errors, reread := strings.Count(log.String(), "level=ERROR"), strings.Count(log.String(), "certificates read again"); errors != step.errors || reread != step.reread {
 			t.Errorf("%s: %d errors, %d times read again; want %d, %d", step.name, errors, reread, step.errors, step.reread)
 		}
 	}

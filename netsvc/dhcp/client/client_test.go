@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hyzer/bench/netns"
+	"hyzer/bench/netns/netnstest"
 	"hyzer/netsvc/dhcp"
 )
 
@@ -25,19 +26,7 @@ var (
 // ether is a network of one server and one node in namespaces of their own.
 func ether(t *testing.T) *netns.Network {
 	t.Helper()
-	n, err := netns.NewNetwork(netns.Options{Server: netip.PrefixFrom(serverIP, 24), MACs: [][6]byte{mac}})
-	if errors.Is(err, netns.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
+	return netnstest.New(t, netns.Options{Server: netip.PrefixFrom(serverIP, 24), MACs: [][6]byte{mac}})
 }
 
 // serve answers each message with what the script makes of it, until the test
