@@ -49,19 +49,24 @@ func (s *Server) tryPut(ctx context.Context, caller, here netip.Addr, req wire.P
 		r.FileBytesMax = uint64(most)
 		return r, fmt.Errorf("%w: %d bytes, at most %d may be uploaded", wire.MasterTooBig, req.FileBytes, most)
 	}
-	reply, err := present(target)
-	if err != nil {
-		return noPut(), err
-	}
-	reply.FileBytesMax = uint64(most)
 	u := upload{
 		target: target, client: client, caller: caller, bytes: int64(req.FileBytes), bytesMax: most,
 		timeout: s.uploads.timeout(req.TimeoutS), mtime: s.mtime(req),
 	}
+	if err := s.uploads.busy(&u, req.Status != 0); err != nil {
+		return noPut(), err
+	}
+	// No upload goes on from here, but one may have ended since Target was
+	// asked: an uploader that verifies must not be told of the version before.
+	if u.target, err = s.cfg.Uploads.Receiver.Target(ctx, client, req.ImageID); err != nil {
+		return noPut(), err
+	}
+	reply, err := present(u.target)
+	if err != nil {
+		return noPut(), err
+	}
+	reply.FileBytesMax = uint64(most)
 	if req.Status != 0 {
-		if s.uploads.busy(target.ID) {
-			return noPut(), fmt.Errorf("%w: an upload of %s goes on", wire.MasterTryAgain, target.ID)
-		}
 		return reply, nil
 	}
 	at, err := s.uploads.start(ctx, here, u)

@@ -94,7 +94,7 @@ type upload struct {
 }
 
 // same says whether a request repeats that of u, whose reply was lost.
-func (u *upload) same(o upload) bool {
+func (u *upload) same(o *upload) bool {
 	return !u.started && u.client == o.client && u.caller == o.caller && u.bytes == o.bytes
 }
 
@@ -148,10 +148,30 @@ func (u *uploads) timeout(asked uint32) time.Duration {
 	return min(time.Duration(asked)*time.Second+uploadGrace, u.cfg.Timeout)
 }
 
-func (u *uploads) busy(image string) bool {
+// busy returns an error if an upload of the image goes on, unless up is the
+// same again. Who only asks for the status never is.
+func (u *uploads) busy(up *upload, status bool) error {
 	u.lock.Lock()
 	defer u.lock.Unlock()
-	return u.running[image] != nil
+	is, err := u.other(up)
+	if status && is != nil {
+		err = goesOn(is)
+	}
+	return err
+}
+
+// other returns the upload of the image that goes on, and an error unless up
+// repeats it. The caller holds the lock.
+func (u *uploads) other(up *upload) (*upload, error) {
+	is := u.running[up.target.ID]
+	if is == nil || is.same(up) {
+		return is, nil
+	}
+	return is, goesOn(is)
+}
+
+func goesOn(is *upload) error {
+	return fmt.Errorf("%w: an upload of %s from %v goes on", wire.MasterTryAgain, is.target.ID, is.client)
 }
 
 // start listens for the bytes and returns where.
@@ -161,11 +181,12 @@ func (u *uploads) start(ctx context.Context, here netip.Addr, up upload) (netip.
 	if err := u.ctx.Err(); err != nil {
 		return netip.AddrPort{}, err
 	}
-	if is := u.running[up.target.ID]; is != nil {
-		if is.same(up) {
-			return is.at, nil
-		}
-		return netip.AddrPort{}, fmt.Errorf("%w: an upload of %s from %v goes on", wire.MasterTryAgain, up.target.ID, is.client)
+	is, err := u.other(&up)
+	switch {
+	case err != nil:
+		return netip.AddrPort{}, err
+	case is != nil:
+		return is.at, nil
 	}
 	if len(u.running) >= u.cfg.UploadsMax {
 		return netip.AddrPort{}, fmt.Errorf("%w: %d uploads go on", wire.MasterTryAgain, len(u.running))

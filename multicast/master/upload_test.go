@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,10 +54,15 @@ func (i *incoming) Commit(_ context.Context, mtime time.Time) error {
 	if i.refuse != nil {
 		return i.refuse
 	}
-	if err := os.WriteFile(i.path, i.Bytes(), 0o600); err != nil || mtime.IsZero() {
+	temp := i.path + ".new" // others look at what is there
+	err := os.WriteFile(temp, i.Bytes(), 0o600)
+	if err == nil && !mtime.IsZero() {
+		err = os.Chtimes(temp, mtime, mtime)
+	}
+	if err != nil {
 		return err
 	}
-	return os.Chtimes(i.path, mtime, mtime)
+	return os.Rename(temp, i.path)
 }
 
 // results collects how uploads ended.
@@ -74,6 +82,11 @@ func (r results) next(t *testing.T) master.UploadResult {
 // takes runs a master server that takes uploads.
 func takes(t *testing.T, f *folder, change func(*master.UploadConfig)) (netip.AddrPort, results) {
 	t.Helper()
+	return takesWith(t, f, quiet, change)
+}
+
+func takesWith(t *testing.T, f *folder, log *slog.Logger, change func(*master.UploadConfig)) (netip.AddrPort, results) {
+	t.Helper()
 	done := make(results, 16)
 	c := master.UploadConfig{Receiver: f, OnDone: func(r master.UploadResult) { done <- r }}
 	if change != nil {
@@ -83,7 +96,7 @@ func takes(t *testing.T, f *folder, change func(*master.UploadConfig)) (netip.Ad
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := master.NewServer(master.ServerConfig{Catalog: dirCatalog{f.dir}, Sessions: newSessions(t, nil, 0), Uploads: c, Log: quiet})
+	s := master.NewServer(master.ServerConfig{Catalog: dirCatalog{f.dir}, Sessions: newSessions(t, nil, 0), Uploads: c, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var served sync.WaitGroup
 	served.Go(func() {
@@ -341,21 +354,36 @@ func TestUploadStranger(t *testing.T) {
 	}
 }
 
+// refusals is a log handler that tells of each upload that is refused.
+type refusals struct {
+	slog.Handler
+	told chan struct{}
+}
+
+func (r refusals) Enabled(context.Context, slog.Level) bool { return true }
+func (r refusals) WithAttrs([]slog.Attr) slog.Handler       { return r }
+
+func (r refusals) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == "image upload refused" {
+		r.told <- struct{}{}
+	}
+	return nil
+}
+
 // TestTwoUploaders: the second of one image is told to wait, and takes its turn
 // by itself.
 func TestTwoUploaders(t *testing.T) {
 	t.Parallel()
 	f := &folder{dir: t.TempDir()}
-	at, done := takes(t, f, nil)
+	refused := refusals{slog.DiscardHandler, make(chan struct{}, 100)}
+	at, done := takesWith(t, f, slog.New(refused), nil)
 	first := stream(t, put(t, at, wire.PutRequest{ImageID: "i", FileBytes: 5}))
-	refused := make(chan struct{})
 	second := make(chan error, 1)
 	go func() {
-		close(refused)
-		_, err := upload.Send(t.Context(), upload.Config{Server: at, ImageID: "i", Bytes: 6}, strings.NewReader("second"))
+		_, err := upload.Send(t.Context(), upload.Config{Server: at, ImageID: "i", Bytes: 6, Timeout: testTimeout}, strings.NewReader("second"))
 		second <- err
 	}()
-	<-refused
+	<-refused.told
 	io.WriteString(first, "first")
 	first.Close()
 	if r := done.next(t); r.Err != nil {
@@ -366,6 +394,59 @@ func TestTwoUploaders(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(f.dir, "i")); string(got) != "second" {
 		t.Errorf("the image is %q, %v", got, err)
+	}
+}
+
+// versions is a Receiver whose versions are files of their own.
+type versions struct {
+	*folder
+	newest atomic.Int32
+	asked  atomic.Pointer[func()] // once, when Target knows its answer; nil: nothing
+}
+
+func (v *versions) Target(ctx context.Context, client netip.Addr, id string) (master.Target, error) {
+	target, err := v.folder.Target(ctx, client, fmt.Sprintf("%s.%d", id, v.newest.Load()))
+	target.ID = id
+	if asked := v.asked.Swap(nil); asked != nil {
+		(*asked)()
+	}
+	return target, err
+}
+
+func (v *versions) Create(_ context.Context, _ netip.Addr, t master.Target) (master.Incoming, error) {
+	return &version{incoming{folder: v.folder, path: fmt.Sprintf("%s/%s.%d", v.dir, t.ID, v.newest.Load()+1)}, v}, nil
+}
+
+type version struct {
+	incoming
+	all *versions
+}
+
+func (v *version) Commit(ctx context.Context, mtime time.Time) error {
+	defer v.all.newest.Add(1)
+	return v.incoming.Commit(ctx, mtime)
+}
+
+// TestStatusAsUploadEnds: who asks while its upload ends is told to ask again
+// or of the new version, never of the one before.
+func TestStatusAsUploadEnds(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	v := &versions{folder: f}
+	at, done := takes(t, f, func(c *master.UploadConfig) { c.Receiver = v })
+	for bytes := 1; bytes < 4; bytes++ {
+		conn := stream(t, put(t, at, wire.PutRequest{ImageID: "i", FileBytes: uint64(bytes)}))
+		end := func() {
+			io.WriteString(conn, strings.Repeat("x", bytes))
+			conn.Close()
+			if r := done.next(t); r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		v.asked.Store(&end)
+		if r := put(t, at, wire.PutRequest{ImageID: "i", Status: 1}); r.Error != wire.MasterOK || r.FileBytes != uint64(bytes) {
+			t.Errorf("after %d bytes: %+v", bytes, r)
+		}
 	}
 }
 
