@@ -52,6 +52,7 @@ func (s *Server) tryPut(ctx context.Context, caller, here netip.Addr, req wire.P
 	u := upload{
 		target: target, client: client, caller: caller, bytes: int64(req.FileBytes), bytesMax: most,
 		timeout: s.uploads.timeout(req.TimeoutS), mtime: s.mtime(req),
+		marked: req.EndMark && req.FileBytes == 0,
 	}
 	if err := s.uploads.busy(&u, req.Status != 0); err != nil {
 		return noPut(), err
@@ -73,7 +74,7 @@ func (s *Server) tryPut(ctx context.Context, caller, here netip.Addr, req wire.P
 	if err != nil {
 		return noPut(), err
 	}
-	reply.Addr, reply.Port = at.Addr(), at.Port()
+	reply.Addr, reply.Port, reply.EndMark = at.Addr(), at.Port(), u.marked
 	return reply, nil
 }
 

@@ -84,6 +84,7 @@ type upload struct {
 	target         Target
 	client, caller netip.Addr // whom it is from, and who asked: they may send it
 	bytes          int64      // 0: not known
+	marked         bool       // not known, but an end mark says that it is whole
 	bytesMax       int64
 	timeout        time.Duration
 	mtime          time.Time
@@ -95,7 +96,7 @@ type upload struct {
 
 // same says whether a request repeats that of u, whose reply was lost.
 func (u *upload) same(o *upload) bool {
-	return !u.started && u.client == o.client && u.caller == o.caller && u.bytes == o.bytes
+	return !u.started && u.client == o.client && u.caller == o.caller && u.bytes == o.bytes && u.marked == o.marked
 }
 
 // uploads runs all uploads, one for an image at a time.
@@ -267,6 +268,9 @@ func (up *upload) copy(in io.Writer, from io.Reader) (int64, error) {
 	most := up.bytesMax
 	if up.bytes > 0 {
 		most = up.bytes
+	}
+	if up.marked {
+		from = newUntilMark(from)
 	}
 	n, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{io.LimitReader(from, most+1)}, make([]byte, uploadBufferBytes))
 	switch {

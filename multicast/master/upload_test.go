@@ -186,6 +186,7 @@ func TestUploadEnds(t *testing.T) {
 	const old = "the image before"
 	for name, c := range map[string]struct {
 		announced uint64
+		mark      bool // asked for
 		send      string
 		reset     bool
 		refuse    error
@@ -193,6 +194,18 @@ func TestUploadEnds(t *testing.T) {
 	}{
 		"whole":             {announced: 5, send: "hello"},
 		"of unknown size":   {send: "hello"},
+		"marked":            {mark: true, send: marked("hello", 5)},
+		"marked, the quota": {mark: true, send: marked(strings.Repeat("x", 100), 100)},
+		"marked, over it":   {mark: true, send: marked(strings.Repeat("x", 101), 101), want: "larger"},
+		"marked, cut":       {mark: true, send: marked("hello", 5)[:24], want: "cut short"},
+		"marked, mark cut":  {mark: true, send: marked("hello", 5)[:25], want: "cut short"},
+		"marked, short":     {mark: true, send: "hello", want: "cut short"},
+		"marked, nothing":   {mark: true, want: "cut short"},
+		"marked, empty":     {mark: true, send: marked("", 0), want: "no bytes"},
+		"marked, a lie":     {mark: true, send: marked("hello", 6), want: "cut short"},
+		"marked, more":      {mark: true, send: marked("hello", 5) + "x", want: "cut short"},
+		"marked, reset":     {mark: true, send: "hello", reset: true, want: "reset"},
+		"size and mark":     {announced: 5, mark: true, send: "hello"},
 		"cut at once":       {announced: 5, want: "no bytes"},
 		"unknown, at once":  {want: "no bytes"},
 		"cut after a byte":  {announced: 5, send: "h", want: "cut short"},
@@ -211,7 +224,10 @@ func TestUploadEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			at, done := takes(t, f, nil)
-			r := put(t, at, wire.PutRequest{ImageID: "i", FileBytes: c.announced})
+			r := put(t, at, wire.PutRequest{ImageID: "i", FileBytes: c.announced, EndMark: c.mark})
+			if r.EndMark != (c.mark && c.announced == 0) {
+				t.Errorf("told of the mark: %v", r.EndMark)
+			}
 			if r.Error != wire.MasterOK || !r.Exists || r.FileBytes != uint64(len(old)) || r.FileBytesMax != 100 {
 				t.Fatalf("reply %+v", r)
 			}
@@ -223,7 +239,7 @@ func TestUploadEnds(t *testing.T) {
 				conn.SetLinger(0)
 			}
 			conn.Close()
-			end, want := done.next(t), c.send
+			end, want := done.next(t), strings.TrimSuffix(c.send, marked("", len(c.send)-wire.EndMarkBytes))
 			if c.want != "" {
 				want = old
 				if end.Err == nil || !strings.Contains(end.Err.Error(), c.want) {
@@ -236,6 +252,26 @@ func TestUploadEnds(t *testing.T) {
 				t.Errorf("the image is %q, %v; want %q", got, err, want)
 			}
 		})
+	}
+}
+
+// marked is an image with a mark behind it that ends one of so many bytes.
+func marked(image string, imageBytes int) string {
+	return string(wire.AppendEndMark([]byte(image), int64(imageBytes)))
+}
+
+// TestUploadUnknownSize: our uploader ends with the mark where it is asked for.
+func TestUploadUnknownSize(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	at, done := takes(t, f, nil)
+	image := strings.Repeat("image", 1<<17)
+	n, err := upload.Send(t.Context(), upload.Config{Server: at, ImageID: "i", Timeout: testTimeout}, strings.NewReader(image))
+	if r := done.next(t); err != nil || n != int64(len(image)) || r.Err != nil || r.Bytes != n {
+		t.Errorf("%d bytes, %v; %+v", n, err, r)
+	}
+	if got, err := os.ReadFile(filepath.Join(f.dir, "i")); err != nil || string(got) != image {
+		t.Errorf("stored %d bytes, %v", len(got), err)
 	}
 }
 

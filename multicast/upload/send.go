@@ -67,7 +67,7 @@ func (c *Config) query(status uint8) master.PutQuery {
 	if status != 0 {
 		return q
 	}
-	q.Request.FileBytes = uint64(c.Bytes)
+	q.Request.FileBytes, q.Request.EndMark = uint64(c.Bytes), c.Bytes == 0
 	if !c.MTime.IsZero() {
 		q.Request.MTime = uint32(c.MTime.Unix())
 	}
@@ -87,7 +87,7 @@ func Send(ctx context.Context, c Config, from io.Reader) (int64, error) {
 	if c.OnStart != nil {
 		c.OnStart(at)
 	}
-	n, err := Stream(ctx, c, at, from)
+	n, err := stream(ctx, c, at, from, reply.EndMark)
 	if err != nil || c.NoVerify {
 		return n, err
 	}
@@ -125,6 +125,11 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // Stream sends the bytes to an upload server.
 func Stream(ctx context.Context, c Config, at netip.AddrPort, from io.Reader) (n int64, err error) {
+	return stream(ctx, c, at, from, false)
+}
+
+// stream is Stream, with a mark behind the last byte if the server wants one.
+func stream(ctx context.Context, c Config, at netip.AddrPort, from io.Reader, marked bool) (n int64, err error) {
 	if t := c.timeout(); t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t)
@@ -143,6 +148,9 @@ func Stream(ctx context.Context, c Config, at netip.AddrPort, from io.Reader) (n
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	n, err = c.copy(conn, from)
+	if err == nil && marked {
+		_, err = conn.Write(wire.AppendEndMark(nil, n))
+	}
 	switch {
 	case ctx.Err() != nil:
 		return n, fmt.Errorf("%w: %w after %d bytes", ErrCut, context.Cause(ctx), n)

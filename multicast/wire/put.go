@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 )
@@ -14,6 +15,36 @@ type PutRequest struct {
 	FileBytes uint64 // 0: unknown
 	MTime     uint32 // unix time, 0: none
 	TimeoutS  uint32 // 0: the server's default
+	// EndMark asks whether the stream may end with one. Like GetRequest.HTTP it
+	// is where old servers do not look.
+	EndMark bool
+}
+
+// putAsk is the end of the name's field, putTell that of the signature's
+// (docs/multicast.md, "Uploads of unknown size").
+const (
+	putAsk    = "\x00HYZmark"
+	putTell   = "HYZm"
+	putNameAt = 15
+	putSizeAt = putNameAt + ImageIDBytesMax
+)
+
+// endMark begins what follows the bytes of an image whose size was not known
+// when its upload began: so a stream that was cut is not taken for a whole one.
+// Its length follows, 64 bits big-endian.
+const endMark = "\x89hyzer image end\n"
+
+// EndMarkBytes is the length of an end mark.
+const EndMarkBytes = len(endMark) + 8
+
+// AppendEndMark adds the mark that ends an image of that many bytes.
+func AppendEndMark(dst []byte, imageBytes int64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, endMark...), uint64(imageBytes))
+}
+
+// IsEndMark says whether b is the mark that ends an image of that many bytes.
+func IsEndMark(b []byte, imageBytes int64) bool {
+	return bytes.Equal(b, AppendEndMark(nil, imageBytes))
 }
 
 // ParsePutRequest decodes a whole PUTREQUEST.
@@ -22,13 +53,15 @@ func ParsePutRequest(b []byte) (PutRequest, error) {
 		return PutRequest{}, err
 	}
 	be := binary.BigEndian
-	id, err := imageIDAt(b, 15, be.Uint16(b[13:]))
+	idlen := be.Uint16(b[13:])
+	id, err := imageIDAt(b, putNameAt, idlen)
 	if err != nil {
 		return PutRequest{}, err
 	}
+	mark := int(idlen) <= ImageIDBytesMax-len(putAsk) && string(b[putSizeAt-len(putAsk):putSizeAt]) == putAsk
 	return PutRequest{
-		Host: addrAt(b, 8), Status: b[12], ImageID: id, FileBytes: sizeAt(b, 271),
-		MTime: be.Uint32(b[279:]), TimeoutS: be.Uint32(b[283:]),
+		Host: addrAt(b, 8), Status: b[12], ImageID: id, FileBytes: sizeAt(b, putSizeAt),
+		MTime: be.Uint32(b[279:]), TimeoutS: be.Uint32(b[283:]), EndMark: mark,
 	}, nil
 }
 
@@ -42,6 +75,9 @@ func (m PutRequest) Append(dst []byte) ([]byte, error) {
 	dst = append(dst, m.Status)
 	dst = be16(dst, uint16(len(m.ImageID)))
 	dst = appendImageID(dst, m.ImageID)
+	if m.EndMark && len(m.ImageID) <= ImageIDBytesMax-len(putAsk) {
+		copy(dst[len(dst)-len(putAsk):], putAsk)
+	}
 	dst = binary.BigEndian.AppendUint64(dst, m.FileBytes)
 	return be32(be32(dst, m.MTime), m.TimeoutS), nil
 }
@@ -56,6 +92,7 @@ type PutReply struct {
 	Signature    Signature // of the copy that exists
 	FileBytes    uint64    // of the copy that exists
 	FileBytesMax uint64
+	EndMark      bool // the stream is to end with one; told to those that asked
 }
 
 // ParsePutReply decodes a whole PUTREPLY.
@@ -64,7 +101,7 @@ func ParsePutReply(b []byte) (PutReply, error) {
 		return PutReply{}, err
 	}
 	be := binary.BigEndian
-	return PutReply{
+	m := PutReply{
 		Error:        MasterError(be.Uint16(b[8:])),
 		Addr:         addrAt(b, 10),
 		Port:         be.Uint16(b[14:]),
@@ -72,7 +109,12 @@ func ParsePutReply(b []byte) (PutReply, error) {
 		Signature:    Signature{SignatureType(be.Uint16(b[17:])), [SignatureBytesMax]byte(b[19:])},
 		FileBytes:    sizeAt(b, 275),
 		FileBytesMax: sizeAt(b, 283),
-	}, nil
+	}
+	if tell := m.Signature.Data[SignatureBytesMax-len(putTell):]; string(tell) == putTell {
+		m.EndMark = true
+		clear(tell)
+	}
+	return m, nil
 }
 
 // Append adds the message to dst.
@@ -84,6 +126,9 @@ func (m *PutReply) Append(dst []byte) []byte {
 	dst = append(dst, b2u8(m.Exists))
 	dst = be16(dst, uint16(m.Signature.Type))
 	dst = append(dst, m.Signature.Data[:]...)
+	if m.EndMark {
+		copy(dst[len(dst)-len(putTell):], putTell)
+	}
 	dst = binary.BigEndian.AppendUint64(dst, m.FileBytes)
 	return binary.BigEndian.AppendUint64(dst, m.FileBytesMax)
 }
