@@ -1,6 +1,7 @@
 package freemap_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,12 +100,60 @@ func TestExtKept(t *testing.T) {
 	r := analyze(t, readFile(t, journal))
 	r.wantWhole(t, "the journal of another")
 	img := readFile(t, path)
-	img[1024+96] |= 4 // the journal has something to replay
-	if r := analyze(t, img); !strings.Contains(strings.Join(r.layout.Warnings, "\n"), "recovery") {
-		t.Errorf("warnings %q", r.layout.Warnings)
+	for _, c := range []struct {
+		at    int
+		value byte
+		text  string
+	}{
+		{1024 + 96, img[1024+96] | 4, "journal needs recovery"}, // what it allocates is not in the bitmaps
+		{1024 + 58, 0, "not clean"},
+		{1024 + 58, 3, "has errors"},
+		{1024 + 98, img[1024+98] | 0x40, "unknown incompatible features"},
+		{1024 + 32, 7, "clusters in a group"},
+	} {
+		changed := memory(t, nil, len(img))
+		copy(changed, img)
+		changed[c.at] = c.value
+		analyze(t, changed).wantWhole(t, c.text)
 	}
-	img[1024+98] |= 0x40 // a feature that nobody has
-	analyze(t, img).wantWhole(t, "unknown incompatible features")
+}
+
+// TestExtUsed copies a file system while it is mounted: the files are there when
+// the journal is replayed, and the bitmaps do not know of them.
+func TestExtUsed(t *testing.T) {
+	t.Parallel()
+	path, files := newFile(t, 64), tree(t)
+	tools.Run(t, tools.Find(t, "mke2fs", "e2fsprogs"), "-q", "-F", "-t", "ext4", path)
+	live := memory(t, nil, 64<<20)
+	whileMounted(t, path, "", func(root string) {
+		tools.Run(t, tools.Find(t, "cp", "coreutils"), "-r", files, root)
+		synced(t, root)
+		copy(live, readFile(t, path))
+	})
+	if live[1024+96]&4 == 0 {
+		t.Fatal("copy has nothing to replay")
+	}
+	analyze(t, live).wantWhole(t, "journal needs recovery")
+}
+
+// synced makes what is below root durable, a file at a time: the file system
+// leaves its bitmaps in the journal then.
+func synced(t *testing.T, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestFAT images file systems with files, and has fsck.fat look at them.
@@ -131,6 +180,32 @@ func TestFAT(t *testing.T) {
 			tools.Run(t, mcopy, "-s", "-Q", "-i", r.path, "::d0", "::d1", "::d2", got)
 			sameTree(t, got, files, 50)
 		})
+	}
+}
+
+// TestFATKept has file systems that are not clean, or cannot be believed.
+func TestFATKept(t *testing.T) {
+	t.Parallel()
+	mkfs := tools.Find(t, "mkfs.fat", "dosfstools")
+	for _, c := range []struct {
+		args  string
+		mib   int
+		at    int // of the byte that is changed
+		value byte
+		text  string
+	}{
+		{"-F 12", 4, 37, 1, "not clean"},
+		{"-F 16", 16, 37, 1, "not clean"},
+		{"-F 32", 40, 65, 1, "not clean"},
+		{"-F 16 -a -R 1", 16, 512 + 3, 0x7f, "not clean"},
+		{"-F 32 -R 32", 40, 32*512 + 7, 0x07, "not clean"},
+		{"-F 16 -a -R 1", 16, 512, 0x12, "media byte"},
+	} {
+		path := newFile(t, c.mib)
+		tools.Run(t, mkfs, append(strings.Fields("-I "+c.args), path)...)
+		img := readFile(t, path)
+		img[c.at] = c.value
+		analyze(t, img).wantWhole(t, c.text)
 	}
 }
 
@@ -208,6 +283,43 @@ func ntfsFree(t *testing.T, path string) uint64 {
 		fmt.Sscanf(line, "Free Clusters: %d", &clusters)
 	}
 	return clusters * bytes / sectorBytes
+}
+
+// TestNTFSKept has volumes whose bitmap may not be what it ought to be.
+func TestNTFSKept(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, 16)
+	tools.Run(t, tools.Find(t, "mkntfs", "ntfs-3g"), "-q", "-F", "-f", path)
+	img := readFile(t, path)
+	log := bytes.Index(img, bytes.Repeat([]byte{0xff}, 1<<20))
+	restart := func(lsn, inUse, flags byte) string {
+		b := make([]byte, 96)
+		copy(b, "RSTR")
+		b[17], b[24], b[48], b[48+12], b[48+13], b[48+14] = 0x10, 48, lsn, inUse, inUse, flags
+		return string(b)
+	}
+	closed, open := restart(1, 0xff, 0), restart(2, 0, 0)
+	for _, c := range []struct {
+		name          string
+		first, second string
+		kept          bool
+	}{
+		{"unmounted", closed, restart(2, 0xff, 0), false},
+		{"unmounted, as newer Windows says it", restart(1, 0, 2), restart(2, 0, 2), false},
+		{"mounted, by the second page", closed, open, true},
+		{"mounted, by the first page", open, closed, true},
+		{"no restart page", "xxxx", "xxxx", true},
+	} {
+		changed := memory(t, nil, len(img))
+		copy(changed, img)
+		copy(changed[log:], c.first)
+		copy(changed[log+4096:], c.second)
+		if r := analyze(t, changed); c.kept {
+			r.wantWhole(t, "$LogFile has changes")
+		} else if len(r.layout.Warnings) > 0 || freemap.Total(r.free()) == 0 {
+			t.Errorf("%s: warnings %q", c.name, r.layout.Warnings)
+		}
+	}
 }
 
 // TestSwap keeps the heads of swap areas of every page size.

@@ -35,9 +35,12 @@ func subjects() []subject {
 	}
 	return []subject{
 		{"ext2, ext3, ext4", "mke2fs", extMkfs(), "e2fsck, debugfs", "dumpe2fs", here + "TestExt"},
-		{"ext2, ext3, ext4", "", used("journal device: kept whole; journal to replay: warning"), "bytes", "", here + "TestExtKept"},
+		{"ext2, ext3, ext4", "", used("copied while mounted: kept whole"), "bytes", "", here + "TestExtUsed"},
+		{"ext2, ext3, ext4", "", used("journal device, not clean, errors, damaged superblock: kept whole"), "bytes", "", here + "TestExtKept"},
 		{"FAT", "mkfs.fat", fatMkfs(), "fsck.fat, mcopy", "fsck.fat", here + "TestFAT"},
+		{"FAT", "", used("not clean, damaged: kept whole"), "bytes", "", here + "TestFATKept"},
 		{"NTFS", "mkntfs", ntfsMkfs(), "ntfsfix, ntfscat", "ntfsinfo", here + "TestNTFS"},
+		{"NTFS", "", used("log with changes: kept whole"), "bytes", "", here + "TestNTFSKept"},
 		{"Linux swap", "mkswap", swapMkfs(), "blkid", "", here + "TestSwap"},
 		{"ext, FAT, NTFS, UFS, swap", "", used("golden disks"), "bytes", "images of the old program", "imaging/zip TestSameSectors"},
 		{"disks with sectors of 4096 bytes", "", used("GPT: ext4, FAT, XFS, NTFS, exFAT, btrfs, swap, as device and as file", "MBR with logical partitions, the same"), "sfdisk, e2fsck, fsck.fat, xfs_repair, fsck.exfat, btrfs check", "each file system alone", here + "TestLargeSectors"},

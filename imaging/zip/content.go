@@ -35,6 +35,16 @@ type probe struct {
 	free   func(io.ReaderAt, int64) (*freemap.Map, error)
 }
 
+// believe returns the free space in r. Of what cannot be read all is kept: a
+// source that fails is read again for that, and says so then.
+func (p probe) believe(r *io.SectionReader) *freemap.Map {
+	m, err := p.free(r, r.Size())
+	if err != nil {
+		return freemap.Whole(p.family, r.Size(), err)
+	}
+	return m
+}
+
 // probes are what a partition may hold: file systems and LVM.
 func probes() []probe { return append(fileSystems(), probe{"lvm", lvm.Is, volumes}) }
 
@@ -135,13 +145,13 @@ func fileSystem(r *io.SectionReader, e partition.Entry, known []probe) (*freemap
 		}
 	}
 	if i := slices.Index(names, e.Expect); i >= 0 && (e.Expect != "ext" || !slices.ContainsFunc(names, linuxType)) {
-		return found[i].free(r, r.Size())
+		return found[i].believe(r), nil
 	}
 	switch len(found) {
 	case 0:
 		return unknown(r, e), nil
 	case 1:
-		return found[0].free(r, r.Size())
+		return found[0].believe(r), nil
 	}
 	return &freemap.Map{Sectors: e.Sectors, Warnings: []string{fmt.Sprintf(
 		"has marks of several file systems (%s), all of it is kept", strings.Join(names, ", "))}}, nil

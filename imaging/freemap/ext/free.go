@@ -53,12 +53,10 @@ func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &reader{r: r, s: s}
-	if s.incompat&incompatRecover != 0 {
-		x.warnf("journal needs recovery: mount and unmount it before imaging, free space may be stale")
-	} else if s.state&stateClean == 0 {
-		x.warnf("file system is not clean: run e2fsck before imaging")
+	if err := s.clean(); err != nil {
+		return freemap.Whole(s.kind(), size, err), nil
 	}
+	x := &reader{r: r, s: s}
 	if err := x.readDescs(); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,8 @@ const (
 	roBigalloc     = 0x200
 	roMetadataCsum = 0x400
 
-	stateClean = 1
+	stateClean  = 1
+	stateErrors = 2
 )
 
 // Limits on what a superblock may claim.
@@ -208,6 +209,20 @@ func (s *super) checksums(b []byte) error {
 	s.seed = crc32c(^uint32(0), s.uuid)
 	if s.incompat&incompatCsumSeed != 0 {
 		s.seed = binary.LittleEndian.Uint32(b[offChecksumSeed:])
+	}
+	return nil
+}
+
+// clean fails if the bitmaps may not say what is in use: what was allocated last
+// is only in the journal, or was only in the memory of who had it mounted.
+func (s *super) clean() error {
+	switch {
+	case s.incompat&incompatRecover != 0:
+		return errors.New("journal needs recovery: mount and unmount it, or run e2fsck")
+	case s.state&stateErrors != 0:
+		return errors.New("file system has errors: run e2fsck")
+	case s.state&stateClean == 0:
+		return errors.New("file system is not clean: run e2fsck")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ package fat
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,8 +27,10 @@ const (
 	offFATSectors16  = 22
 	offSectors32     = 32
 	offFATSectors32  = 36
+	offState         = 37
 	offFlags32       = 40
 	offVersion32     = 42
+	offState32       = 65
 	offSignature     = 510
 	signature        = 0xaa55
 	flagNoMirror     = 0x80
@@ -41,6 +44,8 @@ const (
 	windowEntries    = 1 << 16
 	firstCluster     = 2
 	clean16, clean32 = 0x8000, 0x08000000
+	stateDirty       = 1
+	extendedMark     = 0x28 // or one more; after it the state means something
 )
 
 // volume is a boot sector, decoded. Its sectors are the file system's own.
@@ -56,6 +61,7 @@ type volume struct {
 	sectors        uint64
 	clusters       uint64
 	media          byte
+	dirty          bool // says the boot sector, as Linux does while it is mounted
 }
 
 // Is tells whether r begins with the boot sector of a FAT file system.
@@ -99,6 +105,11 @@ func parse(b []byte) (*volume, error) {
 		wide != (u16(offRootEntries) == 0):
 		return nil, fmt.Errorf("not a FAT boot sector")
 	}
+	state := offState
+	if wide {
+		state = offState32
+	}
+	v.dirty = b[state+1]&^1 == extendedMark && b[state]&stateDirty != 0
 	v.rootSectors = (u16(offRootEntries)*dirEntryBytes + v.sectorBytes - 1) / v.sectorBytes
 	return v, v.size(wide)
 }
@@ -142,8 +153,12 @@ func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 		return nil, fmt.Errorf("FAT file system of %d bytes in a partition of %d", v.sectors*v.sectorBytes, size)
 	}
 	m := &freemap.Map{Type: fmt.Sprintf("FAT%d", v.bits), Sectors: v.sectors * v.sectorBytes / freemap.SectorBytes}
-	if err := v.checkHead(r, m); err != nil {
+	clean, err := v.checkHead(r)
+	if err != nil {
 		return nil, err
+	}
+	if !clean {
+		return freemap.Whole(m.Type, size, errors.New("file system is not clean: check it before imaging")), nil
 	}
 	return m, v.walk(r, m)
 }
@@ -160,19 +175,18 @@ func (v *volume) copies() []uint64 {
 	return all
 }
 
-// checkHead looks at the first two entries, which are no clusters.
-func (v *volume) checkHead(r io.ReaderAt, m *freemap.Map) error {
+// checkHead looks at the first two entries, which are no clusters, and tells
+// whether the file system is clean.
+func (v *volume) checkHead(r io.ReaderAt) (clean bool, err error) {
 	head, err := v.entries(r, v.copies()[0], 0, firstCluster)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if byte(head[0]) != v.media || head[0]>>8&0xf != 0xf {
-		return fmt.Errorf("FAT begins with %#x, want media byte %#x", head[0], v.media)
+		return false, fmt.Errorf("FAT begins with %#x, want media byte %#x", head[0], v.media)
 	}
-	if v.bits == 16 && head[1]&clean16 == 0 || v.bits == 32 && head[1]&clean32 == 0 {
-		m.Warnings = append(m.Warnings, "FAT: file system is not clean: check it before imaging")
-	}
-	return nil
+	mark := map[int]uint32{16: clean16, 32: clean32}[v.bits] // FAT12 has none
+	return !v.dirty && head[1]&mark == mark, nil
 }
 
 // walk adds every cluster that is free in all copies.

@@ -105,10 +105,8 @@ func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 		return nil, err
 	}
 	m := &freemap.Map{Type: "NTFS", Sectors: v.sectors}
-	if info, err := v.attribute(recordVolume, attrVolumeInfo); err == nil {
-		if value, err := resident(info); err == nil && len(value) >= 12 && value[10]&volumeDirty != 0 {
-			m.Warnings = append(m.Warnings, "NTFS: volume is dirty: run chkdsk before imaging")
-		}
+	if err := v.clean(); err != nil {
+		return freemap.Whole(m.Type, size, err), nil
 	}
 	attr, err := v.attribute(recordBitmap, attrData)
 	if err != nil {

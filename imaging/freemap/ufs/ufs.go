@@ -5,6 +5,7 @@ package ufs
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -124,7 +125,7 @@ func Free(r io.ReaderAt, size int64) (*freemap.Map, error) {
 		m.Type = "UFS2"
 	}
 	if !s.clean {
-		m.Warnings = append(m.Warnings, "UFS: file system is not clean: run fsck before imaging")
+		return freemap.Whole(m.Type, size, errors.New("file system is not clean: run fsck before imaging")), nil
 	}
 	buf := make([]byte, s.blockBytes)
 	for g := range s.groups {
