@@ -82,6 +82,9 @@ func ParseHeader(chunk []byte) (*Header, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
+	if err := h.checkHeadSum(chunk); err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -267,6 +270,7 @@ func (h *Header) put(b []byte) {
 	if !h.Mark.IsZero() {
 		h.Mark.put(b)
 	}
+	h.putHeadSum(b)
 }
 
 func u32(b []byte, at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
