@@ -69,6 +69,8 @@ func (c *command) run(ctx context.Context) error {
 	c.session.ShareHost = c.session.Iface.IsLoopback()
 	c.session.Mode2 = true // servers that do not know of it ignore the offer
 	c.session.Log = c.logger()
+	start := time.Now()
+	c.session.OnJoined = func(id uint32, geo wire.Geometry) { c.joined(id, geo, int(time.Since(start)/time.Second)) }
 	if d := c.startDelay(); d > 0 {
 		select {
 		case <-time.After(d):
@@ -266,17 +268,4 @@ func (c *command) setType(t *unzip.FileTarget) error {
 		return fmt.Errorf("setting the type of partition %d of %s: %w", c.slice, c.out, err)
 	}
 	return t.Finish(0)
-}
-
-// report prints what the old client ends with.
-func (c *command) report(r Result, realBytes, effectiveBytes int64) {
-	if c.quiet {
-		return
-	}
-	s := r.Stats
-	fmt.Fprintf(c.stdout, "Client Performance:\n  runtime:                %d.%03d sec\n", s.RunSec, s.RunMsec)
-	fmt.Fprintf(c.stdout, "  real data written:      %d\n  effective data written: %d\n", realBytes, effectiveBytes)
-	fmt.Fprintf(c.stdout, "Client Stats:\n  join/request msgs:       %d/%d\n  partial requests/blocks: %d/%d\n  re-requests:             %d\n",
-		s.JoinAttempts, s.Requests, s.PRequests, s.LostBlocks, s.ReRequests)
-	fmt.Fprintf(c.stdout, "\nLeft the team after %d seconds on the field!\nWrote %d bytes (%d actual)\n", s.RunSec, effectiveBytes, realBytes)
 }

@@ -84,10 +84,11 @@ func TestMainLoadsGoldenImage(t *testing.T) {
 		{"-N", "084a7ec8125f0be0cdf49f83a122d66c06451d1d34d11e662a08cbdf180838e2"}, // MANIFEST: a.ndz
 	} {
 		out := filepath.Join(dir, "out"+c.option)
-		args := append([]string{c.option, "-T", "20", "-F", "a.ndz"}, at...)
+		const joined = "File is 1 chunks (1048576 bytes)\n"
+		args := append([]string{c.option, "-q", "-T", "20", "-F", "a.ndz"}, at...)
 		status, stdout, errs := frisbee(append(args, out)...)
 		data, err := os.ReadFile(out)
-		if status != 0 || err != nil || !strings.Contains(stdout, "Left the team after") {
+		if status != 0 || err != nil || stdout != "" || !strings.Contains(errs, "Left the team after") || !strings.Contains(errs, joined) {
 			t.Fatalf("%s: status %d, %v\n%s%s", c.option, status, err, stdout, errs)
 		}
 		const rawDiskBytes = 7364608 // the old client leaves the free end out
@@ -96,6 +97,21 @@ func TestMainLoadsGoldenImage(t *testing.T) {
 		}
 		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != c.want {
 			t.Errorf("%s: %d bytes, sha256 %x, want %s", c.option, len(data), sum, c.want)
+		}
+	}
+}
+
+// TestMainToNull loads to /dev/null, the old way to try out a session.
+func TestMainToNull(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.ndz"), shared.ReadFile(t, "vectors/frisbee/a.ndz"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, option := range []string{"-z", "-n", "-N", "-k9999"} {
+		args := append([]string{option, "-T", "20", "-F", "a.ndz"}, masterAt(t, dir)...)
+		if status, _, errs := frisbee(append(args, os.DevNull)...); status != 0 || !strings.Contains(errs, "\nLeft the team after") {
+			t.Errorf("%s: status %d: %s", option, status, errs)
 		}
 	}
 }

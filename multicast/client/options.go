@@ -54,6 +54,7 @@ const (
 	megabytesMax    = 1 << 20
 	keyFileBytesMax = 64 << 10
 	slicesMax       = 128
+	socketKBMax     = 4096 // as in C; 0: the default
 )
 
 // command is a parsed command line.
@@ -177,7 +178,7 @@ func (c *command) packetOption(letter byte, value string) (err error) {
 		n, err = getopt.Number(value, 1, BuffersMax)
 		s.Window = max(WindowDefault, 4*n)
 	case 'k':
-		n, err = getopt.Number(value, 1, 4096)
+		n, err = getopt.AtMost(value, socketKBMax)
 		s.SocketBufferBytes = n << 10
 	}
 	return err

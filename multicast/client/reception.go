@@ -62,6 +62,9 @@ var (
 	ErrServerSilent = errors.New("frisbee server fell silent")
 	ErrImageChanged = errors.New("frisbee server now sends another file")
 	ErrWrongPeer    = errors.New("frisbee server cannot be understood")
+	// errEmptyImage: a disk that nothing was written to is no success, though
+	// the old client takes it for one. As a file (-N) it is.
+	errEmptyImage = errors.New("the image is an empty file")
 )
 
 // ReceptionConfig is what a Reception needs to know. Zero values mean the
@@ -313,6 +316,9 @@ func (r *Reception) jitter(now time.Time) time.Duration {
 // begin is called with the size of the file.
 func (r *Reception) begin(now time.Time, fileBytes int64) {
 	geo, err := wire.NewGeometry(fileBytes)
+	if err == nil && fileBytes == 0 && !r.cfg.Raw {
+		err = errEmptyImage
+	}
 	if err != nil {
 		r.fail(fmt.Errorf("%w: %v at %v: %w", ErrWrongPeer, r.server, r.cfg.Address, err))
 		return

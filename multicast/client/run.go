@@ -79,6 +79,8 @@ type Config struct {
 	Fetcher    Fetcher
 	FetchAfter time.Duration
 
+	// OnJoined is told once, with the client's id, how large the file is; nil: nobody.
+	OnJoined func(id uint32, file wire.Geometry)
 	// OnProgress is told how far the load is, every ProgressEvery (0: one
 	// second) and at the end; nil: nobody.
 	OnProgress    func(Progress)
@@ -103,6 +105,7 @@ type Progress struct {
 
 // Result is how a load went.
 type Result struct {
+	ID        uint32 // of the client in this session
 	Server    netip.Addr
 	FileBytes int64
 	Elapsed   time.Duration
@@ -167,7 +170,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	geo, _ := s.r.Joined()
 	now := time.Now()
 	s.meter.report(s.r, now)
-	return Result{s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped, s.spills, s.fetching.count()}, err
+	return Result{s.r.cfg.ID, s.r.Server(), geo.FileBytes(), now.Sub(start), s.r.Stats(now), s.inspector.manifest != nil, s.r.intake.dropped, s.spills, s.fetching.count()}, err
 }
 
 func (s *shell) open() error {
@@ -292,11 +295,19 @@ func (s *shell) flush(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
+	s.tellJoined()
 	s.meter.tick(s.r, now)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return s.r.Err()
+}
+
+func (s *shell) tellJoined() {
+	if geo, joined := s.r.Joined(); joined && s.cfg.OnJoined != nil {
+		s.cfg.OnJoined(s.r.cfg.ID, geo)
+		s.cfg.OnJoined = nil
+	}
 }
 
 // hand gives a chunk to the sink, or puts it aside when too many wait there.

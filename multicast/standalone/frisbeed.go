@@ -41,20 +41,19 @@ const usage = `usage: frisbeed [options] <-p port> <-m addr> <file>
 
 // Option letters as getopt has them, and the C program's defaults.
 const (
-	optionLetters  = "A:p:m:i:bdk:B:G:W:DR:T:K:H:E:tL:h"
-	idleDefault    = 1800 * time.Second
-	burstDefault   = 16
-	gapDefault     = 2000 * time.Microsecond
-	heartbeatMax   = 3600
-	bitsPerSecMax  = 1 << 40
-	burstMax       = 1 << 16
-	gapMax         = 1_000_000
-	keepaliveMax   = 1_000_000
-	readBlocksMax  = 1 << 16
-	bufferKBMax    = 4096
-	exitFailed     = 1
-	addressMode    = 0o644
-	lastClientOnly = -1
+	optionLetters = "A:p:m:i:bdk:B:G:W:DR:T:K:H:E:tL:h"
+	idleDefault   = 1800 * time.Second
+	burstDefault  = 16
+	gapDefault    = 2000 * time.Microsecond
+	heartbeatMax  = 3600
+	bitsPerSecMax = 1 << 40
+	burstMax      = 1 << 16
+	gapMax        = 1_000_000
+	keepaliveMax  = 1_000_000
+	readBlocksMax = 1 << 16
+	bufferKBMax   = 4096
+	exitFailed    = 1
+	addressMode   = 0o644
 )
 
 type command struct {
@@ -133,13 +132,13 @@ func (c *command) option(letter byte, value string) (err error) {
 	case 'd':
 		c.debug = true
 	case 'k':
-		n, err = getopt.Number(value, 1, bufferKBMax)
+		n, err = getopt.AtMost(value, bufferKBMax)
 		c.cfg.SocketBufferBytes = n << 10
 	case 'K':
 		n, err = getopt.Number(value, 0, keepaliveMax)
 		c.cfg.Keepalive = time.Duration(n) * time.Second
 	case 'H':
-		n, err = getopt.Number(value, 0, heartbeatMax)
+		n, err = getopt.AtMost(value, heartbeatMax)
 		c.cfg.HeartbeatSeconds = uint32(n)
 	case 'L', 'h':
 		err = errors.New("help")
@@ -153,18 +152,19 @@ func (c *command) paceOption(letter byte, value string) (err error) {
 	n := 0
 	switch letter {
 	case 'B':
-		c.burst, err = getopt.Number(value, 1, burstMax)
+		n, err = getopt.Number(value, 0, burstMax)
+		c.burst = max(n, 1) // as the old one
 	case 'G':
 		n, err = getopt.Number(value, 0, gapMax)
 		c.gap = time.Duration(n) * time.Microsecond
 	case 'W':
-		c.bandwidthBPS, err = getopt.Number(value, 1, bitsPerSecMax)
+		c.bandwidthBPS, err = getopt.Number(value, 0, bitsPerSecMax) // 0: by -B and -G
 	case 'D':
 		c.cfg.Pace.Dynamic = true
 	case 'R':
-		_, err = getopt.Number(value, 1, readBlocksMax)
+		_, err = getopt.Number(value, 0, readBlocksMax)
 	case 'T':
-		n, err = getopt.Number(value, lastClientOnly, keepaliveMax)
+		n, err = getopt.Number(value, -keepaliveMax, keepaliveMax)
 		c.cfg.Linger = time.Duration(n) * time.Second
 		if n < 0 {
 			c.cfg.Linger = server.LingerLastClient

@@ -44,10 +44,18 @@ func TestOptions(t *testing.T) {
 		{base + "-K 15 f", func(c *command) bool { return c.cfg.Keepalive == 15*time.Second }},
 		{base + "-A a f", func(c *command) bool { return c.addressFile == "a" }},
 		{base + "-H 3 f", func(c *command) bool { return c.cfg.HeartbeatSeconds == 3 }},
+		// What is too much or too little counts as the most or the least, as it did.
+		{base + "-k 9999 f", func(c *command) bool { return c.cfg.SocketBufferBytes == bufferKBMax<<10 }},
+		{base + "-k 0 f", func(c *command) bool { return c.cfg.SocketBufferBytes == 0 }},
+		{base + "-H 3601 f", func(c *command) bool { return c.cfg.HeartbeatSeconds == heartbeatMax }},
+		{base + "-B 0 f", func(c *command) bool { return c.cfg.Pace.Burst == 1 }},
+		{base + "-W 0 f", func(c *command) bool { return c.cfg.Pace == server.Pace{Burst: 16, Gap: 2 * time.Millisecond} }},
+		{base + "-R 0 f", func(c *command) bool { return true }},
+		{base + "-T -2 f", func(c *command) bool { return c.cfg.Linger == server.LingerLastClient }},
 		{base + "-E host -t f", func(c *command) bool { return true }},
 		{base, nil}, {base + "f g", nil}, {"-p 1 f", nil}, {"-m 239.1.2.3 f", nil}, {"-m group -p 1 f", nil}, {"-m 239.1.2.3 -p 20-10 f", nil},
-		{base + "-L x f", nil}, {base + "-h", nil}, {base + "-x f", nil}, {base + "-k 0 f", nil}, {base + "-H 3601 f", nil}, {base + "-B 0 f", nil},
-		{base + "-W 0 f", nil}, {base + "-R 0 f", nil}, {base + "-T -2 f", nil}, {base + "-i eth0 f", nil}, {base + "-K x f", nil},
+		{base + "-L x f", nil}, {base + "-h", nil}, {base + "-x f", nil}, {base + "-k -1 f", nil}, {base + "-H x f", nil}, {base + "-B -1 f", nil},
+		{base + "-W -1 f", nil}, {base + "-i eth0 f", nil}, {base + "-K x f", nil},
 	} {
 		cmd := newCommand()
 		err := cmd.parse(strings.Fields(c.args))

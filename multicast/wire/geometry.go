@@ -18,10 +18,11 @@ type Geometry struct {
 }
 
 // NewGeometry returns the geometry of a file of that many bytes, or an error
-// that wraps ErrFileSize if it is empty or larger than FileBytesMax.
+// that wraps ErrFileSize if it is larger than FileBytesMax. An empty one has no
+// chunks.
 func NewGeometry(fileBytes int64) (Geometry, error) {
-	if fileBytes <= 0 || fileBytes > FileBytesMax {
-		return Geometry{}, fmt.Errorf("%w: %d bytes, want 1 to %d", ErrFileSize, fileBytes, FileBytesMax)
+	if fileBytes < 0 || fileBytes > FileBytesMax {
+		return Geometry{}, fmt.Errorf("%w: %d bytes, want 0 to %d", ErrFileSize, fileBytes, FileBytesMax)
 	}
 	return Geometry{fileBytes}, nil
 }

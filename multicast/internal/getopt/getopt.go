@@ -5,6 +5,7 @@ package getopt
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -64,6 +65,12 @@ func Number(s string, low, high int) (int, error) {
 		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
 	}
 	return int(n), nil
+}
+
+// AtMost reads a number from 0 on; one above high counts as high.
+func AtMost(s string, high int) (int, error) {
+	n, err := Number(s, 0, math.MaxInt32)
+	return min(n, high), err
 }
 
 // Seconds reads a time in whole seconds.
