@@ -281,7 +281,7 @@ func TestSiteServerEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 4<<20)
+				s := newSite(t, 24<<20) // more than a server reads ahead
 				cfg := s.serverConfig()
 				cfg.Linger = c.linger
 				_, result := s.serve(s.ctx, cfg)

@@ -80,7 +80,14 @@ func BenchmarkServeUnheard(b *testing.B) {
 		for chunk := range uint32(fileBytes / wire.ChunkBytes) {
 			srv.session.Receive(time.Now(), from, wire.BlockRequest{Chunk: chunk, Count: wire.ChunkBlocks}.Append(nil, from.Addr().As4()))
 		}
-		for a := srv.next(false); a.Kind == ActBlocks; a = srv.next(false) {
+		for {
+			a, err := srv.next(false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if a.Kind != ActBlocks {
+				break
+			}
 			if err := srv.sendBlocks(context.Background(), a); err != nil {
 				b.Fatal(err)
 			}

@@ -5,7 +5,8 @@
 // Session is the pure machine: datagrams and the time go in, datagrams and
 // ranges of blocks to send come out. It has no clock, socket or file, so a
 // test runs it in virtual time. Server is the thin shell around it: one
-// goroutine reads the socket, one reads the file and sends.
+// goroutine reads the socket, one sends, and one reads the file ahead of it, as
+// the session says what is next.
 //
 // Clients that offer mode 2 are also served by parity blocks, as many as the
 // one that lacks most needs, on a port of its own (package fec,

@@ -250,15 +250,17 @@ func (s *Session) clockUS(now time.Time) uint32 {
 	return max(uint32(now.Sub(s.startedAt).Microseconds()), 1)
 }
 
-// round returns the first round that is not held back, or the time when there
+// round returns the first round that is not held back and can be sent, or the time when there
 // will be one.
 func (s *Session) round(now time.Time) (r *repair, soonest time.Time) {
 	for _, r := range s.m2.rounds {
-		if !r.notBefore.After(now) {
+		switch {
+		case r.notBefore.After(now):
+			if soonest.IsZero() || r.notBefore.Before(soonest) {
+				soonest = r.notBefore
+			}
+		case s.can(s.roundNeed(r)):
 			return r, time.Time{}
-		}
-		if soonest.IsZero() || r.notBefore.Before(soonest) {
-			soonest = r.notBefore
 		}
 	}
 	return nil, soonest

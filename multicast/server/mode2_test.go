@@ -271,13 +271,13 @@ func TestParityBlocks(t *testing.T) {
 	steps = append(steps, step{1, 62, 3, 0, 1}, step{chunks - 1, 62, 3, 0, 0})
 	for _, c := range steps {
 		a := Action{Kind: ActParity, Chunk: c.chunk, First: c.first, Count: c.count, Trailer: wire.Trailer{Left: uint16(c.left + c.count - 1)}}
-		before := f.bytesRead.Load()
+		before := f.reads.sum().Bytes
 		frames, err := f.parity(t.Context(), a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := geo.ChunkLen(c.chunk)
-		if reads := (f.bytesRead.Load() - before) / uint64(n); reads != c.reads {
+		if reads := (f.reads.sum().Bytes - before) / uint64(n); reads != c.reads {
 			t.Errorf("%+v: read %d times", c, reads)
 		}
 		want := make([]byte, wire.BlockBytes)

@@ -158,6 +158,9 @@ func (s *Session) rest(now time.Time) Action {
 	if !held.IsZero() {
 		return Action{Kind: ActSleep, Until: held}
 	}
+	if s.waitsForImage() {
+		return Action{Kind: ActSleep}
+	}
 	end, reason := s.endsAt()
 	if reason != ReasonNone && !now.Before(end) {
 		return Action{Kind: ActFinish, Reason: reason}

@@ -149,7 +149,7 @@ func (s *Server) takeParity(batch []sock.Datagram) {
 // last: later rounds of a chunk are short, and soon wanted.
 type parityCache struct {
 	code   fec.Coder
-	data   []byte     // of a chunk
+	data   []byte     // of a chunk that was not read ahead
 	recent []parityOf // the latest used first
 }
 
@@ -194,18 +194,18 @@ func (f *framer) manifestBlocks(a Action) []byte {
 // little more.
 func (f *framer) parityBlock(ctx context.Context, chunk, which, left int) ([]byte, error) {
 	c := &f.repairs
-	for i, p := range c.recent {
-		if at := (which - p.first) * wire.BlockBytes; p.chunk == chunk && at >= 0 && at < len(p.blocks) {
-			copy(c.recent[1:i+1], c.recent[:i])
-			c.recent[0] = p
-			return p.blocks[at : at+wire.BlockBytes], nil
-		}
+	if i := c.find(chunk, which); i >= 0 {
+		p := c.recent[i]
+		copy(c.recent[1:i+1], c.recent[:i])
+		c.recent[0] = p
+		at := (which - p.first) * wire.BlockBytes
+		return p.blocks[at : at+wire.BlockBytes], nil
 	}
 	n := min(left+left/parityAheadDiv+parityAheadMin, fec.ParityBlocks-which)
 	p := parityOf{chunk, which, c.room(chunk)[:n*wire.BlockBytes]}
-	data, offset := c.data[:f.geo.ChunkLen(chunk)], f.geo.ChunkOffset(chunk)
-	if err := f.readFull(ctx, data, offset); err != nil {
-		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
+	data, err := f.blocks(ctx, chunk, 0, f.geo.ChunkBlocks(chunk), &c.data)
+	if err != nil {
+		return nil, err
 	}
 	if err := c.code.Encode(data, which, p.blocks); err != nil {
 		return nil, fmt.Errorf("coding chunk %d of %s: %w", chunk, f.image.Name(), err)
@@ -214,12 +214,16 @@ func (f *framer) parityBlock(ctx context.Context, chunk, which, left int) ([]byt
 	return p.blocks[:wire.BlockBytes], nil
 }
 
+// find returns which of recent has a parity block of a chunk, or -1.
+func (c *parityCache) find(chunk, which int) int {
+	return slices.IndexFunc(c.recent, func(p parityOf) bool {
+		return p.chunk == chunk && which >= p.first && (which-p.first)*wire.BlockBytes < len(p.blocks)
+	})
+}
+
 // room takes out what is held of the chunk, or the chunk that was not used for
 // longest, and returns its place.
 func (c *parityCache) room(chunk int) []byte {
-	if c.data == nil {
-		c.data = make([]byte, wire.ChunkBytes)
-	}
 	i := slices.IndexFunc(c.recent, func(p parityOf) bool { return p.chunk == chunk })
 	if i < 0 && len(c.recent) < parityCacheChunks {
 		return make([]byte, fec.ParityBytes)

@@ -40,6 +40,8 @@ type queue struct {
 	// ahead is how many blocks went to those who have the key beyond their share,
 	// while others wanted some too.
 	ahead int
+	// loaded says whether what is wanted can be sent; nil: it can.
+	loaded func(*element) bool
 }
 
 func newQueue() queue { return queue{latest: make(map[uint32]*element)} }
@@ -97,8 +99,8 @@ func (q *queue) grow(blocks int) {
 	q.blocksMax = max(q.blocksMax, q.blocks)
 }
 
-// ready returns the first element that is not held back, or the time when
-// there will be one. Both are zero if the queue is empty. In a session with a
+// ready returns the first element that is not held back and can be sent, or
+// the time when there will be one. Both are zero if there is none. In a session with a
 // key those who have it get strangerShare-1 blocks while all others together
 // get one, so that what strangers ask for costs that share of the rate at most.
 func (q *queue) ready(now time.Time, keyed bool) (*element, time.Time) {
@@ -114,6 +116,7 @@ func (q *queue) ready(now time.Time, keyed bool) (*element, time.Time) {
 			if soonest.IsZero() || e.notBefore.Before(soonest) {
 				soonest = e.notBefore
 			}
+		case q.loaded != nil && !q.loaded(e):
 		case !keyed:
 			return e, time.Time{}
 		case first[which] == nil:

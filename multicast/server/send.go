@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +35,10 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			}
 			return ReasonNone, ctx.Err()
 		}
-		a := s.next(ending)
+		a, err := s.next(ending)
+		if err != nil {
+			return ReasonNone, err
+		}
 		switch a.Kind {
 		case ActSend:
 			if err := s.write(ctx, a.Datagram); err != nil {
@@ -61,12 +63,20 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 
 // next asks the session. With ending, a session that still is at its end is
 // over for good.
-func (s *Server) next(ending bool) Action {
+func (s *Server) next(ending bool) (Action, error) {
+	if err := s.frames.collect(); err != nil {
+		return Action{}, err
+	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	a := s.session.Next(time.Now())
+	now := time.Now()
+	s.frames.wish(now, s.session)
+	a := s.session.Next(now)
 	s.over = ending && a.Kind == ActFinish
-	return a
+	if a.Kind == ActSleep {
+		a.Until = s.frames.wake(a.Until)
+	}
+	return a, nil
 }
 
 func (s *Server) isOver() bool {
@@ -115,6 +125,19 @@ func frameBytes(a Action) int {
 	return wire.BlockDatagramBytes
 }
 
+// readAhead starts to read on a goroutine of its own: a disk that is slow must
+// not keep the sender from answers and from what is in memory.
+func (s *Server) readAhead(ctx context.Context) {
+	pool := s.cfg.Reads
+	if pool == nil {
+		pool = NewReadPool(2 * heldChunksMax * wire.ChunkBytes)
+	}
+	f := s.frames
+	f.ahead = newReadahead(f.image, f.geo, pool)
+	s.session.readBy(f.ready)
+	s.all.Go(func() { f.ahead.run(ctx, f.readFull, s.signal) })
+}
+
 // write sends one datagram to the session.
 func (s *Server) write(ctx context.Context, b []byte) error {
 	return s.writeTo(ctx, s.conn, s.address, b, wire.BlockDatagramBytes)
@@ -124,7 +147,9 @@ func (s *Server) write(ctx context.Context, b []byte) error {
 // patient with full queues and interfaces that are down.
 func (s *Server) writeTo(ctx context.Context, conn sock.Conn, to netip.AddrPort, b []byte, bytes int) error {
 	for failures := 0; ; {
+		began := time.Now()
 		err := conn.WriteSegments(b, bytes, to)
+		s.writes.add(len(b), time.Since(began))
 		pause := sendErrorPause
 		switch {
 		case err == nil, errors.Is(err, unix.ECONNREFUSED):
@@ -158,88 +183,5 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// framer reads ranges of blocks and makes datagrams of them.
-type framer struct {
-	image     Image
-	geo       wire.Geometry
-	src       [4]byte
-	data      []byte
-	frames    []byte
-	bytesRead atomic.Uint64
-	ahead     int // chunk that was prefetched
-	repairs   parityCache
-	key       *wire.BlockKey // nil: blocks have no tags
-	manifest  []byte
-}
-
-func newFramer(image Image, geo wire.Geometry, src [4]byte) *framer {
-	return &framer{
-		image: image, geo: geo, src: src, ahead: -1,
-		data:   make([]byte, BlocksPerActionMax*wire.BlockBytes),
-		frames: make([]byte, sock.SegmentsMax*wire.DatagramBytesMax),
-	}
-}
-
-// read returns the datagrams of a's blocks, back to back. They are valid until
-// the next call.
-func (f *framer) read(ctx context.Context, a Action) ([]byte, error) {
-	f.prefetch(a)
-	offset := f.geo.ChunkOffset(a.Chunk) + int64(a.First)*wire.BlockBytes
-	want := int(min(int64(a.Count)*wire.BlockBytes, f.geo.FileBytes()-offset))
-	if err := f.readFull(ctx, f.data[:want], offset); err != nil {
-		return nil, fmt.Errorf("reading %s at %d: %w", f.image.Name(), offset, err)
-	}
-	clear(f.data[want : a.Count*wire.BlockBytes])
-	n := frameBytes(a)
-	for i := range a.Count {
-		frame := f.frames[i*n : (i+1)*n]
-		wire.PutBlockHeader(frame, uint32(a.Chunk), uint32(a.First+i), f.src)
-		copy(frame[wire.BlockDataOffset:], f.data[i*wire.BlockBytes:(i+1)*wire.BlockBytes])
-		f.trail(frame, a, i)
-	}
-	return f.frames[:a.Count*n], nil
-}
-
-// trail puts the trailer behind the i-th datagram of a, if it is to have one.
-func (f *framer) trail(frame []byte, a Action, i int) {
-	if !a.Mode2 {
-		return
-	}
-	t := a.Trailer
-	t.Seq += uint32(i)
-	t.Left -= uint16(i)
-	wire.PutTrailer(frame, t, f.key)
-}
-
-// prefetch asks for the rest of this chunk and the next when a chunk begins:
-// clients mostly ask in order.
-func (f *framer) prefetch(a Action) {
-	if f.ahead == a.Chunk {
-		return
-	}
-	f.ahead = a.Chunk
-	f.image.Prefetch(f.geo.ChunkOffset(a.Chunk), 2*wire.ChunkBytes)
-}
-
-// readFull reads exactly p and makes sure that it is of the opened version.
-func (f *framer) readFull(ctx context.Context, p []byte, offset int64) error {
-	for failures := 1; ; failures++ {
-		n, err := f.image.ReadAt(p, offset)
-		f.bytesRead.Add(uint64(n))
-		if changed := f.image.Check(); changed != nil {
-			return changed
-		}
-		if n == len(p) {
-			return nil
-		}
-		if failures >= readErrorsMax {
-			return fmt.Errorf("%d attempts failed: %w", failures, err)
-		}
-		if !pauseFor(ctx, readErrorPause) {
-			return ctx.Err()
-		}
 	}
 }

@@ -61,6 +61,13 @@ type Config struct {
 	// none that a later server could have.
 	ImageID uint64
 
+	// ReadBlocks is how many blocks are read from the image at once; 0: as many
+	// as are wanted.
+	ReadBlocks int
+	// Reads bounds what all sessions that share it hold of their images; nil: this
+	// one is bounded by itself.
+	Reads *ReadPool
+
 	// Conn takes the place of the sockets in tests, and ParityConn of those of
 	// mode 2.
 	Conn, ParityConn sock.Conn
@@ -85,6 +92,7 @@ type Server struct {
 	wake    chan struct{} // there may be something to send
 
 	frames *framer
+	writes timing         // to the sockets
 	parity sock.Conn      // of mode 2; nil: off
 	all    sync.WaitGroup // the goroutines of Run
 }
@@ -129,6 +137,9 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s.session = session
 	s.frames = newFramer(cfg.Image, session.Geometry(), wire.SourceOf(self))
+	if cfg.ReadBlocks > 0 {
+		s.frames.piece = cfg.ReadBlocks * wire.BlockBytes
+	}
 	if mode2 != nil {
 		s.frames.key, s.frames.manifest = cfg.Key.Blocks(s.address.Port(), mode2.ImageID), cfg.Manifest
 	}
@@ -154,7 +165,7 @@ func (s *Server) Stats() Stats {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	st := s.session.Stats(time.Now())
-	st.BytesRead = s.frames.bytesRead.Load()
+	st.Reads, st.Writes = s.frames.reads.sum(), s.writes.sum()
 	return st
 }
 
@@ -190,10 +201,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.parity != nil {
 		s.all.Go(func() { s.receiveParity(ctx) })
 	}
+	s.readAhead(ctx)
 	reason, err := s.send(ctx)
 	s.end()
 	cancel(nil)
 	s.all.Wait()
+	s.frames.ahead.release()
 	s.log.Info("session ended", "reason", reason.String(), "err", err, "stats", s.Stats())
 	return err
 }

@@ -135,7 +135,8 @@ type Session struct {
 	m2      mode2
 	gather  gather
 	passed  passed
-	old     bool // an old client asked for something
+	ready   func(need) bool // what of the image is in memory; nil: all
+	old     bool            // an old client asked for something
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due

@@ -32,8 +32,9 @@ type Stats struct {
 	Flows             uint64        // reports of clients that cannot keep up
 	SocketDrops       uint64        // datagrams that found no room in clients' sockets, not lost on the way
 	RoundTrip         time.Duration // longest of late, 0: not known
-	BytesRead         uint64
-	Overruns          uint64 // sends the kernel had no room for
+	Reads             Timing        // of the image
+	Writes            Timing        // of datagrams, many at once
+	Overruns          uint64        // sends the kernel had no room for
 	Intervals         uint64
 	IntervalsMissed   uint64
 	QueueElementsMost int

@@ -39,7 +39,7 @@ func (c *command) report(w io.Writer, s server.Stats) {
 		{"duplicate req", fmt.Sprint(s.DuplicateRequests)},
 		{"client re-req", fmt.Sprint(s.ReRequests)},
 		{"1k blocks sent", fmt.Sprintf("%d (%d repeated)", s.BlocksSent, s.BlocksRepeated)},
-		{"file bytes read", fmt.Sprint(s.BytesRead)},
+		{"file bytes read", fmt.Sprint(s.Reads.Bytes)},
 		{"send intvl/missed", fmt.Sprintf("%d/%d", s.Intervals, s.IntervalsMissed)},
 		{"sendbuf overruns", fmt.Sprint(s.Overruns)},
 		{"max workq size", fmt.Sprintf("%d elts, %d blocks", s.QueueElementsMost, s.QueueBlocksMost)},
