@@ -131,6 +131,11 @@ func (r *restore) run(paths []string, path string) error {
 		return err
 	}
 	defer target.Close()
+	for _, f := range r.files {
+		if err := target.Apart(f.Info); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
 	if err := r.prepare(target); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

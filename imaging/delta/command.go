@@ -76,6 +76,10 @@ func (c *command) main(args []string, usage string, filesMin, filesMax int, run 
 		}
 	}()
 	return tool.Main(c.name, usage, c.stderr, func() (bool, error) { return false, c.parse(args, filesMin, filesMax) }, func(ctx context.Context) (int, error) {
+		last := len(c.files) - 1
+		if err := tool.Apart(c.files[last], c.files[:last]...); err != nil {
+			return 1, err
+		}
 		return tool.Status(run(ctx))
 	})
 }

@@ -161,6 +161,9 @@ func CheckAge(image os.FileInfo, path string) error {
 }
 
 func (c *command) makeSignature(ctx context.Context) (int, error) {
+	if err := tool.Apart(c.sigPath, c.image); err != nil {
+		return exitImage, err
+	}
 	s, err := c.hash(ctx)
 	if err != nil {
 		return exitImage, err

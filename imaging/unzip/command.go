@@ -163,6 +163,9 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 		return Stats{}, err
 	}
 	defer target.Close()
+	if err := c.apart(in, target); err != nil {
+		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
+	}
 	slice, err := c.place(target)
 	if err != nil {
 		return Stats{}, fmt.Errorf("%s: %w", c.out, err)
@@ -194,6 +197,21 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
+// apart fails if the image is what is to be written.
+func (c *command) apart(in *os.File, t *FileTarget) error {
+	if in == nil {
+		in, _ = c.stdin.(*os.File)
+	}
+	if in == nil {
+		return nil
+	}
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	return t.Apart(info)
+}
+
 // open opens the image; a size of -1 is that of a pipe.
 func (c *command) open() (*os.File, int64, error) {
 	if c.in == "-" {
@@ -212,7 +230,7 @@ func (c *command) open() (*os.File, int64, error) {
 }
 
 func (c *command) toStdout(ctx context.Context) (Stats, error) {
-	if !c.opts.ZeroFill {
+	if !c.opts.ZeroFill && !c.opts.DataOnly {
 		fmt.Fprintln(c.stderr, "WARNING: forcing zero-fill as the output cannot seek")
 	}
 	return c.stream(ctx, c.stdout)

@@ -135,6 +135,7 @@ func TestCommand(t *testing.T) {
 		{"no output folder", in + " " + f.path("none/out"), nil, 1, false, "no such file"},
 		{"no arguments", "", nil, 1, false, "usage: imageunzip"},
 		{"bad option", "-q " + in, nil, 1, false, "invalid option -- 'q'"},
+		{"bad pattern", "-p x " + in + " " + out, nil, 1, false, `option -p: "x" is not a number`},
 		{"bad slice", "-s 999 " + in + " " + out, nil, 1, false, "not a number from 1 to 128"},
 		{"id of V3", "-u 00112233445566778899aabbccddeeff " + in + " " + out, nil, 1, false, "V3 has none"},
 		{"version", "-v", nil, 0, false, "V5"},
@@ -149,6 +150,23 @@ func TestCommand(t *testing.T) {
 			t.Errorf("%s: wrong data on standard output", c.name)
 		case code == 0 && !c.stdout && c.name != "version" && !bytes.Equal(f.read("out"), want):
 			t.Errorf("%s: wrong data in the file", c.name)
+		}
+	}
+}
+
+// TestNotItself restores an image to itself, by several names: it stays what it
+// was.
+func TestNotItself(t *testing.T) {
+	t.Parallel()
+	f := files{t, t.TempDir()}
+	want := golden(t, "ext2-1k.ndz.gz")
+	image, link := f.write("image", want), f.path("link")
+	if err := os.Link(image, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{image, image}, {image, link}, {"-N", image, link}, {"-n", "-z", link, image}} {
+		if code, _, text := run(nil, args...); code != 1 || !bytes.Equal(f.read("image"), want) {
+			t.Errorf("%q: exit %d, %s", args, code, text)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -21,6 +22,11 @@ func (c *command) copyChunks(ctx context.Context) (stats Stats, err error) {
 	}
 	if c.out == "-" {
 		return copyTo(ctx, src, dst, c.opts)
+	}
+	if c.in != "-" {
+		if err := tool.Apart(c.out, c.in); err != nil {
+			return stats, err
+		}
 	}
 	f, err := os.Create(c.out)
 	if err != nil {

@@ -124,9 +124,10 @@ func (c *command) option(o getopt.Option) (err error) {
 		c.opts.ZeroFill = true
 	case 'p':
 		var n uint64
-		if n, err = strconv.ParseUint(o.Value, 0, 64); err == nil {
-			c.opts.ZeroFill, c.opts.Pattern = true, uint32(n)
+		if n, err = strconv.ParseUint(o.Value, 0, 64); err != nil {
+			err = fmt.Errorf("%q is not a number", o.Value)
 		}
+		c.opts.ZeroFill, c.opts.Pattern = true, uint32(n)
 	case 'c':
 		decode.Checksum = true
 	case 'a':

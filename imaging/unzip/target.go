@@ -112,6 +112,16 @@ func (t *FileTarget) Shorten(size int64) error {
 	return t.f.Truncate(size)
 }
 
+// Apart fails if the target is the image that is to be restored to it, which
+// it would wipe.
+func (t *FileTarget) Apart(image os.FileInfo) error {
+	info, err := t.f.Stat()
+	if err == nil && os.SameFile(info, image) {
+		err = errors.New("target is the image itself: give another file or device")
+	}
+	return err
+}
+
 // Unit is the size of a device's own sectors, 0 of a file.
 func (t *FileTarget) Unit() int { return t.unit }
 

@@ -224,14 +224,38 @@ func (c *command) chosen(l *Layout) {
 }
 
 func (c *command) create(ctx context.Context, src Source) (Stats, error) {
-	if c.out != "-" {
+	out, closer, err := c.stream(src)
+	if err != nil {
+		return Stats{}, err
+	}
+	if out == nil {
 		return CreateFile(ctx, src, c.out, c.sig, c.opts)
 	}
-	stats, err := Create(ctx, src, c.stdout, c.opts)
+	stats, err := Create(ctx, src, out, c.opts)
 	if err == nil && c.hasSig {
 		err = c.opts.Signature.WriteFile(c.sig)
 	}
-	return stats, err
+	return stats, errors.Join(err, closer.Close())
+}
+
+// stream opens an output that is no regular file, and is written as it is: a
+// pipe, a terminal, a device. It is nil for an image that is to be a file.
+func (c *command) stream(src Source) (io.Writer, io.Closer, error) {
+	if c.out == "-" {
+		return c.stdout, io.NopCloser(nil), nil
+	}
+	info, err := os.Stat(c.out)
+	if err != nil || info.Mode().IsRegular() || info.IsDir() {
+		return nil, nil, nil // made, or refused, by its name
+	}
+	if c.opts.Manifest != nil {
+		return nil, nil, errors.New("option --manifest is for an image that is a file")
+	}
+	if err := src.spare(c.out); err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(c.out, os.O_WRONLY, 0)
+	return f, f, err
 }
 
 func (c *command) report(s Stats, took time.Duration) {

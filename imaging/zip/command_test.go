@@ -2,10 +2,14 @@ package zip_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"hyzer/bench/shared"
 	"hyzer/imaging/ndz"
@@ -57,7 +61,8 @@ func TestCommand(t *testing.T) {
 		{"-z 10 ext OUT", 1, "not a number from 0 to 9", 0, 0, ""},
 		{"-s 9 mbr OUT", 1, "no partition 9", 0, 0, ""},
 		{"-H odd mbr OUT", 1, "not a signature", 0, 0, ""},
-		{"-P 5 mbr OUT", 1, "option -P needs -H", 0, 0, ""},
+		{"-P 5 mbr OUT", 0, "Finished in ", 1, ndz.V3, ""},
+		{". OUT", 1, " is a folder", 0, 0, ""},
 		{"", 1, "usage: imagezip", 0, 0, ""},
 	} {
 		args := strings.Fields(strings.NewReplacer("OUT", out, "KEY", key).Replace(c.args))
@@ -79,6 +84,58 @@ func TestCommand(t *testing.T) {
 			if code := unzip.Main(append(args, out, filepath.Join(dir, "disk")), nil, &stdout, &stderr); code != 0 {
 				t.Errorf("%s: cannot be restored: %s", c.args, stderr.String())
 			}
+		}
+	}
+}
+
+// TestNotItself makes an image of a file under its own name, and under other
+// names of it: the file stays what it was.
+func TestNotItself(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk, hard, soft := filepath.Join(dir, "disk"), filepath.Join(dir, "hard"), filepath.Join(dir, "soft")
+	want := noise(1<<20, 1)
+	if err := errors.Join(os.WriteFile(disk, want, 0o600), os.Link(disk, hard), os.Symlink(disk, soft)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{disk, disk}, {disk, hard}, {disk, soft}, {soft, disk}, {"-U", hard, disk, filepath.Join(dir, "image")}} {
+		var stderr bytes.Buffer
+		if code := zip.Main(append([]string{"-r"}, args...), nil, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "give the image another name") {
+			t.Errorf("%q: exit %d, %s", args, code, stderr.String())
+		}
+		if got, err := os.ReadFile(disk); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%q: %d bytes of the disk are left, %v", args, len(got), err)
+		}
+	}
+}
+
+// TestOutputKinds makes images under names that are no files: a pipe is written
+// to, and a link followed, and both are what they were.
+func TestOutputKinds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk, pipe, link, file := filepath.Join(dir, "disk"), filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "file")
+	if err := errors.Join(os.WriteFile(disk, noise(1<<20, 1), 0o600), os.WriteFile(file, nil, 0o600), os.Symlink(file, link), unix.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan []byte)
+	go func() {
+		b, _ := os.ReadFile(pipe)
+		read <- b
+	}()
+	for _, out := range []string{pipe, link} {
+		var stderr bytes.Buffer
+		if code := zip.Main([]string{"-r", disk, out}, nil, io.Discard, &stderr); code != 0 {
+			t.Fatalf("%s: exit %d, %s", out, code, stderr.String())
+		}
+	}
+	got, err := os.ReadFile(file)
+	if piped := <-read; err != nil || len(got) == 0 || !bytes.Equal(piped, got) {
+		t.Errorf("%d bytes through the pipe, %d in the file, %v", len(piped), len(got), err)
+	}
+	for path, mode := range map[string]os.FileMode{pipe: os.ModeNamedPipe, link: os.ModeSymlink} {
+		if info, err := os.Lstat(path); err != nil || info.Mode().Type() != mode {
+			t.Errorf("%s: %v, %v", path, info, err)
 		}
 	}
 }

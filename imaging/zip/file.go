@@ -25,23 +25,31 @@ func OpenSource(path string) (Source, io.Closer, error) {
 	if err != nil {
 		return Source{}, nil, err
 	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		f.Close()
-		return Source{}, nil, fmt.Errorf("size of %s: %w", path, err)
-	}
-	unit, err := scheme.Unit(f)
+	src, err := sourceOf(f)
 	if err != nil {
 		f.Close()
 		return Source{}, nil, err
 	}
-	_ = unix.Fadvise(int(f.Fd()), 0, size, unix.FADV_SEQUENTIAL) // a hint
-	busy, err := inUse(f)
-	if err != nil {
-		f.Close()
-		return Source{}, nil, err
+	_ = unix.Fadvise(int(f.Fd()), 0, src.Bytes, unix.FADV_SEQUENTIAL) // a hint
+	return src, f, nil
+}
+
+func sourceOf(f *os.File) (src Source, err error) {
+	src.ReaderAt = f
+	if src.Info, err = f.Stat(); err != nil {
+		return src, err
 	}
-	return Source{ReaderAt: f, Bytes: size, Unit: unit, Busy: busy}, f, nil
+	if src.Info.IsDir() {
+		return src, fmt.Errorf("%s is a folder: give the device that is mounted there, or a file", f.Name())
+	}
+	if src.Bytes, err = f.Seek(0, io.SeekEnd); err != nil {
+		return src, fmt.Errorf("size of %s: %w", f.Name(), err)
+	}
+	if src.Unit, err = scheme.Unit(f); err != nil {
+		return src, err
+	}
+	src.Busy, err = inUse(f)
+	return src, err
 }
 
 // inUse tells whether a device is mounted, or a partition of it.
@@ -61,6 +69,9 @@ func inUse(f *os.File) (bool, error) {
 // made durable and then renamed: after an error or a crash there is no half
 // image under the final name.
 func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Options) (stats Stats, err error) {
+	if err := src.spare(path, sigPath, path+manifest.Suffix); err != nil {
+		return stats, err
+	}
 	w := fileWriter{path: path, sigPath: sigPath}
 	if opts.Manifest != nil {
 		w.manifest, w.key = opts.Manifest, opts.ManifestKey
@@ -76,6 +87,18 @@ func CreateFile(ctx context.Context, src Source, path, sigPath string, opts Opti
 		return opts.Signature, err
 	})
 	return stats, err
+}
+
+// spare fails if one of the files that are to be made is the source itself,
+// which they would take the place of.
+func (src Source) spare(paths ...string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err == nil && src.Info != nil && os.SameFile(info, src.Info) {
+			return fmt.Errorf("%s is what an image is made of: give the image another name", path)
+		}
+	}
+	return nil
 }
 
 // WriteFile makes an image under path and its signature under path.sig, as
@@ -250,7 +273,20 @@ type temp struct {
 	done bool
 }
 
+// newTemp begins what is to replace the file at path. Links are followed, and a
+// device or a pipe is not replaced.
 func newTemp(path string) (*temp, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", path)
+	case err == nil:
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
 		return nil, err

@@ -43,9 +43,6 @@ func (c *command) parse(args []string) (done bool, err error) {
 	if c.opts.MaxSectors > 0 && c.opts.Slice > 0 {
 		return false, errors.New("option -c is not for a partition")
 	}
-	if c.opts.FullPercent > 0 && c.base == "" {
-		return false, errors.New("option -P needs -H")
-	}
 	return false, c.checkV5()
 }
 

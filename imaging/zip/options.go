@@ -3,6 +3,7 @@ package zip
 import (
 	"crypto/ed25519"
 	"io"
+	"os"
 
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
@@ -28,6 +29,8 @@ type Source struct {
 	Bytes int64
 	Unit  int  // bytes of the disk's own sectors; 0: its partition table tells
 	Busy  bool // others may write to it
+
+	Info os.FileInfo // of the file or device, which no image may replace; nil: it has none
 }
 
 // BSDPart is a partition in a BSD slice.

@@ -81,6 +81,20 @@ func Number(s string, low, high int) (int, error) {
 	return int(n), nil
 }
 
+// Apart fails if the file out is one of those that are read.
+func Apart(out string, in ...string) error {
+	o, err := os.Stat(out)
+	for _, path := range in {
+		if err != nil {
+			break // there is none yet
+		}
+		if i, err := os.Stat(path); err == nil && os.SameFile(i, o) {
+			return fmt.Errorf("%s: is %s, which is read; give another name", out, path)
+		}
+	}
+	return nil
+}
+
 // ReadFile reads a file, at most bytesMax of it.
 func ReadFile(path string, bytesMax int64) ([]byte, error) {
 	f, err := os.Open(path)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -52,5 +54,28 @@ func TestWorkers(t *testing.T) {
 	}
 	if n := Workers(0); n < 1 || n > WorkersMax {
 		t.Errorf("%d workers by default", n)
+	}
+}
+
+func TestApart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b, link := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(a, nil, 0o600), os.WriteFile(b, nil, 0o600), os.Link(a, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		out   string
+		in    []string
+		apart bool
+	}{
+		{b, []string{a, link}, true},
+		{link, []string{b, a}, false},
+		{a, []string{a}, false},
+		{filepath.Join(dir, "none"), []string{a, filepath.Join(dir, "none")}, true},
+	} {
+		if err := Apart(c.out, c.in...); (err == nil) != c.apart {
+			t.Errorf("%s apart from %q: %v", c.out, c.in, err)
+		}
 	}
 }
