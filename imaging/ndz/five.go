@@ -123,7 +123,7 @@ func (d *Decoder) decodeV5(chunk []byte) (*Header, error) {
 func (d *Decoder) runsV5(fn func(Run) error) error {
 	var base int64 // of the run, in the data of all regions
 	return d.five.Runs(func(r v5.Run) error {
-		run := Run{Offset: r.Offset, Data: r.Data}
+		run := Run{Offset: r.Offset, Data: r.Data, Stays: true}
 		if r.Data == nil {
 			run.Zeros = r.Bytes
 		}
@@ -132,7 +132,7 @@ func (d *Decoder) runsV5(fn func(Run) error) error {
 			return err
 		}
 		if moved != nil {
-			run.Data = moved
+			run.Data, run.Stays = moved, false
 		}
 		base += r.Bytes
 		if !d.opts.AsStored {
@@ -173,6 +173,7 @@ type Run struct {
 	Offset int64 // bytes from the image's base
 	Data   []byte
 	Zeros  int64
+	Stays  bool // Data is valid until the next Decode, not only during the call
 }
 
 // shorten cuts the run that ends with the short last sector of a regular file.

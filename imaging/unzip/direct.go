@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"errors"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,32 +37,66 @@ func openDirect(f *os.File) *os.File {
 // WriteAt is pwrite, around the page cache for what is whole blocks of a large
 // run. Both ways may be mixed: the kernel keeps them in agreement.
 func (t *FileTarget) WriteAt(p []byte, offset int64) (int, error) {
-	from := int(alignUp(offset) - offset)
-	to := int(alignDown(offset+int64(len(p))) - offset)
-	if t.direct == nil || to-from < directBytesMin {
-		return t.f.WriteAt(p, offset)
+	n, err := t.writePieces([][]byte{p}, offset)
+	return int(n), err
+}
+
+// writePieces is WriteAt of data that lies in several places of memory.
+func (t *FileTarget) writePieces(pieces [][]byte, offset int64) (n int64, err error) {
+	size := int64(0)
+	for _, p := range pieces {
+		size += int64(len(p))
 	}
-	if n, err := t.f.WriteAt(p[:from], offset); err != nil {
+	if size == 0 {
+		return 0, nil
+	}
+	from, to := alignUp(offset), alignDown(offset+size)
+	if t.direct == nil || to-from < directBytesMin {
+		return writeVector(t.f, pieces, offset)
+	}
+	head, rest := cutPieces(pieces, from-offset)
+	body, tail := cutPieces(rest, to-from)
+	if n, err = writeVector(t.f, head, offset); err != nil {
 		return n, err
 	}
-	n, err := t.writeDirect(p[from:to], offset+int64(from))
-	if err != nil {
-		return from + n, err
+	m, err := t.writeDirect(body, from)
+	if n += m; err != nil {
+		return n, err
 	}
-	n, err = t.f.WriteAt(p[to:], offset+int64(to))
-	return to + n, err
+	m, err = writeVector(t.f, tail, to)
+	return n + m, err
 }
 
 // writeDirect writes whole blocks. Some disks want other places in memory or
 // longer blocks than these (EINVAL), and some file systems allow it when a file is
 // opened and not when it is written: then the page cache does it.
-func (t *FileTarget) writeDirect(p []byte, offset int64) (int, error) {
-	n, err := t.direct.WriteAt(p, offset)
+func (t *FileTarget) writeDirect(pieces [][]byte, offset int64) (int64, error) {
+	n, err := writeVector(t.direct, pieces, offset)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return n, err
 	}
-	m, err := t.f.WriteAt(p[n:], offset+int64(n))
+	_, rest := cutPieces(pieces, n)
+	m, err := writeVector(t.f, rest, offset+n)
 	return n + m, err
+}
+
+// writeVector is pwritev of everything.
+func writeVector(f *os.File, pieces [][]byte, offset int64) (n int64, err error) {
+	for len(pieces) > 0 {
+		m, err := unix.Pwritev(int(f.Fd()), pieces, offset+n)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && m == 0:
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return n, &os.PathError{Op: "write", Path: f.Name(), Err: err}
+		}
+		n += int64(m)
+		_, pieces = cutPieces(pieces, int64(m))
+	}
+	return n, nil
 }
 
 func alignUp(n int64) int64   { return alignDown(n + directAlignBytes - 1) }

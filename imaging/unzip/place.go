@@ -13,6 +13,7 @@ type place struct {
 	h     *ndz.Header
 	kept  bool // the target has the data
 	stats Stats
+	run   run // not yet written
 }
 
 func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
@@ -34,8 +35,14 @@ func (p *place) write(ctx context.Context, d *ndz.Decoder) error {
 		if r.Data == nil {
 			return p.zeros(r.Offset, r.Zeros)
 		}
-		return p.data(r.Offset, r.Data)
+		if err := p.data(r.Offset, r.Data); err != nil || r.Stays {
+			return err
+		}
+		return p.flush()
 	})
+	if err == nil {
+		err = p.flush()
+	}
 	if f, ok := p.w.target.(flusher); ok && err == nil {
 		f.startFlush(p.base()+int64(p.h.First)*ndz.SectorBytes, int64(p.h.Last-p.h.First)*ndz.SectorBytes)
 	}
@@ -74,29 +81,45 @@ func (p *place) clip(offset, size int64) int64 {
 
 // zeros writes data that is zero, and that the target need not have room for.
 func (p *place) zeros(offset, size int64) error {
-	return p.each(offset, p.clip(offset, size), func(from, to int64) (int64, error) {
-		return to - from, p.w.target.Zero(p.base()+from, to-from)
+	return p.each(offset, p.clip(offset, size), func(from, to int64) error {
+		p.stats.WrittenBytes += to - from
+		p.stats.WriteRequests++
+		return p.w.target.Zero(p.base()+from, to-from)
 	})
 }
 
-// each writes what of a run is not kept with fn, which returns how much it has
-// written, and counts it.
-func (p *place) each(offset, size int64, fn func(from, to int64) (int64, error)) error {
-	kept, err := p.w.unkept(offset, size, func(from, to int64) error {
-		n, err := fn(from, to)
-		p.stats.WrittenBytes += n
-		p.stats.WriteRequests++
-		return err
-	})
+// each calls fn for what of a run is not kept.
+func (p *place) each(offset, size int64, fn func(from, to int64) error) error {
+	kept, err := p.w.unkept(offset, size, fn)
 	p.stats.KeptBytes += kept
 	return err
 }
 
+// data adds to the run to be written what goes on with it.
 func (p *place) data(offset int64, data []byte) error {
-	return p.each(offset, p.clip(offset, int64(len(data))), func(from, to int64) (int64, error) {
-		n, err := p.w.target.WriteAt(data[from-offset:to-offset], p.base()+from)
-		return int64(n), err
+	return p.each(offset, p.clip(offset, int64(len(data))), func(from, to int64) error {
+		piece := data[from-offset : to-offset]
+		if p.run.add(p.base()+from, piece) {
+			return nil
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		p.run.add(p.base()+from, piece)
+		return nil
 	})
+}
+
+// flush writes the run.
+func (p *place) flush() error {
+	if len(p.run.pieces) == 0 {
+		return nil
+	}
+	n, err := p.run.writeTo(p.w.target)
+	p.stats.WrittenBytes += n
+	p.stats.WriteRequests++
+	p.run.pieces = p.run.pieces[:0]
+	return err
 }
 
 // zeroGaps zeroes the sectors that the chunk covers but has no data for.
