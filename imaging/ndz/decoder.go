@@ -33,6 +33,7 @@ type Decoder struct {
 	plain   []byte // scratch for decryption
 	fixups  []fixup
 	inflate inflate.Decoder
+	mem     []byte // that buf is in
 	buf     []byte // inflated data from streamAt on
 	whole   bool   // buf holds all data of the chunk
 
@@ -184,11 +185,19 @@ func (h *Header) find(sector uint64) (region Region, base int64, ok bool) {
 	return h.Regions[i], base, true
 }
 
+// grow makes buf n bytes that begin in a page of memory where the data does in
+// one of the disk. File systems want that of direct writes, or let nothing else
+// be written meanwhile.
 func (d *Decoder) grow(n int) {
-	if cap(d.buf) < n {
-		d.buf = make([]byte, n, roundUp(n, dataBufferUnitBytes))
+	if len(d.mem) < n+pageBytes {
+		d.mem = make([]byte, roundUp(n, dataBufferUnitBytes)+pageBytes) // whole pages begin at one
 	}
+	sector := d.opts.Placement.Start + d.header.Regions[0].Start
+	d.buf = d.mem[sector%(pageBytes/SectorBytes)*SectorBytes:][:n:n]
 }
+
+// pageBytes is the alignment of direct writes that no file system wants more of.
+const pageBytes = 4096
 
 // dataBufferUnitBytes keeps the buffer from being made anew for every chunk
 // that is a little larger than the one before.

@@ -71,7 +71,7 @@ func (t *FileTarget) writePieces(pieces [][]byte, offset int64) (n int64, err er
 // longer blocks than these (EINVAL), and some file systems allow it when a file is
 // opened and not when it is written: then the page cache does it.
 func (t *FileTarget) writeDirect(pieces [][]byte, offset int64) (int64, error) {
-	n, err := writeVector(t.direct, pieces, offset)
+	n, err := writeAll(t.direct, pieces, offset, t.async.write)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
 		return n, err
 	}
@@ -81,9 +81,16 @@ func (t *FileTarget) writeDirect(pieces [][]byte, offset int64) (int64, error) {
 }
 
 // writeVector is pwritev of everything.
-func writeVector(f *os.File, pieces [][]byte, offset int64) (n int64, err error) {
+func writeVector(f *os.File, pieces [][]byte, offset int64) (int64, error) {
+	return writeAll(f, pieces, offset, func(f *os.File, pieces [][]byte, offset int64) (int, error) {
+		return unix.Pwritev(int(f.Fd()), pieces, offset)
+	})
+}
+
+// writeAll writes pieces with write, which may write less.
+func writeAll(f *os.File, pieces [][]byte, offset int64, write func(*os.File, [][]byte, int64) (int, error)) (n int64, err error) {
 	for len(pieces) > 0 {
-		m, err := unix.Pwritev(int(f.Fd()), pieces, offset+n)
+		m, err := write(f, pieces, offset+n)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

@@ -30,6 +30,9 @@ func File(ctx context.Context, src io.ReaderAt, size int64, target Target, opts 
 		return Stats{}, err
 	}
 	w.base = info.Mark
+	if err := w.expect(info.EndBytes); err != nil {
+		return Stats{}, err
+	}
 	err = ndz.EachChunk(ctx, src, info.Chunks, opts.workers(), func() (ndz.ChunkFunc, error) { return w.Chunk, nil })
 	stats, closeErr := w.Close()
 	if err == nil {

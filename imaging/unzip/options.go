@@ -43,7 +43,7 @@ type Options struct {
 	// Chunks is the number of chunks of the whole image, if known: a Writer
 	// that was given fewer fails in Close.
 	Chunks int
-	// Workers is the most chunks worked on at once; 0: one per core and two that
+	// Workers is the most chunks worked on at once; 0: one per core and four that
 	// wait for the disk, at most 12.
 	Workers int
 	// Progress, if set, is called after every chunk, one call at a time.
@@ -92,7 +92,7 @@ func (o Options) checkSize(bytes int64) error {
 
 // waitingWorkers are those beside one for each core: who writes around the page
 // cache waits for the disk, and the cores must have something to decode.
-const waitingWorkers = 2
+const waitingWorkers = 4
 
 func (o Options) workers() int {
 	if o.Workers > 0 {

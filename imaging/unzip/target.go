@@ -29,6 +29,7 @@ type Target interface {
 type FileTarget struct {
 	f      *os.File
 	direct *os.File // the same, around the page cache; nil: it cannot be had
+	async  asyncWriter
 	device bool
 	fresh  bool  // regular file that was empty: what is not written is zero
 	size   int64 // of a device
@@ -175,6 +176,19 @@ func (t *FileTarget) writeZeros(offset, size int64) error {
 	return nil
 }
 
+// expect gives a file the length that the image will need: the kernel writes
+// within a file beside other writes, and waits for what makes it longer.
+func (t *FileTarget) expect(size int64) error {
+	if t.device {
+		return nil
+	}
+	info, err := t.f.Stat()
+	if err != nil || info.Size() >= size {
+		return err
+	}
+	return t.f.Truncate(size)
+}
+
 // startFlush has the kernel begin to write a range, without waiting for it.
 func (t *FileTarget) startFlush(offset, size int64) {
 	_ = unix.SyncFileRange(int(t.f.Fd()), offset, size, unix.SYNC_FILE_RANGE_WRITE) // a hint
@@ -183,16 +197,8 @@ func (t *FileTarget) startFlush(offset, size int64) {
 // Finish extends a file to size and fsyncs.
 func (t *FileTarget) Finish(size int64) error {
 	t.fresh = false // for what is restored over this
-	if !t.device {
-		info, err := t.f.Stat()
-		if err != nil {
-			return err
-		}
-		if info.Size() < size {
-			if err := t.f.Truncate(size); err != nil {
-				return err
-			}
-		}
+	if err := t.expect(size); err != nil {
+		return err
 	}
 	if err := t.f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
@@ -202,6 +208,7 @@ func (t *FileTarget) Finish(size int64) error {
 
 // Close closes the file without further ado; Finish made it durable.
 func (t *FileTarget) Close() error {
+	t.async.close()
 	if t.direct != nil {
 		t.direct.Close()
 	}

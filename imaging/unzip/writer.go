@@ -230,12 +230,27 @@ func (w *Writer) Close() (Stats, error) {
 	return w.stats, missing
 }
 
-func (w *Writer) finish(complete bool) error {
+// end is where the target ends for an image that does.
+func (w *Writer) end(imageBytes int64) int64 {
 	p := w.opts.Decode.Placement
-	end := int64(p.Start)*ndz.SectorBytes + w.stats.EndBytes
+	end := int64(p.Start)*ndz.SectorBytes + imageBytes
 	if p.InPartition() {
 		end = min(end, int64(p.Start+p.Size)*ndz.SectorBytes)
 	}
+	return end
+}
+
+// expect tells the target the size of the image before anything is written.
+func (w *Writer) expect(imageBytes int64) error {
+	t, ok := w.target.(interface{ expect(size int64) error })
+	if !ok {
+		return nil
+	}
+	return t.expect(w.end(imageBytes))
+}
+
+func (w *Writer) finish(complete bool) error {
+	p, end := w.opts.Decode.Placement, w.end(w.stats.EndBytes)
 	size := w.target.SizeBytes()
 	if complete && w.opts.ZeroFill && !p.InPartition() && end < size {
 		if err := w.fill(end, size-end); err != nil {
