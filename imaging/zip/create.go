@@ -18,6 +18,10 @@ import (
 // worked on.
 const unitsAhead = 2
 
+// readers are how many workers read data, a unit each, and how many units may be
+// ahead of them.
+type readers struct{ workers, ahead int }
+
 // largeBlockSectors bounds the hash blocks that are worked on at once: a unit
 // holds a whole one.
 const largeBlockSectors = tool.WorkersMax * unitBytesMax / sectorBytes
@@ -75,7 +79,7 @@ func (o *output) writeOld(ctx context.Context, in *input) error {
 	if err != nil {
 		return err
 	}
-	err = in.each(ctx, in.layout.Data, in.workers(o.opts.workers()), p, func(u *unit) error {
+	err = in.each(ctx, in.layout.Data, readers{in.workers(o.opts.workers()), unitsAhead}, p, func(u *unit) error {
 		o.pending.records = append(o.pending.records, u.records...)
 		return p.unit(u)
 	})
@@ -102,8 +106,8 @@ func (in *input) workers(n int) int {
 }
 
 // each gives the units of data to fn, in order, while workers work ahead.
-func (in *input) each(ctx context.Context, data []freemap.Range, workers int, f format, fn func(*unit) error) error {
-	line, err := newPipeline(ctx, in, workers, f)
+func (in *input) each(ctx context.Context, data []freemap.Range, r readers, f format, fn func(*unit) error) error {
+	line, err := newPipeline(ctx, in, r, f)
 	if err != nil {
 		return err
 	}
@@ -171,13 +175,14 @@ type pipeline struct {
 	order  chan *unit
 }
 
-func newPipeline(ctx context.Context, in *input, n int, f format) (*pipeline, error) {
-	l := &pipeline{free: make(chan *unit, n+unitsAhead), work: make(chan *unit, n+unitsAhead), order: make(chan *unit, n+unitsAhead)}
+func newPipeline(ctx context.Context, in *input, r readers, f format) (*pipeline, error) {
+	n := r.workers + r.ahead
+	l := &pipeline{free: make(chan *unit, n), work: make(chan *unit, n), order: make(chan *unit, n)}
 	l.ctx, l.cancel = context.WithCancel(ctx)
 	for range cap(l.free) {
 		l.free <- &unit{}
 	}
-	for range n {
+	for range r.workers {
 		press, err := f.press()
 		if err != nil {
 			close(l.work)

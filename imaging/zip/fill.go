@@ -12,10 +12,17 @@ import (
 // room is how much payload the chunk takes after what is certain to fit.
 func (p *five) room() int { return v5.PayloadBytesMax - endBytes - p.cutPacked }
 
-// expect says when to measure next, if the data compresses to ratio of itself.
+// expect says when to measure next, and how far to go on before, if the data
+// compresses to ratio of itself.
 func (p *five) expect(ratio float64) {
-	n := min(int(fillPart*float64(p.room())/max(ratio, 1e-3)), p.squeeze.step())
-	p.measure = min(p.cut+max(n/p.blockBytes(), 1)*p.blockBytes(), v5.StreamBytesMax)
+	room := float64(p.room()) / max(ratio, 1e-3)
+	p.measure = p.after(min(int(fillPart*room), p.squeeze.step()))
+	p.until = max(p.measure, min(p.measure+p.squeeze.ahead(), p.after(int(room))))
+}
+
+// after is where the stream has whole blocks of about n bytes after the cut.
+func (p *five) after(n int) int {
+	return min(p.cut+max(n/p.blockBytes(), 1)*p.blockBytes(), v5.StreamBytesMax)
 }
 
 // blockBytes is the unit that chunks are filled in.
@@ -31,35 +38,64 @@ func (p *five) feed(end int) error {
 	return err
 }
 
+// feedAhead gives the compressor what it can begin with.
+func (p *five) feedAhead() error {
+	for {
+		end := min(p.fed+feedBytes, p.until)
+		if end <= p.fed || end > len(p.stream) {
+			return nil
+		}
+		if err := p.feed(end); err != nil {
+			return err
+		}
+	}
+}
+
 // fill compresses and measures, as long as there is enough data to.
 func (p *five) fill() error {
-	for !p.full && len(p.stream) >= p.measure && p.cut < len(p.stream) {
-		if err := p.feed(max(p.measure, p.fed)); err != nil {
+	for !p.full && len(p.stream) >= p.until && p.cut < len(p.stream) {
+		if p.fed < p.measure {
+			if err := p.feed(p.measure); err != nil {
+				return err
+			}
+		}
+		if err := p.squeeze.flush(p.measure); err != nil {
 			return err
 		}
-		if err := p.squeeze.flush(); err != nil {
-			return err
-		}
-		ratio := float64(p.packed.Len()-p.cutPacked) / float64(p.fed-p.cut)
+		ratio := float64(p.packed.Len()-p.cutPacked) / float64(p.measure-p.cut)
 		if p.packed.Len() > v5.PayloadBytesMax-endBytes {
 			p.takeBack(ratio)
 			continue
 		}
-		p.cut, p.cutPacked = p.fed, p.packed.Len()
-		if p.full = !p.worth(1) || p.cut == v5.StreamBytesMax; p.full {
+		p.cut, p.cutPacked = p.measure, p.packed.Len()
+		ratio = max(ratio, float64(p.cutPacked)/float64(p.cut))
+		if p.full = !p.promises(ratio) || p.cut == v5.StreamBytesMax; p.full {
 			return nil
 		}
-		p.expect(max(ratio, float64(p.cutPacked)/float64(p.cut)))
+		p.expect(ratio)
+		if err := p.feedAhead(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// promises tells whether a block may fit, if the data compresses to ratio of
+// itself. Where a block cannot be taken back for nothing it has to fit for
+// certain.
+func (p *five) promises(ratio float64) bool {
+	if !p.squeeze.cheap() {
+		return p.worth(1)
+	}
+	return p.room() >= frameBytesMax+int(promisePart*ratio*float64(p.blockBytes()))
 }
 
 // takeBack undoes what did not fit, and goes on with a part of it, in a new frame
 // if there has to be one and that is worth it.
 func (p *five) takeBack(ratio float64) {
 	p.packed.Truncate(p.cutPacked)
-	p.fed = p.cut
 	if p.cut > p.frame && p.squeeze.back() {
+		p.full = p.measure-p.cut <= p.blockBytes()
 		p.expect(ratio)
 		return
 	}
@@ -70,7 +106,7 @@ func (p *five) takeBack(ratio float64) {
 		}
 		p.endFrame()
 	}
-	p.frame = p.cut
+	p.frame, p.fed = p.cut, p.cut
 	p.squeeze.reset(&p.packed)
 	p.expect(ratio)
 }
@@ -86,6 +122,7 @@ func (p *five) endFrame() {
 func (p *five) seal() error {
 	for !p.full && p.cut < len(p.stream) {
 		p.measure = min(p.measure, len(p.stream))
+		p.until = p.measure
 		if err := p.fill(); err != nil {
 			return err
 		}
@@ -112,12 +149,12 @@ func (p *five) close() error {
 	if p.cut > 0 {
 		p.ratio = float64(p.cutPacked) / float64(p.cut)
 	}
-	stream := p.stream
-	p.begin(p.takeSpare())
-	if err := p.replay(rest, stream); err != nil {
+	kept := p.keep(rest)
+	p.begin()
+	if err := p.replay(rest, kept); err != nil { // which may close another chunk
 		return err
 	}
-	p.spare = append(p.spare, stream)
+	p.spare = append(p.spare, kept)
 	return nil
 }
 
@@ -128,7 +165,7 @@ func (p *five) takeSpare() []byte {
 	}
 	s := p.spare[n-1]
 	p.spare = p.spare[:n-1]
-	return s
+	return s[:0]
 }
 
 // split cuts the records where the stream is cut, and returns the rest.
@@ -152,9 +189,25 @@ func (p *five) split() (rest []v5.Record) {
 	return nil
 }
 
-// replay adds what was taken out of a chunk to the one after it.
-func (p *five) replay(rest []v5.Record, stream []byte) error {
-	at, next := p.first, p.cutOf(rest, stream)
+// keep copies what records at the end of the chunk are of.
+func (p *five) keep(rest []v5.Record) []byte {
+	kept := p.takeSpare()
+	next := p.cutOf(rest)
+	for _, r := range rest {
+		size := int(r.Sectors) * p.head.SectorBytes
+		switch r.Kind {
+		case v5.Data:
+			kept, next = append(kept, p.stream[next:next+size]...), next+size
+		case v5.Repeat:
+			kept = append(kept, p.stream[int(r.Source)*p.head.SectorBytes:][:size]...)
+		}
+	}
+	return kept
+}
+
+// replay adds what was kept of a chunk to the one after it.
+func (p *five) replay(rest []v5.Record, kept []byte) error {
+	at := p.first
 	for _, r := range rest {
 		start, size := at, int(r.Sectors)*p.head.SectorBytes
 		at += r.Sectors * p.per
@@ -162,10 +215,8 @@ func (p *five) replay(rest []v5.Record, stream []byte) error {
 		switch r.Kind {
 		case v5.Free:
 			continue // the block after it comes with its place
-		case v5.Data:
-			data, next = stream[next:next+size], next+size
-		case v5.Repeat:
-			data = stream[int(r.Source)*p.head.SectorBytes:][:size]
+		case v5.Data, v5.Repeat:
+			data, kept = kept[:size], kept[size:]
 		case v5.Zeros:
 			data = make([]byte, size)
 		}
@@ -179,8 +230,8 @@ func (p *five) replay(rest []v5.Record, stream []byte) error {
 }
 
 // cutOf is where the data of the records at the end of a stream begins.
-func (p *five) cutOf(rest []v5.Record, stream []byte) int {
-	at := len(stream)
+func (p *five) cutOf(rest []v5.Record) int {
+	at := len(p.stream)
 	for _, r := range rest {
 		if r.Kind == v5.Data {
 			at -= int(r.Sectors) * p.head.SectorBytes
@@ -196,8 +247,9 @@ type made struct {
 	signed  []sig.Record  // that came before its end
 	dataEnd uint64        // sector
 	input   int           // bytes of data
-	buffer  []byte        // of payload
+	buffer  []byte        // of payload, and then the chunk
 	back    chan<- []byte // where that goes
+	err     error         // instead of a chunk
 }
 
 func (p *five) writeChunk() error {

@@ -12,12 +12,17 @@ import (
 
 const (
 	// feedBytes is how much is given to the compressor at a time.
-	feedBytes = 256 << 10
+	feedBytes = 128 << 10
 	// fillPart of the room that is left is what is filled before the chunk is
 	// measured: the rest is for what compresses worse than the data before.
 	fillPart = 0.8
+	// promisePart of what a block is expected to take is room enough to try it.
+	promisePart = 0.7
 	// frameBytesMax is what a block that does not compress takes beside itself.
 	frameBytesMax = 64
+	// looseBytesMax bounds the zeros and repeats that a chunk may lose again,
+	// because data before them does not fit.
+	looseBytesMax = 4 << 20
 	// recordBytesMax is the most that a gap and a record after it take in the
 	// table.
 	recordBytesMax = 10 + 10 + 5
@@ -54,27 +59,33 @@ type five struct {
 	cut       int // of stream: fits for certain,
 	cutPacked int // and takes this much
 	frame     int // where in the stream the frame begins
-	measure   int // when the stream has this length
+	measure   int // what is measured next,
+	until     int // when the stream has this length
 	ratio     float64
 	full      bool // nothing after cut fits
 
-	spare [][]byte // streams
+	loose int      // bytes of zeros and repeats since all of the stream was measured
+	spare [][]byte // of what is kept when a chunk is closed
 }
 
-// newFive returns what packs chunks that begin with head.
-func newFive(layout *Layout, opts Options, head v5.Header, d divider) (*five, error) {
+// newFive returns what packs chunks that begin with head. With apart the
+// compressor has goroutines beside that of the caller, who must close it.
+func newFive(layout *Layout, opts Options, head v5.Header, d divider, apart bool) (*five, error) {
 	p := &five{divider: d, layout: layout, head: head, per: uint64(head.SectorBytes / sectorBytes), seen: map[uint64]int{}, ratio: 0.5}
 	p.packed.Grow(packedBytes)
+	if err := p.aligned(); err != nil {
+		return nil, err
+	}
 	var err error
-	if p.squeeze, err = newSqueezer(opts.codec(), opts.Level); err != nil {
+	if p.squeeze, err = newSqueezer(opts.codec(), opts.Level, apart); err != nil {
 		return nil, err
 	}
 	p.head.Codec = codecOf(p.squeeze)
-	return p, p.aligned()
+	return p, nil
 }
 
-// packedBytes is room for a payload, and for what does not fit into it.
-const packedBytes = 2 * v5.ChunkBytes
+// packedBytes is room for a payload, and for a block that does not fit into it.
+const packedBytes = v5.ChunkBytes + v5.ChunkBytes/4
 
 // headOf is what all chunks of an image have in common.
 func headOf(l *Layout, opts Options) (v5.Header, error) {
@@ -111,7 +122,7 @@ func (p *five) press() (func(*unit) error, error) { return p.divide, nil }
 // restart begins with the data of a segment.
 func (p *five) restart(first uint64, emit func(made) error) {
 	p.first, p.emit, p.signed, p.ratio = first, emit, nil, 0.5
-	p.begin(p.stream)
+	p.begin()
 }
 
 func (p *five) unit(u *unit) error {
@@ -130,13 +141,13 @@ func (p *five) unit(u *unit) error {
 }
 
 // begin empties the chunk.
-func (p *five) begin(stream []byte) {
-	p.records, p.table, p.at, p.restored = p.records[:0], 0, p.first, 0
-	p.stream = stream[:0]
-	clear(p.seen)
+func (p *five) begin() {
 	p.packed.Reset()
-	p.fed, p.cut, p.cutPacked, p.frame, p.full = 0, 0, 0, 0, false
-	p.squeeze.reset(&p.packed)
+	p.squeeze.reset(&p.packed) // which lets go of the stream
+	p.records, p.table, p.at, p.restored = p.records[:0], 0, p.first, 0
+	p.stream = p.stream[:0]
+	clear(p.seen)
+	p.fed, p.cut, p.cutPacked, p.frame, p.loose, p.full = 0, 0, 0, 0, 0, false
 	p.expect(p.ratio)
 }
 
@@ -149,13 +160,14 @@ func (p *five) block(b block) error {
 	}
 	p.gap(b.start)
 	p.add(b)
-	if len(p.stream) >= p.measure {
-		return p.fill()
+	if p.loose > looseBytesMax {
+		p.loose = 0
+		return p.seal()
 	}
-	if len(p.stream)-p.fed >= feedBytes {
-		return p.feed(len(p.stream))
+	if err := p.feedAhead(); err != nil || len(p.stream) < p.until {
+		return err
 	}
-	return nil
+	return p.fill()
 }
 
 // takes tells whether the chunk has room for one more block.
@@ -185,8 +197,10 @@ func (p *five) add(b block) {
 	p.restored += b.sectors()
 	switch {
 	case cheap && b.zero:
+		p.loose += len(b.data)
 		p.record(v5.Record{Kind: v5.Zeros, Sectors: n})
 	case cheap && known && len(p.stream)-at >= len(b.data) && bytes.Equal(p.stream[at:][:len(b.data)], b.data):
+		p.loose += len(b.data)
 		p.record(v5.Record{Kind: v5.Repeat, Sectors: n, Source: uint64(at / sector)})
 	default:
 		if !b.zero {

@@ -13,29 +13,44 @@ import (
 // The data of a V5 image is cut into segments, always the same, and chunks end
 // where they do: that makes an image half a chunk larger for each. Lanes
 // compress a segment each. The chunks of the first are written as they are made;
-// those of the next wait in memory, and when there are many, so does their
-// lane. As the first segment is half as long as the others, lanes take turns
-// half a segment apart, and hardly wait.
+// those of the next wait in memory, and when there are many, so do their
+// lanes: the farther a segment is from its turn, the fewer of its chunks may
+// wait, so that lanes take turns a part of a segment apart, and then hardly wait.
 const (
-	segmentBytes = 320 << 20
-	lanesMax     = 2
-	// laneReaders is how many workers read ahead of one lane.
-	laneReaders = 1
-	// waitingMax is how many chunks wait until it is their turn: half of what a
-	// segment of files becomes.
-	waitingMax = 56
+	segmentBytes = 240 << 20
+	lanesMax     = 4
+	// waitingMax is how many chunks wait until it is their turn. Files become
+	// some 70 in a segment, of which half of one wait for each lane but one.
+	waitingMax = 96
 	// turnMax is how many chunks of the lane whose turn it is wait beside them.
-	turnMax = 2
+	turnMax = 4
 )
+
+// laneReaders are what a lane has that reads ahead of it.
+func laneReaders() readers { return readers{workers: 1, ahead: 1} }
 
 // segment is a part of the data of an image.
 type segment struct {
 	data       []freemap.Range
 	bytes      int64
 	first, end uint64        // what its chunks cover
+	may        chan struct{} // as often as a chunk may wait
+	allowed    int           // how often that was said
 	turn       chan struct{} // closed when its chunks are written
 	chunks     chan *made    // closed after the last one
 	err        error         // instead of more chunks
+}
+
+func newSegment(first uint64) *segment {
+	return &segment{first: first, may: make(chan struct{}, waitingMax), turn: make(chan struct{}),
+		chunks: make(chan *made, waitingMax+turnMax)}
+}
+
+// allow has so many chunks wait in all.
+func (s *segment) allow(chunks int) {
+	for ; s.allowed < chunks; s.allowed++ {
+		s.may <- struct{}{}
+	}
 }
 
 // segments cuts data on the borders of units.
@@ -49,7 +64,7 @@ func (in *input) segments(bytesMax int64) []*segment {
 			if n > 0 {
 				room, first = bytesMax, list[n-1].end
 			}
-			list = append(list, &segment{first: first, turn: make(chan struct{}), chunks: make(chan *made, waitingMax+turnMax)})
+			list = append(list, newSegment(first))
 		}
 		s := list[len(list)-1]
 		s.bytes += int64(u.size)
@@ -116,34 +131,35 @@ func (l *lanes) run(ctx context.Context, list []*segment) error {
 		work <- s
 	}
 	close(work)
-	for range l.count() {
-		p, err := newFive(l.in.layout, l.opts, l.head, l.divider)
+	n := l.count()
+	for range n {
+		p, err := newFive(l.in.layout, l.opts, l.head, l.divider, l.opts.workers() > n)
 		if err != nil {
 			return err
 		}
 		wg.Go(func() {
+			defer p.squeeze.close()
 			for s := range work {
 				s.err = l.segment(ctx, p, s)
 				close(s.chunks)
 			}
 		})
 	}
-	for _, s := range list {
-		close(s.turn)
-		for m := range s.chunks {
-			err := ctx.Err()
-			if err == nil {
-				err = l.seal(m)
-			}
-			if err != nil {
-				return err
-			}
+	sealed := make(chan *made)
+	wg.Go(func() {
+		defer close(sealed)
+		l.seal(ctx, list, n, sealed)
+	})
+	for m := range sealed {
+		err := ctx.Err()
+		if err == nil {
+			err = l.writeSealed(m)
 		}
-		if s.err != nil {
-			return s.err
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // segment makes the chunks of a segment.
@@ -157,7 +173,7 @@ func (l *lanes) segment(ctx context.Context, p *five, s *segment) error {
 		s.chunks <- &m
 		return nil
 	})
-	if err := l.in.each(ctx, s.data, laneReaders, p, p.unit); err != nil {
+	if err := l.in.each(ctx, s.data, laneReaders(), p, p.unit); err != nil {
 		return err
 	}
 	return p.finish(s.end)
@@ -167,35 +183,81 @@ func (l *lanes) segment(ctx context.Context, p *five, s *segment) error {
 // Those of the segment whose turn it is are for no other, so that what is
 // waited for can go on.
 func (l *lanes) buffer(ctx context.Context, s *segment) (buffer []byte, back chan []byte, err error) {
-	back = l.waiting
 	select {
-	case buffer = <-l.waiting:
-	case <-s.turn:
-		back = l.now
+	case <-s.may:
+		back = l.waiting
 		select {
-		case buffer = <-l.now:
+		case buffer = <-l.waiting:
+			return room(buffer), back, nil
+		case <-s.turn:
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
 		}
+	case <-s.turn:
+	case <-ctx.Done():
+	}
+	select {
+	case buffer = <-l.now:
+		return room(buffer), l.now, nil
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	if buffer == nil {
-		buffer = make([]byte, v5.ChunkBytes)
-	}
-	return buffer, back, nil
 }
 
-// seal numbers and writes a chunk.
-func (l *lanes) seal(m *made) error {
-	m.head.Index = l.stats.Chunks
-	data, err := m.head.Seal(m.buffer, m.payload)
-	if err != nil {
-		return err
+// room is a buffer that may have to be made.
+func room(buffer []byte) []byte {
+	if buffer == nil {
+		return make([]byte, v5.ChunkBytes)
+	}
+	return buffer
+}
+
+// seal numbers and seals the chunks of segments, until it fails or ctx ends.
+func (l *lanes) seal(ctx context.Context, list []*segment, lanes int, sealed chan<- *made) {
+	index := 0
+	next := func(m *made) bool {
+		m.head.Index = index
+		index++
+		if m.err == nil {
+			m.buffer, m.err = m.head.Seal(m.buffer, m.payload)
+		}
+		select {
+		case sealed <- m:
+			return m.err == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for i, s := range list {
+		close(s.turn)
+		l.allow(list[i+1:], lanes)
+		for m := range s.chunks {
+			if !next(m) {
+				return
+			}
+		}
+		if s.err != nil {
+			next(&made{err: s.err})
+			return
+		}
+	}
+}
+
+// allow has chunks of the next segments wait.
+func (l *lanes) allow(next []*segment, lanes int) {
+	parts := lanes * (lanes - 1) / 2
+	for i := range min(len(next), lanes-1) {
+		next[i].allow(waitingMax * (lanes - 1 - i) / parts)
+	}
+}
+
+// writeSealed writes a chunk.
+func (l *lanes) writeSealed(m *made) error {
+	if m.err != nil {
+		return m.err
 	}
 	l.pending.records = append(l.pending.records, m.signed...)
 	per := uint64(m.head.SectorBytes / sectorBytes)
-	err = l.write(chunk{data: data, last: m.head.Last * per, dataEnd: m.dataEnd, payload: len(m.payload), input: m.input})
-	m.back <- data
+	err := l.write(chunk{data: m.buffer, last: m.head.Last * per, dataEnd: m.dataEnd, payload: len(m.payload), input: m.input})
+	m.back <- m.buffer
 	return err
 }

@@ -16,28 +16,38 @@ import (
 // squeezer compresses the stream of a V5 chunk, which can be cut wherever it
 // was flushed.
 type squeezer interface {
-	// reset begins a frame, which goes to packed.
+	// reset begins a frame, which goes to packed. The stream before may change
+	// after it, but not before.
 	reset(packed *bytes.Buffer)
 	// write goes on with stream[from:to]. The stream may grow and move.
 	write(stream []byte, from, to int) error
-	// flush makes packed all of what was written.
-	flush() error
+	// flush makes packed what was written up to byte end of the stream: all, if
+	// nothing is to be written ahead.
+	flush(end int) error
 	// back undoes what came after the last flush but one, and returns false if
 	// it cannot.
 	back() bool
+	// cheap tells that what back undoes is cheap.
+	cheap() bool
 	// step is how much is best flushed at once.
 	step() int
+	// ahead is how much more is best written before that.
+	ahead() int
 	// end appends to packed what ends a frame of data that was cut after a
 	// flush, at most endBytes.
 	end(packed, data []byte) []byte
 	// frames tells whether a payload may have several.
 	frames() bool
+	// close ends what goroutines it has.
+	close()
 }
 
 // endBytes is the most that squeezers append.
 const endBytes = 2 + 4
 
-func newSqueezer(codec v5.Codec, level *int) (squeezer, error) {
+// newSqueezer returns one that works on a goroutine, or with apart on others as
+// well.
+func newSqueezer(codec v5.Codec, level *int, apart bool) (squeezer, error) {
 	if level != nil && (*level < 0 || *level > 9) {
 		return nil, fmt.Errorf("compression level %d, want 0 to 9", *level)
 	}
@@ -53,7 +63,7 @@ func newSqueezer(codec v5.Codec, level *int) (squeezer, error) {
 		return &zlibSqueezer{z: z, level: l}, err
 	}
 	if level == nil || *level < betterLevel {
-		return &zstdSqueezer{z: zstd.New()}, nil
+		return &zstdSqueezer{search: newSearcher(apart), z: zstd.NewEncoder()}, nil
 	}
 	effort := general.SpeedBetterCompression
 	if *level == bestLevel {
@@ -96,56 +106,14 @@ func (s *plain) write(stream []byte, from, to int) error {
 	_, err := s.packed.Write(stream[from:to])
 	return err
 }
-func (s *plain) flush() error                { return nil }
+func (s *plain) flush(int) error             { return nil }
 func (s *plain) end(packed, _ []byte) []byte { return packed }
 func (s *plain) back() bool                  { return false }
 func (s *plain) step() int                   { return v5.StreamBytesMax }
+func (s *plain) ahead() int                  { return 0 }
+func (s *plain) cheap() bool                 { return false }
+func (s *plain) close()                      {}
 func (s *plain) frames() bool                { return true }
-
-// zstdSqueezer makes a block whenever it is flushed.
-type zstdSqueezer struct {
-	z                *zstd.Encoder
-	packed           *bytes.Buffer
-	stream           []byte
-	begin, done, fed int // of the frame, in stream
-
-	before struct { // the last flush
-		done  int
-		state zstd.State
-	}
-}
-
-func (s *zstdSqueezer) reset(packed *bytes.Buffer) {
-	*s = zstdSqueezer{z: s.z, packed: packed, begin: -1}
-	s.z.Reset()
-}
-
-func (s *zstdSqueezer) write(stream []byte, from, to int) error {
-	if s.begin < 0 {
-		s.begin, s.done = from, from
-		s.packed.Write(zstd.AppendHead(s.packed.AvailableBuffer()))
-	}
-	s.stream, s.fed = stream, to
-	return nil
-}
-
-func (s *zstdSqueezer) flush() error {
-	s.before.done, s.before.state = s.done, s.z.State()
-	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.fed-s.begin))
-	s.done = s.fed
-	return nil
-}
-
-func (s *zstdSqueezer) back() bool {
-	s.done, s.fed = s.before.done, s.before.done
-	s.z.Rewind(s.before.state)
-	return true
-}
-
-func (s *zstdSqueezer) step() int { return zstd.BlockBytesMax }
-
-func (s *zstdSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
-func (s *zstdSqueezer) frames() bool                { return true }
 
 // generalSqueezer is for levels that find more.
 type generalSqueezer struct{ z *general.Encoder }
@@ -155,10 +123,13 @@ func (s *generalSqueezer) write(stream []byte, from, to int) error {
 	_, err := s.z.Write(stream[from:to])
 	return err
 }
-func (s *generalSqueezer) flush() error                { return s.z.Flush() }
+func (s *generalSqueezer) flush(int) error             { return s.z.Flush() }
 func (s *generalSqueezer) end(packed, _ []byte) []byte { return zstd.AppendEnd(packed) }
 func (s *generalSqueezer) back() bool                  { return false }
 func (s *generalSqueezer) step() int                   { return v5.StreamBytesMax }
+func (s *generalSqueezer) ahead() int                  { return 0 }
+func (s *generalSqueezer) cheap() bool                 { return false }
+func (s *generalSqueezer) close()                      {}
 func (s *generalSqueezer) frames() bool                { return true }
 
 // zlibSqueezer is the codec of the older versions; it compresses when it is flushed.
@@ -184,7 +155,7 @@ func (s *zlibSqueezer) write(stream []byte, from, to int) error {
 	return nil
 }
 
-func (s *zlibSqueezer) flush() error {
+func (s *zlibSqueezer) flush(int) error {
 	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.fed-s.begin))
 	s.done = s.fed
 	return nil
@@ -197,4 +168,7 @@ func (s *zlibSqueezer) end(packed, data []byte) []byte {
 }
 func (s *zlibSqueezer) back() bool   { return false }
 func (s *zlibSqueezer) step() int    { return v5.StreamBytesMax }
+func (s *zlibSqueezer) ahead() int   { return 0 }
+func (s *zlibSqueezer) cheap() bool  { return false }
+func (s *zlibSqueezer) close()       {}
 func (s *zlibSqueezer) frames() bool { return false }

@@ -31,14 +31,16 @@ const (
 	litsBytesMin = 32
 )
 
-// press writes the block of data that was searched. It returns false if that is
-// not smaller.
-func (e *Encoder) press(w *bitWriter, size int) bool {
+// press writes the block of data[from:], of which list are the sequences. It
+// returns false if that is not smaller.
+func (e *Encoder) press(w *bitWriter, data []byte, list []sequence, from int) bool {
+	size := len(data) - from
 	least := w.at + size - size>>6 - 2
 	head := w.at
 	w.at += blockHeadBytes
-	e.literals(w)
-	e.sequences(w)
+	e.collect(data, list, from)
+	e.codeLiterals(w)
+	e.codeSequences(w, list)
 	if w.at >= least {
 		return false
 	}
@@ -53,9 +55,9 @@ func (w *bitWriter) raw(data []byte) {
 	w.bytes(data)
 }
 
-// literals writes the literals.
-func (e *Encoder) literals(w *bitWriter) {
-	lits := e.find.literals[:e.find.lits]
+// codeLiterals writes the literals.
+func (e *Encoder) codeLiterals(w *bitWriter) {
+	lits := e.literals
 	var out []byte
 	var reused bool
 	err := huff0.ErrIncompressible
@@ -108,9 +110,8 @@ func (w *bitWriter) codedLiterals(kind uint64, out []byte, size int) {
 	w.bytes(out)
 }
 
-// sequences writes the sequences.
-func (e *Encoder) sequences(w *bitWriter) {
-	list := e.find.sequences[:e.find.n]
+// codeSequences writes the sequences.
+func (e *Encoder) codeSequences(w *bitWriter, list []sequence) {
 	switch n := uint64(len(list)); {
 	case n < 128:
 		w.little(n, 1)

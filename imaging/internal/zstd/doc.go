@@ -5,9 +5,11 @@
 // looked at in vain; and a block can be taken back, so that a chunk can be filled
 // to its end.
 //
-// A finder turns a block of data into sequences, and coders those into bytes;
-// literals are compressed by package huff0, which is not ours. Invariants: what
-// was decoded is what was given, whatever that is, as tests and a fuzz target
-// hold against a decoder that is not ours; and equal data and calls give equal
-// bytes.
+// A Finder turns parts of the data into sequences, and an Encoder those into
+// bytes, which takes two thirds as long; literals are compressed by package huff0,
+// which is not ours. What a Finder finds does not depend on what is made of it,
+// so that it can be ahead, on another core: where blocks end is known later, and
+// the Encoder cuts what was found there. Invariants: what was decoded is what was
+// given, whatever that is, as tests and a fuzz target hold against a decoder that
+// is not ours; and equal data and calls give equal bytes.
 package zstd

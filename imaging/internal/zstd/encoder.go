@@ -16,21 +16,22 @@ const (
 	windowLog    = 24
 )
 
-// Encoder makes frames. It is for one goroutine.
+// Encoder codes what a Finder found to frames. It is for one goroutine.
 type Encoder struct {
-	find    *finder
-	huff    *huff0.Scratch
-	coders  [kinds]coder
-	book    *codeBook
-	logs    [cellsMax + 1]uint16 // of numbers of cells
-	history history
-	coded   []coded
+	huff     *huff0.Scratch
+	coders   [kinds]coder
+	book     *codeBook
+	logs     [cellsMax + 1]uint16 // of numbers of cells
+	history  history
+	literals []byte // of the block, with room for a bit more
+	coded    []coded
+	parts    []sequence // room for those that are not as they were found
 }
 
-// New returns an Encoder.
-func New() *Encoder {
-	e := &Encoder{find: newFinder(), huff: &huff0.Scratch{}, book: newCodeBook()}
-	e.coded = make([]coded, len(e.find.sequences))
+// NewEncoder returns an Encoder at the beginning of a frame.
+func NewEncoder() *Encoder {
+	e := &Encoder{huff: &huff0.Scratch{}, book: newCodeBook(), literals: make([]byte, 0, BlockBytesMax+wildBytes)}
+	e.coded, e.parts = make([]coded, sequencesMax), make([]sequence, 0, sequencesMax)
 	specs := newSpecs()
 	for kind := range e.coders {
 		e.coders[kind].spec = &specs[kind]
@@ -44,7 +45,6 @@ func New() *Encoder {
 
 // Reset begins a frame.
 func (e *Encoder) Reset() {
-	e.find.forget()
 	e.forget()
 	e.history = newHistory()
 }
@@ -58,18 +58,15 @@ func (e *Encoder) forget() {
 }
 
 // State is where an Encoder is in a frame.
-type State struct {
-	last
-	history
-}
+type State struct{ history }
 
 // State returns where e is, for Rewind.
-func (e *Encoder) State() State { return State{e.find.last, e.history} }
+func (e *Encoder) State() State { return State{e.history} }
 
 // Rewind goes back to a state in the same frame. What was appended since is not
 // in the frame: the next call of Append has the same data again, cut elsewhere.
 func (e *Encoder) Rewind(s State) {
-	e.find.last, e.history = s.last, s.history
+	e.history = s.history
 	e.forget()
 }
 
@@ -82,29 +79,40 @@ func AppendHead(dst []byte) []byte {
 // AppendEnd appends what a frame ends with: a last block of no bytes.
 func AppendEnd(dst []byte) []byte { return append(dst, 1, 0, 0) }
 
-// Append compresses data[from:to] into blocks, none of them the last, and
-// appends them to dst. Since Reset all calls must be for the same data, one part
-// after the other from byte 0 on, at most DataBytesMax in all.
-func (e *Encoder) Append(dst, data []byte, from, to int) []byte {
-	for from < to {
-		end := min(from+BlockBytesMax, to)
-		dst = e.block(dst, data, from, end)
-		from = end
-	}
-	return dst
-}
-
-// block appends one block.
-func (e *Encoder) block(dst, data []byte, from, to int) []byte {
-	e.find.find(data, from, to)
-	dst = slices.Grow(dst, blockHeadBytes+literalsHeadBytesMax+BlockBytesMax+tablesBytesMax+e.find.n*sequenceBytesMax)
+// Append codes data[from:to], in which m are the matches or a part of them, to
+// a block, not the last, and appends it to dst. Since Reset all calls must be for
+// the same data, one part after the other from byte 0 on, at most DataBytesMax in
+// all.
+func (e *Encoder) Append(dst, data []byte, m *Matches, from, to int) []byte {
+	list := m.part(e.parts, from, to)
+	dst = slices.Grow(dst, blockHeadBytes+literalsHeadBytesMax+BlockBytesMax+tablesBytesMax+len(list)*sequenceBytesMax)
 	w := bitWriter{b: dst[:cap(dst)], at: len(dst)}
 	before := e.history
-	if !e.press(&w, to-from) {
+	if !e.press(&w, data[:to], list, from) {
 		e.history = before
 		e.forget()
 		w = bitWriter{b: w.b, at: len(dst)}
 		w.raw(data[from:to])
 	}
 	return w.b[:w.at]
+}
+
+// wildBytes is how much is copied at once.
+const wildBytes = 16
+
+// collect copies what is in no match.
+func (e *Encoder) collect(data []byte, list []sequence, at int) {
+	to, n := e.literals[:cap(e.literals)], 0
+	for _, s := range list {
+		size := int(s.literals)
+		if size <= wildBytes && at+wildBytes <= len(data) {
+			*(*[wildBytes]byte)(to[n:]) = *(*[wildBytes]byte)(data[at:])
+		} else {
+			copy(to[n:], data[at:at+size])
+		}
+		n += size
+		at += size + int(s.length)
+	}
+	n += copy(to[n:], data[at:])
+	e.literals = to[:n]
 }

@@ -69,12 +69,36 @@ func sequences(r *rand.Rand) []byte {
 	return out
 }
 
+// press is a Finder and an Encoder, one after the other.
+type press struct {
+	*Finder
+	*Encoder
+	m *Matches
+}
+
+func newPress() press { return press{NewFinder(), NewEncoder(), &Matches{}} }
+
+func (p press) reset() {
+	p.Finder.Reset()
+	p.Encoder.Reset()
+}
+
+// append appends data[from:to] in blocks.
+func (p press) append(out, data []byte, from, to int) []byte {
+	for ; from < to; from += BlockBytesMax {
+		end := min(from+BlockBytesMax, to)
+		p.Find(p.m, data, from, end)
+		out = p.Append(out, data, p.m, from, end)
+	}
+	return out
+}
+
 // pack compresses data in parts of size bytes.
-func pack(e *Encoder, data []byte, size int) []byte {
-	e.Reset()
+func (p press) pack(data []byte, size int) []byte {
+	p.reset()
 	out := AppendHead(nil)
 	for at := 0; at < len(data); at += size {
-		out = e.Append(out, data, at, min(at+size, len(data)))
+		out = p.append(out, data, at, min(at+size, len(data)))
 	}
 	return AppendEnd(out)
 }
@@ -94,18 +118,18 @@ func unpacker(t testing.TB) func(packed []byte, size int) ([]byte, error) {
 // bytes against those of a fresh one.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	used, unpack := New(), unpacker(t)
-	used.Append(nil, []byte(strings.Repeat("something else", 1000)), 0, 14_000)
+	used, unpack := newPress(), unpacker(t)
+	used.append(nil, []byte(strings.Repeat("something else", 1000)), 0, 14_000)
 	for name, data := range samples() {
 		for _, size := range []int{1, 4096, 100_000, 1 << 20} {
 			if size == 1 && len(data) > 1000 {
 				continue
 			}
-			packed := pack(used, data, size)
+			packed := used.pack(data, size)
 			if back, err := unpack(packed, len(data)); err != nil || !bytes.Equal(back, data) {
 				t.Errorf("%s in parts of %d does not come back: %v", name, size, err)
 			}
-			if !bytes.Equal(packed, pack(New(), data, size)) {
+			if !bytes.Equal(packed, newPress().pack(data, size)) {
 				t.Errorf("%s in parts of %d: another image from a used encoder", name, size)
 			}
 			if most := len(data) + (len(data)/min(size, BlockBytesMax)+2)*blockHeadBytes + 9; len(packed) > most {
@@ -124,7 +148,7 @@ func TestSize(t *testing.T) {
 	}
 	defer z.Close()
 	for name, data := range samples() {
-		ours, theirs := len(pack(New(), data, 1<<20)), len(z.EncodeAll(data, nil))
+		ours, theirs := len(newPress().pack(data, 1<<20)), len(z.EncodeAll(data, nil))
 		if ours > theirs+theirs/20+20 {
 			t.Errorf("%s: %d bytes, the general encoder makes %d", name, ours, theirs)
 		}
@@ -135,29 +159,35 @@ func TestSize(t *testing.T) {
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	data := samples()["mixed"]
-	e, unpack := New(), unpacker(t)
+	e, unpack := newPress(), unpacker(t)
 	for n := range 300 {
 		part := data[len(data)-n:]
-		if back, err := unpack(pack(e, part, 1<<20), len(part)); err != nil || !bytes.Equal(back, part) {
+		if back, err := unpack(e.pack(part, 1<<20), len(part)); err != nil || !bytes.Equal(back, part) {
 			t.Fatalf("the last %d bytes do not come back: %v", n, err)
 		}
 	}
 }
 
-// TestRewind takes blocks back and appends their data cut elsewhere.
-func TestRewind(t *testing.T) {
+// TestParts codes matches in parts of all sizes, of which some are coded and
+// taken back before.
+func TestParts(t *testing.T) {
 	t.Parallel()
-	e, unpack := New(), unpacker(t)
+	e, unpack := newPress(), unpacker(t)
 	for name, data := range samples() {
-		e.Reset()
+		e.reset()
 		out := AppendHead(nil)
-		for at, size := 0, 1; at < len(data); size = size*7%100_003 + 1 {
-			before, most := e.State(), min(len(data), at+BlockBytesMax)
-			e.Append(nil, data, at, most)
-			e.Rewind(before)
-			end := min(most, at+size)
-			out = e.Append(out, data, at, end)
-			at = end
+		size := 1
+		for from := 0; from < len(data); from += BlockBytesMax {
+			to := min(len(data), from+BlockBytesMax)
+			e.Find(e.m, data, from, to)
+			for at := from; at < to; size = size*7%100_003 + 1 {
+				before := e.State()
+				e.Append(nil, data, e.m, at, to)
+				e.Rewind(before)
+				end := min(to, at+size)
+				out = e.Append(out, data, e.m, at, end)
+				at = end
+			}
 		}
 		if back, err := unpack(AppendEnd(out), len(data)); err != nil || !bytes.Equal(back, data) {
 			t.Errorf("%s does not come back: %v", name, err)
@@ -171,26 +201,38 @@ func BenchmarkAppend(b *testing.B) {
 			continue
 		}
 		b.Run(name, func(b *testing.B) {
-			e := New()
+			e := newPress()
 			out := make([]byte, 0, 2*len(data)+1<<20)
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				e.Reset()
-				out = e.Append(out[:0], data, 0, len(data))
+				e.reset()
+				out = e.append(out[:0], data, 0, len(data))
 			}
 		})
 	}
 }
 
-// FuzzRoundTrip decodes what is made of any data, cut anywhere.
+// FuzzRoundTrip decodes what is made of any data, searched in parts of one size
+// and coded in parts of another.
 func FuzzRoundTrip(f *testing.F) {
 	for _, data := range samples() {
-		f.Add(data[:min(len(data), 5000)], uint16(1000))
+		f.Add(data[:min(len(data), 5000)], uint16(1000), uint16(300))
 	}
-	e, unpack := New(), unpacker(f)
-	f.Fuzz(func(t *testing.T, data []byte, size uint16) {
-		if back, err := unpack(pack(e, data, int(size)+1), len(data)); err != nil || !bytes.Equal(back, data) {
+	e, unpack := newPress(), unpacker(f)
+	f.Fuzz(func(t *testing.T, data []byte, search, code uint16) {
+		e.reset()
+		out := AppendHead(nil)
+		for from := 0; from < len(data); {
+			to := min(len(data), from+int(search)+1)
+			e.Find(e.m, data, from, to)
+			for from < to {
+				end := min(to, from+int(code)+1)
+				out = e.Append(out, data, e.m, from, end)
+				from = end
+			}
+		}
+		if back, err := unpack(AppendEnd(out), len(data)); err != nil || !bytes.Equal(back, data) {
 			t.Errorf("does not come back: %v", err)
 		}
 	})

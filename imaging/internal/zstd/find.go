@@ -19,43 +19,29 @@ const (
 	matchBytesMin = 4
 )
 
-// finder finds matches: by the last place with the same eight bytes, and the
+// Finder finds matches: by the last place with the same eight bytes, and the
 // last one with the same five. An entry is the place, and above that number's 24
-// bits eight of the hash.
-type finder struct {
+// bits eight of the hash. It knows nothing of what becomes of them, so that it
+// can be ahead of an Encoder; it is for one goroutine.
+type Finder struct {
 	short [1 << shortBits]uint32
 	long  [1 << longBits]uint32
 	last
-
-	found
 }
 
 // last is the distances of the last matches.
 type last struct{ near, far int }
 
-// found is the matches in a block, and what is between them.
-type found struct {
-	sequences []sequence // as many as there can be
-	n         int        // of sequences
-	literals  []byte     // likewise, and a bit more
-	lits      int        // of literals
-}
+// NewFinder returns a Finder at the beginning of a frame.
+func NewFinder() *Finder { return &Finder{last: newLast()} }
 
-// sequence is some literals and the match after them.
-type sequence struct{ literals, length, distance uint32 }
+func newLast() last { return last{1, 4} }
 
-func newFinder() *finder {
-	return &finder{found: found{
-		sequences: make([]sequence, BlockBytesMax/matchBytesMin+1),
-		literals:  make([]byte, BlockBytesMax+wildBytes),
-	}}
-}
-
-// forget empties the tables.
-func (f *finder) forget() {
+// Reset begins a frame.
+func (f *Finder) Reset() {
 	clear(f.short[:])
 	clear(f.long[:])
-	f.last = last{1, 4}
+	f.last = newLast()
 }
 
 func hashLong(eight uint64) uint64  { return eight * 0xcf1bbcdcb7a56463 }
@@ -73,40 +59,42 @@ func shortEntry(at int, h uint64) uint32 {
 	return uint32(at)<<tagBits | uint32(h>>(64-shortBits-tagBits))&tagMask
 }
 
-// find finds the matches in data[from:to], with sources from byte 0 on.
-func (f *finder) find(data []byte, from, to int) {
-	f.n, f.lits = 0, 0
+// Find has m be the matches in data[from:to], at most BlockBytesMax. Their
+// sources are from byte 0 on: since Reset all calls must be for the same data,
+// one part after the other.
+func (f *Finder) Find(m *Matches, data []byte, from, to int) {
+	m.n, m.from, m.to = 0, from, to
 	p := unsafe.Pointer(unsafe.SliceData(data))
 	start, last := from, to-loadBytes-1
 	for at := max(from, 1); ; {
-		m := f.scan(p, at, to, last)
-		if m.length == 0 {
-			break
+		x := f.scan(p, at, to, last)
+		if x.length == 0 {
+			return
 		}
-		for m.at > start && m.from > 0 && data[m.at-1] == data[m.from-1] {
-			m.at, m.from, m.length = m.at-1, m.from-1, m.length+1
+		for x.at > start && x.from > 0 && data[x.at-1] == data[x.from-1] {
+			x.at, x.from, x.length = x.at-1, x.from-1, x.length+1
 		}
-		distance := m.at - m.from
+		distance := x.at - x.from
 		if distance != f.near {
 			f.near, f.far = distance, f.near
 		}
-		f.add(data, start, m.at, m.length, distance)
-		at = m.at + m.length
+		m.add(x.at-start, x.length, distance)
+		at = x.at + x.length
 		if start = at; at > last {
-			break
+			return
 		}
-		f.enter(p, m.known+2)
+		f.enter(p, x.known+2)
 		f.enter(p, at-2)
+		f.enterShort(p, at-1)
 		for at <= last && load32(p, at) == load32(p, at-f.far) {
 			f.near, f.far = f.far, f.near
 			f.enter(p, at)
 			n := same(p, at+4, at-f.near+4, to) + 4
-			f.add(data, start, at, n, f.near)
+			m.add(0, n, f.near)
 			at += n
 			start = at
 		}
 	}
-	f.copy(data, start, to)
 }
 
 // match is data[at:][:length] being the same as data[from:][:length]. known is
@@ -115,7 +103,7 @@ type match struct{ at, from, length, known int }
 
 // scan returns the first match from at on, or one without length if there is
 // none that begins up to last.
-func (f *finder) scan(p unsafe.Pointer, at, to, last int) match {
+func (f *Finder) scan(p unsafe.Pointer, at, to, last int) match {
 	if at >= last {
 		return match{}
 	}
@@ -160,32 +148,17 @@ func (f *finder) scan(p unsafe.Pointer, at, to, last int) match {
 }
 
 // enter enters a place in both tables.
-func (f *finder) enter(p unsafe.Pointer, at int) {
+func (f *Finder) enter(p unsafe.Pointer, at int) {
 	eight := load64(p, at)
 	hl, hs := hashLong(eight), hashShort(eight)
 	f.long[longSlot(hl)] = longEntry(at, hl)
 	f.short[shortSlot(hs)] = shortEntry(at, hs)
 }
 
-// add adds the match at a place, and the literals from start to there.
-func (f *finder) add(data []byte, start, at, length, distance int) {
-	f.copy(data, start, at)
-	f.sequences[f.n] = sequence{uint32(at - start), uint32(length), uint32(distance)}
-	f.n++
-}
-
-// wildBytes is how much is copied at once.
-const wildBytes = 16
-
-// copy adds data[start:end] to the literals.
-func (f *finder) copy(data []byte, start, end int) {
-	n := end - start
-	if n <= wildBytes && start+wildBytes <= len(data) {
-		*(*[wildBytes]byte)(f.literals[f.lits:]) = *(*[wildBytes]byte)(data[start:])
-	} else {
-		copy(f.literals[f.lits:], data[start:end])
-	}
-	f.lits += n
+// enterShort enters a place in the table of short matches.
+func (f *Finder) enterShort(p unsafe.Pointer, at int) {
+	hs := hashShort(load64(p, at))
+	f.short[shortSlot(hs)] = shortEntry(at, hs)
 }
 
 // same is how many bytes are the same at a and at b, which is before it, up to
