@@ -40,7 +40,7 @@ const (
 	blocksPerSecMax = 10_000_000
 	// While flow limits the rate, so many intervals are joined that a burst has
 	// about flowBurst blocks.
-	flowBurst          = 48
+	flowBurst          = 192
 	flowBurstIntervals = 8
 )
 
