@@ -19,8 +19,9 @@ const (
 	groups      = 8
 	groupBlocks = wire.ChunkBlocks / groups
 	// directMax is up to how many parity blocks are computed one by one; more
-	// are cheaper by the transform.
-	directMax = 3
+	// are cheaper by the transform, and the sooner if its leaves are.
+	directMax       = 3
+	directMaxLeaves = 1
 )
 
 // ErrTooFew is returned by Restore when the parity blocks held do not tell all
@@ -41,7 +42,9 @@ func coefficient(r, i int) uint8 {
 // Coder encodes and restores chunks. The zero value is ready. It is not safe
 // for concurrent use.
 type Coder struct {
+	plain bool   // in tests: as on a processor without leafVector
 	group []byte // one group of a chunk
+	last  [wire.BlockBytes]byte
 	rows  []byte // of a system
 }
 
@@ -133,7 +136,7 @@ type sum struct {
 
 // add adds the blocks of a chunk that are not missing to parity blocks.
 func (c *Coder) add(chunk []byte, missing *wire.BlockMap, to []sum) {
-	if len(to) > directMax {
+	if len(to) > directMax || c.leaves() && len(to) > directMaxLeaves {
 		c.addTransformed(chunk, missing, to)
 		return
 	}

@@ -57,8 +57,7 @@ func (c *Coder) addTransformed(chunk []byte, missing *wire.BlockMap, to []sum) {
 		c.group = make([]byte, groupBlocks*wire.BlockBytes)
 	}
 	for g := range groups {
-		c.gather(chunk, missing, g)
-		c.transform(points)
+		c.transform(c.gather(chunk, missing, g), points)
 		for _, s := range to {
 			factor := gf.div(gf.exp[s.parity*g%order], lagrange)
 			addTimes(s.into, factor, c.points(s.parity%groupBlocks, 1))
@@ -66,8 +65,15 @@ func (c *Coder) addTransformed(chunk []byte, missing *wire.BlockMap, to []sum) {
 	}
 }
 
-// gather copies group g of the chunk.
-func (c *Coder) gather(chunk []byte, missing *wire.BlockMap, g int) {
+// gather takes group g from the chunk and returns how many levels of the
+// transform are done.
+func (c *Coder) gather(chunk []byte, missing *wire.BlockMap, g int) int {
+	if c.leaves() {
+		for l := range groupLeaves {
+			c.leaf(chunk, missing, g, l)
+		}
+		return leafLevels
+	}
 	for x := range groupBlocks {
 		i, n := x*groups+g, 0
 		if !missing.Has(i) {
@@ -75,6 +81,7 @@ func (c *Coder) gather(chunk []byte, missing *wire.BlockMap, g int) {
 		}
 		clear(c.points(x, 1)[n:])
 	}
+	return 0
 }
 
 // points returns n of the group's blocks.
@@ -83,9 +90,10 @@ func (c *Coder) points(first, n int) []byte {
 }
 
 // transform turns the values at 128 to 255 to those at 0 to n-1, n a power of
-// two. Nothing that only others depend on is computed.
-func (c *Coder) transform(n int) {
-	for j := range levels { // to the coefficients
+// two. Nothing that only others depend on is computed, nor the levels that are
+// done.
+func (c *Coder) transform(done, n int) {
+	for j := done; j < levels; j++ { // to the coefficients
 		half := 1 << j
 		for at := 0; at < groupBlocks; at += 2 * half {
 			low, high := c.points(at, min(half, n)), c.points(at+half, min(half, n))
