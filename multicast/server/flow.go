@@ -13,9 +13,9 @@ import (
 // is alone in being slow: that has to find another way (client.Fetcher).
 const (
 	// flowFirstDiv: a session begins with that part of the cap, for nobody
-	// knows yet what the clients can take; with one client only, flowAloneDiv.
+	// knows yet what the clients can take. With one client it begins with all:
+	// that one says so at once if it is too much, and holds nobody else.
 	flowFirstDiv = 8
-	flowAloneDiv = 2
 	flowFloorDiv = 16
 	// flowPeriod is how often the rate is raised while nobody complains: by
 	// flowGrowth once somebody has, until then by flowGrowthFirst.
@@ -73,7 +73,7 @@ func (f *flow) begin(now time.Time, cap float64) {
 // alone begins for one client, before anything was sent.
 func (f *flow) alone() {
 	if f.limit > 0 && !f.told {
-		f.limit = f.cap / flowAloneDiv
+		f.limit = f.cap
 	}
 }
 

@@ -40,7 +40,7 @@ const (
 	blocksPerSecMax = 10_000_000
 	// While flow limits the rate, so many intervals are joined that a burst has
 	// about flowBurst blocks.
-	flowBurst          = 192
+	flowBurst          = 48
 	flowBurstIntervals = 8
 )
 
