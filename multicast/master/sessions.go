@@ -51,6 +51,9 @@ type SessionsConfig struct {
 	// Key is the key of an image's sessions, nil: none has one.
 	Key         func(imageID string) *wire.Key
 	SessionsMax int
+	// ReadBytesMax bounds what all sessions together hold of their images, read
+	// ahead or sent lately; 0: server.ReadBytesDefault.
+	ReadBytesMax int64
 
 	Store Store // nil: sessions end with the process
 	// OnEvent is told what the clients of a session said, from that session's
@@ -63,6 +66,7 @@ type SessionsConfig struct {
 type Sessions struct {
 	cfg    SessionsConfig
 	store  Store
+	reads  *server.ReadPool
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -94,7 +98,10 @@ func NewSessions(cfg SessionsConfig) *Sessions {
 	if cfg.SessionsMax <= 0 {
 		cfg.SessionsMax = SessionsMaxDefault
 	}
-	s := &Sessions{cfg: cfg, store: cfg.Store, log: cfg.Log, running: make(map[string]*running)}
+	if cfg.ReadBytesMax <= 0 {
+		cfg.ReadBytesMax = server.ReadBytesDefault
+	}
+	s := &Sessions{cfg: cfg, reads: server.NewReadPool(cfg.ReadBytesMax), store: cfg.Store, log: cfg.Log, running: make(map[string]*running)}
 	s.plan = addressPlan{base: cfg.GroupBase, portBase: cfg.PortBase, portNum: cfg.PortNum, index: cfg.FirstIndex}
 	if s.store == nil {
 		s.store = noStore{}
@@ -259,7 +266,7 @@ func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error)
 		Key: key, Manifest: list, Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,
 		ShareHost: s.cfg.ShareHost, Pace: a.Pace, Linger: s.cfg.Linger, HeartbeatSeconds: s.cfg.HeartbeatSeconds,
 		Keepalive: keepaliveDefault, Mode2: s.cfg.Mode2, FirstParityPort: s.cfg.FirstParityPort, LastParityPort: s.cfg.LastParityPort,
-		OnEvent: tell, Log: s.log,
+		Reads: s.reads, OnEvent: tell, Log: s.log,
 	})
 }
 
