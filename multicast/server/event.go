@@ -22,9 +22,12 @@ const (
 
 // Event is something a client told the session.
 type Event struct {
-	Kind   EventKind
-	Client netip.Addr // for a report, the address it is about
-	ID     uint32
-	Stats  *wire.Stats
-	Report *wire.Progress
+	Kind     EventKind
+	Client   netip.Addr // for a report, the address it is about
+	ID       uint32
+	Clients  int   // there are now
+	V2       bool  // it joined by a JOIN2
+	ElapsedS int32 // as it said when it left
+	Stats    *wire.Stats
+	Report   *wire.Progress
 }

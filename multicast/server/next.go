@@ -159,8 +159,11 @@ func (s *Session) rest(now time.Time) Action {
 		return Action{Kind: ActSleep, Until: held}
 	}
 	if s.waitsForImage() {
+		s.stats.Blocked++
 		return Action{Kind: ActSleep}
 	}
+	s.stats.rested(s.restedAt)
+	s.restedAt = s.stats.DatagramsOut + 1
 	end, reason := s.endsAt()
 	if reason != ReasonNone && !now.Before(end) {
 		return Action{Kind: ActFinish, Reason: reason}

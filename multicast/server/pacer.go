@@ -80,6 +80,7 @@ type pacer struct {
 	cutFor    wire.Loss // the loss that made us cut in the period before; 0: none
 	cutFrom   int       // burst before that
 	adjustAt  time.Time
+	changes   BurstChanges
 	intervals uint64
 	missed    uint64
 }
@@ -199,6 +200,8 @@ func (p *pacer) adjust(now time.Time) {
 		return
 	}
 	p.loss = max(p.loss, wire.NewLoss(p.again, p.sent))
+	was := p.burst
+	defer func() { p.changes.note(was, p.burst) }()
 	switch {
 	case p.lossy:
 		p.burst = max(1, min(p.burst-1, p.burst*dynamicCutNum/dynamicCutDen))

@@ -78,12 +78,15 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body,
 		return false
 	}
 	s.activeAt, s.lastLeftAt = now, time.Time{}
+	if s.firstAt.IsZero() {
+		s.firstAt = now
+	}
 	if s.clients.join(sender, r.id, now) {
 		s.stats.Joins++
 		if s.m2.control == nil || r.trusted {
 			s.gather.joined(now)
 		}
-		s.event(Event{Kind: ClientJoined, Client: sender, ID: r.id})
+		s.event(Event{Kind: ClientJoined, Client: sender, ID: r.id, Clients: s.clients.len(), V2: r.v2})
 	}
 	return true
 }
@@ -136,7 +139,7 @@ func (s *Session) leave(now time.Time, sender netip.Addr, sub wire.Subtype, body
 		return false // not known, or its LEAVE repeated
 	}
 	s.stats.Leaves++
-	e := Event{Kind: ClientLeft, Client: sender, ID: m.ClientID}
+	e := Event{Kind: ClientLeft, Client: sender, ID: m.ClientID, Clients: s.clients.len(), ElapsedS: m.ElapsedS}
 	if sub == wire.SubLeave2 {
 		e.Stats = &m.Stats
 	}
@@ -167,7 +170,7 @@ func (s *Session) report(now time.Time, sender netip.Addr, body []byte) {
 	if about.IsUnspecified() {
 		about = sender
 	}
-	s.event(Event{Kind: ClientReport, Client: about, ID: m.ClientID, Report: &m})
+	s.event(Event{Kind: ClientReport, Client: about, ID: m.ClientID, Clients: s.clients.len(), Report: &m})
 }
 
 // request reads a REQUEST or PREQUEST into s.partial and queues it. clockUS is

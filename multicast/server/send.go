@@ -73,6 +73,9 @@ func (s *Server) next(ending bool) (Action, error) {
 	s.frames.wish(now, s.session)
 	a := s.session.Next(now)
 	s.over = ending && a.Kind == ActFinish
+	if s.cfg.Trace != nil {
+		s.traceSent(now, a)
+	}
 	if a.Kind == ActSleep {
 		a.Until = s.frames.wake(a.Until)
 	}

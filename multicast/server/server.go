@@ -42,6 +42,9 @@ type Config struct {
 
 	// OnEvent is told what clients said, one call at a time; nil: nobody.
 	OnEvent func(Event)
+	// Trace is told of each packet that comes and of what is sent, from more than
+	// one goroutine; nil: nobody.
+	Trace func(TraceEntry)
 	// Log gets start, joins, leaves and the end; nil: slog.Default().
 	Log *slog.Logger
 
@@ -259,6 +262,9 @@ func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
 	wake := false
 	s.lock.Lock()
 	for _, d := range batch {
+		if s.cfg.Trace != nil {
+			s.traceReceived(now, d.From.Addr(), d.Data)
+		}
 		if s.session.Receive(now, d.From, d.Data) {
 			wake = true
 		}

@@ -146,6 +146,8 @@ type Session struct {
 	partial   wire.PartialRequest
 
 	startedAt  time.Time
+	firstAt    time.Time        // when the first client joined
+	restedAt   uint64           // datagrams sent at the last rest, and 1
 	activeAt   time.Time        // when there last was work or a request
 	lastLeftAt time.Time        // zero: somebody is there, or nobody ever was
 	sentOnce   []*wire.BlockMap // by chunk; allBlocks when it is complete; empty: not counted
@@ -197,8 +199,19 @@ func (s *Session) Stats(now time.Time) Stats {
 	st.QueueElementsMost, st.QueueBlocksMost = s.queue.elementMax, s.queue.blocksMax
 	st.BitsPerSec, st.FlowBitsPerSec = s.pace.bitsPerSec(), int64(s.pace.flow.limit*WireBitsPerBlock)
 	st.Elapsed = now.Sub(s.startedAt)
+	if last := latest(s.activeAt, s.lastLeftAt); !s.firstAt.IsZero() && last.After(s.firstAt) {
+		st.Service = last.Sub(s.firstAt)
+	}
+	st.Burst, st.BurstInterval, st.BurstChanges = s.pace.burst, s.pace.interval, s.pace.changes
 	st.RoundTrip = s.m2.trip
 	return st
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Touch counts as activity: somebody was told of the session and will join.

@@ -42,6 +42,41 @@ type Stats struct {
 	BitsPerSec        int64 // present cap, 0: unpaced
 	FlowBitsPerSec    int64 // what clients can take, 0: not known
 	Elapsed           time.Duration
+	Service           time.Duration // from the first client's JOIN to the last that was heard or sent
+	Idles             uint64        // how often there was nothing to send
+	Spurious          uint64        // wake-ups that found nothing either
+	Blocked           uint64        // waits for the image to be read
+	Burst             int           // blocks, at present; 0: unpaced
+	BurstInterval     time.Duration
+	BurstChanges      BurstChanges
+}
+
+// BurstChanges is how a dynamic rate changed.
+type BurstChanges struct {
+	Raised, Cut uint64
+	Least, Most int // blocks of a burst
+}
+
+func (c *BurstChanges) note(was, is int) {
+	if c.Most == 0 {
+		c.Least, c.Most = was, was
+	}
+	switch {
+	case is > was:
+		c.Raised++
+	case is < was:
+		c.Cut++
+	}
+	c.Least, c.Most = min(c.Least, is), max(c.Most, is)
+}
+
+// rested counts a rest, with what was sent until then.
+func (s *Stats) rested(sentAtLastRest uint64) {
+	if s.DatagramsOut+1 == sentAtLastRest {
+		s.Spurious++
+		return
+	}
+	s.Idles++
 }
 
 // LogValue makes Stats one group of fields in a log.

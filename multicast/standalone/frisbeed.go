@@ -36,7 +36,10 @@ const usage = `usage: frisbeed [options] <-p port> <-m addr> <file>
  -A file        write addr:port there
  -k KB          socket buffers
  -d             more messages
- -R -E -t       accepted for compatibility, without effect
+ -R n           blocks of one read of the file (32)
+ -E host        print each client's report as the event that the old program sent
+                there; something else has to send it
+ -t             print what came and was sent, at the end
 `
 
 // Option letters as getopt has them, and the C program's defaults.
@@ -44,6 +47,7 @@ const (
 	optionLetters = "A:p:m:i:bdk:B:G:W:DR:T:K:H:E:tL:h"
 	idleDefault   = 1800 * time.Second
 	burstDefault  = 16
+	readDefault   = 32 // blocks
 	gapDefault    = 2000 * time.Microsecond
 	heartbeatMax  = 3600
 	bitsPerSecMax = 1 << 40
@@ -63,6 +67,8 @@ type command struct {
 	file         string
 	addressFile  string
 	debug        bool
+	eventServer  string
+	trace        *tracer // nil: off
 	burst        int
 	gap          time.Duration
 	bandwidthBPS int
@@ -70,11 +76,11 @@ type command struct {
 }
 
 func newCommand() *command {
-	return &command{cfg: server.Config{Linger: idleDefault}, burst: burstDefault, gap: gapDefault}
+	return &command{cfg: server.Config{Linger: idleDefault, ReadBlocks: readDefault}, burst: burstDefault, gap: gapDefault}
 }
 
 // Main is frisbeed; args are those after the program's name.
-func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func Main(args []string, _ io.Reader, _, stderr io.Writer) int {
 	c := newCommand()
 	if err := c.parse(args); err != nil {
 		fmt.Fprintf(stderr, "frisbeed: %v\n%s", err, usage)
@@ -82,7 +88,7 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	err := c.run(ctx, stdout, stderr)
+	err := c.run(ctx, stderr)
 	switch {
 	case err == nil:
 		return 0
@@ -131,6 +137,11 @@ func (c *command) option(letter byte, value string) (err error) {
 		c.cfg.Broadcast = true
 	case 'd':
 		c.debug = true
+	case 'E':
+		c.eventServer = value
+	case 't':
+		c.trace = newTracer(time.Now())
+		c.cfg.Trace = c.trace.add
 	case 'k':
 		n, err = getopt.AtMost(value, bufferKBMax)
 		c.cfg.SocketBufferBytes = n << 10
@@ -162,7 +173,8 @@ func (c *command) paceOption(letter byte, value string) (err error) {
 	case 'D':
 		c.cfg.Pace.Dynamic = true
 	case 'R':
-		_, err = getopt.Number(value, 0, readBlocksMax)
+		n, err = getopt.Number(value, 0, readBlocksMax)
+		c.cfg.ReadBlocks = max(n, 1)
 	case 'T':
 		n, err = getopt.Number(value, -keepaliveMax, keepaliveMax)
 		c.cfg.Linger = time.Duration(n) * time.Second
@@ -186,7 +198,8 @@ func (c *command) ports(value string) (err error) {
 	return err
 }
 
-func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (c *command) run(ctx context.Context, stderr io.Writer) error {
+	stderr = &oneAtATime{w: stderr}
 	level := slog.LevelWarn
 	if c.debug {
 		level = slog.LevelDebug
@@ -198,6 +211,8 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	c.cfg.Image = image
+	lines := &lines{command: c, w: stderr}
+	c.cfg.OnEvent = lines.event
 	s, err := c.open()
 	if err != nil {
 		return errors.Join(err, image.Close())
@@ -208,8 +223,12 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 			return errors.Join(err, s.Close())
 		}
 	}
+	lines.opened(s.Address())
 	err = s.Run(ctx)
-	c.report(stdout, s.Stats())
+	lines.report(s.Stats())
+	if c.trace != nil {
+		c.trace.write(stderr)
+	}
 	if ctx.Err() != nil {
 		return nil // SIGINT and SIGTERM end it well
 	}

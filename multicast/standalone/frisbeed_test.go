@@ -24,7 +24,7 @@ func TestOptions(t *testing.T) {
 		want func(*command) bool // nil: refused
 	}{
 		{base + "f", func(c *command) bool {
-			return c.first == 3564 && c.last == 3564 && c.file == "f" && c.cfg.Linger == 30*time.Minute && c.cfg.Pace == server.Pace{Burst: 16, Gap: 2 * time.Millisecond}
+			return c.first == 3564 && c.last == 3564 && c.file == "f" && c.cfg.Linger == 30*time.Minute && c.cfg.ReadBlocks == 32 && c.cfg.Pace == server.Pace{Burst: 16, Gap: 2 * time.Millisecond}
 		}},
 		{"-m239.1.2.3 -p 0 f", func(c *command) bool { return c.first == 0 && c.last == 0 }},
 		{"-m 239.1.2.3 -p 10-20 f", func(c *command) bool { return c.first == 10 && c.last == 20 }},
@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 		{base + "-G 0 f", func(c *command) bool { return c.cfg.Pace.Gap < 0 }},
 		{base + "-W 60000000 -B 3 f", func(c *command) bool { return c.cfg.Pace == server.Pace{BitsPerSec: 60_000_000} }},
 		{base + "-D f", func(c *command) bool { return c.cfg.Pace.Dynamic }},
-		{base + "-R 64 f", func(c *command) bool { return true }},
+		{base + "-R 64 f", func(c *command) bool { return c.cfg.ReadBlocks == 64 }},
 		{base + "-T 5 f", func(c *command) bool { return c.cfg.Linger == 5*time.Second }},
 		{base + "-T 0 f", func(c *command) bool { return c.cfg.Linger == 0 }},
 		{base + "-T -1 f", func(c *command) bool { return c.cfg.Linger == server.LingerLastClient }},
@@ -52,7 +52,8 @@ func TestOptions(t *testing.T) {
 		{base + "-W 0 f", func(c *command) bool { return c.cfg.Pace == server.Pace{Burst: 16, Gap: 2 * time.Millisecond} }},
 		{base + "-R 0 f", func(c *command) bool { return true }},
 		{base + "-T -2 f", func(c *command) bool { return c.cfg.Linger == server.LingerLastClient }},
-		{base + "-E host -t f", func(c *command) bool { return true }},
+		{base + "-E host f", func(c *command) bool { return c.eventServer == "host" && c.trace == nil }},
+		{base + "-t f", func(c *command) bool { return c.trace != nil && c.cfg.Trace != nil }},
 		{base, nil}, {base + "f g", nil}, {"-p 1 f", nil}, {"-m 239.1.2.3 f", nil}, {"-m group -p 1 f", nil}, {"-m 239.1.2.3 -p 20-10 f", nil},
 		{base + "-L x f", nil}, {base + "-h", nil}, {base + "-x f", nil}, {base + "-k -1 f", nil}, {base + "-H x f", nil}, {base + "-B -1 f", nil},
 		{base + "-W -1 f", nil}, {base + "-i eth0 f", nil}, {base + "-K x f", nil},
@@ -76,14 +77,14 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCommand()
-	if err := c.parse([]string{"-m", "239.192.79.9", "-p", "0", "-i", "127.0.0.1", "-T", "-1", "-G", "0", "-A", at, file}); err != nil {
+	if err := c.parse([]string{"-m", "239.192.79.9", "-p", "0", "-i", "127.0.0.1", "-T", "-1", "-G", "0", "-t", "-E", "boss", "-H", "1", "-R", "8", "-A", at, file}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	var out, errs bytes.Buffer
+	var out bytes.Buffer
 	ended := make(chan error, 1)
-	go func() { ended <- c.run(ctx, &out, &errs) }()
+	go func() { ended <- c.run(ctx, &out) }()
 	text := ""
 	for ctx.Err() == nil && !strings.HasSuffix(text, "\n\x00") {
 		b, _ := os.ReadFile(at)
@@ -110,7 +111,9 @@ func TestServe(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(back), err)
 	}
 	// On a busy machine a client asks twice for what is late.
-	for _, want := range []string{`  joins/leaves:      [1-9]\d*/`, `  1k blocks sent:    \d{2,} \(\d+ repeated\)`, "  file:size           " + regexp.QuoteMeta(file) + ":80000", "Exiting!"} {
+	for _, want := range []string{`  joins/leaves:      [1-9]\d*/`, `  1k blocks sent:    \d{2,} \(\d+ repeated\)`, "  file:size           " + regexp.QuoteMeta(file) + ":80000", "Exiting!",
+		"Bound to 239.192.79.9:", `127.0.0.1 \(id \d+, image .*\) joins \(v2\) at `, `leaves at .*  0 active clients\nClient \d+ Performance:`,
+		`  file read size      8 blocks\n`, `  file reads: +\d{2,} \(\d+ bytes,`, `\d: JOIN2 from 127.0.0.1\n`, `\d: sent BLOCK: chunk 0, block 0, `} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
