@@ -118,11 +118,9 @@ func (r *Reception) answersUs(sub wire.Subtype, datagram []byte) bool {
 func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 	g, ok := wire.ParseGrant(datagram)
 	ok = ok && g.Code == wire.CodeCauchy && g.ParityBlocks == fec.ParityBlocks && g.Keyed == (r.cfg.Key != nil)
-	if ok {
-		r.setClock(now, g.ClockUS)
-	}
 	switch {
 	case !r.m2.on && !r.begun && mine && ok && r.cfg.Mode2:
+		r.setClock(now, g.ClockUS)
 		r.m2.on, r.m2.version, r.m2.port = true, g.Version, g.ParityPort
 		r.m2.blocks = r.cfg.Key.Blocks(r.cfg.Address.Port(), g.ImageID)
 		r.openBook(now, int(g.ManifestBytes))
@@ -130,7 +128,10 @@ func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 		if r.cfg.Key != nil {
 			r.fail(fmt.Errorf("%w: %v at %v grants no mode 2 that this client knows", ErrWrongPeer, r.server, r.cfg.Address))
 		}
+		r.agree(now)
 	case ok && g.ImageID == r.m2.version.ImageID:
+		r.agree(now)
+		r.setClock(now, g.ClockUS)
 		r.m2.port = g.ParityPort
 		if r.enter(g.Epoch); !mine && r.m2.entered {
 			r.rejoinSoon(now) // this one does not know us yet
@@ -142,7 +143,7 @@ func (r *Reception) granted(now time.Time, mine bool, datagram []byte) {
 		r.m2.entered = false
 		r.rejoinAt = now.Add(rejoinAfter)
 	case ok || mine:
-		r.fail(fmt.Errorf("%w: %v at %v sent image version %#x, now %#x; start the load again",
+		r.disagree(now, fmt.Errorf("%w: %v at %v sent image version %#x, now %#x; start the load again",
 			ErrImageChanged, r.server, r.cfg.Address, r.m2.version.ImageID, g.ImageID))
 	}
 }
@@ -178,6 +179,7 @@ func (r *Reception) genuine(now time.Time, port *order, datagram []byte) (t wire
 	if port.late(t.Seq) {
 		return t, true, true
 	}
+	r.agree(now)
 	r.m2.meter.take(now, t, port == &r.m2.dataOrder)
 	r.setClock(now, t.SentUS)
 	r.m2.worst = t.Loss

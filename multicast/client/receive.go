@@ -49,7 +49,7 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 	if sub == wire.SubJoin2 {
 		m, err := wire.ParseJoin2(body)
 		if err != nil && m.ClientID == r.cfg.ID {
-			r.fail(fmt.Errorf("%w: %v: %w", ErrWrongPeer, from, err))
+			r.refuse(now, fmt.Errorf("%w: %v: %w", ErrWrongPeer, from, err))
 		}
 		if err != nil || !r.joined && m.ClientID != r.cfg.ID {
 			return
@@ -72,13 +72,24 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 	if !r.server.IsValid() {
 		r.server = from // began without it
 	}
-	if !r.sameSize(sub, size) {
-		r.fail(fmt.Errorf("%w: %v at %v had %d bytes, now has %d; start the load again",
+	switch {
+	case !r.sameSize(sub, size):
+		r.disagree(now, fmt.Errorf("%w: %v at %v had %d bytes, now has %d; start the load again",
 			ErrImageChanged, from, r.cfg.Address, r.geo.FileBytes(), size))
-	}
-	if sub == wire.SubJoin2 {
+	case sub == wire.SubJoin2:
 		r.granted(now, mine, datagram)
+	case !r.m2.on:
+		r.agree(now)
 	}
+}
+
+// refuse ends a load that has not begun with a server that cannot be understood.
+func (r *Reception) refuse(now time.Time, err error) {
+	if r.joined {
+		r.disagree(now, err)
+		return
+	}
+	r.fail(err)
 }
 
 // sameSize compares in blocks where one of the two is only known in blocks.
@@ -104,6 +115,8 @@ func (r *Reception) block(now time.Time, body, datagram []byte) {
 		if _, late, ok := r.genuine(now, &r.m2.dataOrder, datagram); !ok || late {
 			return
 		}
+	} else if r.doubt.err != nil {
+		return // it may be of another file
 	}
 	r.heard++
 	r.noteBlock(now, chunk, n)

@@ -190,6 +190,7 @@ type Reception struct {
 
 	beat    heartbeat
 	m2      mode2
+	doubt   doubt
 	intake  intake
 	stats   wire.Stats
 	partial wire.PartialRequest

@@ -43,6 +43,7 @@ func (r *Reception) Due(now time.Time) time.Time {
 	}
 	sooner(r.refillAt)
 	sooner(r.rejoinAt)
+	sooner(r.doubt.askAt)
 	if len(r.fills) > 0 {
 		sooner(r.stallAt())
 	}
@@ -88,6 +89,7 @@ func (r *Reception) receiving(now time.Time) {
 	}
 	r.refill(now)
 	r.rejoin(now)
+	r.doubtTick(now)
 }
 
 // repair asks for what passes did not bring.
