@@ -93,3 +93,20 @@ func TestBareVolumes(t *testing.T) {
 		t.Errorf("%s of %d sectors, %d in use", r.layout.Scheme, r.layout.Sectors, freemap.Total(r.layout.Data))
 	}
 }
+
+// TestBeyond has tables of other, larger disks: what no partition has is not
+// known to be free then.
+func TestBeyond(t *testing.T) {
+	t.Parallel()
+	for start, kept := range map[uint32]bool{63: false, 100 << 11: true, 0xfffffff0: true} {
+		img := mbrDisk(t, []mbrPart{{0x83, head(0, "?")}})
+		img = append(img, head(0, "?")...)
+		binary.LittleEndian.PutUint32(img[446+8:], start)
+		r := analyze(t, img)
+		if kept {
+			r.wantWhole(t, "all that no partition has is kept")
+		} else if freemap.Total(r.free()) != 1<<20/sectorBytes {
+			t.Errorf("%d sectors are free of what is after the last partition", freemap.Total(r.free()))
+		}
+	}
+}

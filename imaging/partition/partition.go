@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 
 	"hyzer/imaging/freemap"
 )
@@ -83,7 +85,20 @@ func (t *Table) Entry(n int) (Entry, error) {
 			return e, nil
 		}
 	}
-	return Entry{}, fmt.Errorf("%s table has no partition %d", t.Scheme, n)
+	return Entry{}, fmt.Errorf("%s table has no partition %d; it has %s", t.Scheme, n, t.numbers())
+}
+
+// numbers lists the partitions that there are. Logical ones have numbers that
+// nobody expects who knows those of Linux.
+func (t *Table) numbers() string {
+	if len(t.Entries) == 0 {
+		return "none"
+	}
+	var list []string
+	for _, e := range t.Entries {
+		list = append(list, strconv.Itoa(e.Number))
+	}
+	return strings.Join(list, ", ")
 }
 
 // Check refuses partitions that overlap. Ones that end beyond the disk are

@@ -261,6 +261,11 @@ func (l *Layout) slice(src Source, table *partition.Table, opts Options) ([]free
 
 func (l *Layout) disk(src Source, table *partition.Table, opts Options) ([]freemap.Range, error) {
 	free := slices.Clone(table.Free)
+	if i := slices.IndexFunc(table.Entries, func(e partition.Entry) bool { return e.End() > l.Sectors }); i >= 0 && opts.MaxSectors == 0 {
+		e := table.Entries[i]
+		l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d ends at sector %d of a disk of %d: the table is damaged or of another disk; all that no partition has is kept", e.Number, e.End(), l.Sectors))
+		free = nil
+	}
 	for _, e := range table.Entries {
 		if e.End() > l.Sectors && opts.MaxSectors == 0 {
 			l.Warnings = append(l.Warnings, fmt.Sprintf("partition %d ends at sector %d of a disk of %d, all of it is kept", e.Number, e.End(), l.Sectors))
