@@ -18,7 +18,7 @@ func parseV5(chunk []byte) (*Header, error) {
 	per := uint64(five.SectorBytes) / SectorBytes
 	h := &Header{
 		Version: V5, PayloadBytes: five.PayloadBytes, Index: five.Index, RegionAreaBytes: HeaderAreaBytes,
-		First: five.First * per, Last: five.Last * per, ImageID: five.ImageID,
+		First: five.First * per, Last: five.Last * per, End: five.End * per, ImageID: five.ImageID,
 		Mark: Mark{Delta: five.Delta, Base: five.Base, State: five.State}, V5: five,
 	}
 	at := h.First
@@ -64,6 +64,8 @@ func (h *Header) SameImage(f *Header, i int) error {
 		return faultf(h.offImageID(), "chunk of another image: id %s, want %s", h.ImageID, f.ImageID)
 	case f.Mark != h.Mark:
 		return faultf(h.offMark(), "chunk of another image: its mark differs")
+	case f.End != h.End:
+		return faultf(h.offEnd(), "chunk of an image that ends at sector %d, the others' does at %d", h.End, f.End)
 	case h.V5 != nil && h.V5.ImageVersion != f.V5.ImageVersion:
 		return faultf(offImageIDV5, "chunk of version %d of the image, want %d", h.V5.ImageVersion, f.V5.ImageVersion)
 	case h.V5 != nil && h.V5.SectorBytes != f.V5.SectorBytes:
@@ -77,6 +79,7 @@ const (
 	offIndexV5   = 44
 	offImageIDV5 = 72
 	offBaseV5    = 96
+	offEndV5     = 160
 )
 
 func (h *Header) offImageID() int {
@@ -84,6 +87,13 @@ func (h *Header) offImageID() int {
 		return offImageIDV5
 	}
 	return offImageID
+}
+
+func (h *Header) offEnd() int {
+	if h.Version == V5 {
+		return offEndV5
+	}
+	return offEnd
 }
 
 func (h *Header) offMark() int {

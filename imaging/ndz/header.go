@@ -19,6 +19,7 @@ type Header struct {
 	// sectors in no region are free. V1 has no coverage: they are the hull
 	// of the regions.
 	First, Last uint64
+	End         uint64 // up to which all chunks of the image cover the disk; 0: not known
 	Regions     []Region
 	Relocs      []Reloc
 	Mark        Mark // zero if it has none

@@ -7,10 +7,13 @@ import (
 
 // The sum of a head (docs/ndz-extensions.md) lies before the mark. Without it a
 // flipped bit in a region restores sound data to the wrong place, and the
-// payload's own checksum says nothing of that.
+// payload's own checksum says nothing of that. Beside it is where the image
+// ends: one that was cut between two chunks looks whole else.
 const (
-	headSumBytes = 12
+	headSumBytes = 16
 	offHeadSum   = offMark - headSumBytes
+	offEnd       = offHeadSum + len(headSumMagic)
+	offSumOfHead = offEnd + 4
 	headSumMagic = ".hyhead\x00"
 )
 
@@ -28,18 +31,21 @@ func (h *Header) headSum(chunk []byte) uint32 {
 	if h.Version == V4 {
 		clear(b[offSum:offImageID])
 	}
-	return crc32.ChecksumIEEE(b[:n])
+	return crc32.Update(crc32.ChecksumIEEE(b[:n]), crc32.IEEETable, chunk[offEnd:offSumOfHead])
 }
 
-// checkHeadSum holds the head against its sum, if it has one.
+// checkHeadSum holds the head against its sum, if it has one, and takes where
+// the image ends from beside it.
 func (h *Header) checkHeadSum(chunk []byte) error {
-	b := chunk[offHeadSum:]
-	if !h.headSumRoom() || string(b[:len(headSumMagic)]) != headSumMagic {
+	if !h.headSumRoom() || string(chunk[offHeadSum:offEnd]) != headSumMagic {
 		return nil
 	}
-	want := binary.LittleEndian.Uint32(b[len(headSumMagic):])
+	want := u32(chunk, offSumOfHead)
 	if sum := h.headSum(chunk); sum != want {
-		return faultf(offHeadSum, "head is damaged: checksum %#08x, want %#08x", sum, want)
+		return faultf(offSumOfHead, "head is damaged: checksum %#08x, want %#08x", sum, want)
+	}
+	if h.End = uint64(u32(chunk, offEnd)); h.End != 0 && h.End < h.Last {
+		return faultf(offEnd, "image ends at sector %d, before the chunk does, at %d", h.End, h.Last)
 	}
 	return nil
 }
@@ -50,5 +56,6 @@ func (h *Header) putHeadSum(chunk []byte) {
 		return
 	}
 	copy(chunk[offHeadSum:], headSumMagic)
-	binary.LittleEndian.PutUint32(chunk[offHeadSum+len(headSumMagic):], h.headSum(chunk))
+	binary.LittleEndian.PutUint32(chunk[offEnd:], uint32(h.End))
+	binary.LittleEndian.PutUint32(chunk[offSumOfHead:], h.headSum(chunk))
 }

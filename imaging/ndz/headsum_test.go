@@ -1,7 +1,9 @@
 package ndz
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +31,46 @@ func TestHeadSum(t *testing.T) {
 		clear(b[offHeadSum:offMark]) // as old writers leave it
 		if got, err := ParseHeader(b); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s without sum: %+v, %v, want %+v", v, got, err, want)
+		}
+	}
+}
+
+// TestEnd has chunks of images that were cut between two chunks, or are of two
+// images.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	chunk := func(first, last, end uint64) *Header {
+		h := Header{Version: V3, PayloadBytes: 1000, RegionAreaBytes: HeaderAreaBytes, First: first, Last: last, End: end, Regions: []Region{{first, 1}}}
+		b, err := h.AppendTo(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseHeader(b)
+		if err != nil || got.End != end {
+			t.Fatalf("ends at %d, want %d, %v", got.End, end, err)
+		}
+		return got
+	}
+	for _, c := range []struct {
+		name   string
+		chunks []*Header
+		want   string
+	}{
+		{"whole", []*Header{chunk(0, 10, 30), chunk(10, 30, 30)}, ""},
+		{"not known", []*Header{chunk(0, 10, 0), chunk(10, 20, 0)}, ""},
+		{"cut", []*Header{chunk(0, 10, 30), chunk(10, 20, 30)}, "up to sector 20 of 30: the end is missing"},
+		{"two images", []*Header{chunk(0, 10, 30), chunk(10, 31, 31)}, "of an image that ends at sector 31"},
+	} {
+		var all Collector
+		var err error
+		for _, h := range c.chunks {
+			err = errors.Join(err, all.Add(h))
+		}
+		if err == nil {
+			_, err = all.Finish()
+		}
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 }

@@ -128,5 +128,9 @@ func (c *Collector) Finish() (Summary, error) {
 		return Summary{}, &FormatError{Chunk: 0, Offset: offTotal,
 			Reason: fmt.Sprintf("image of %d chunks has only %d", c.total, c.sum.Chunks)}
 	}
+	if end := c.first.End; end != 0 && c.sum.Last != end {
+		return Summary{}, &FormatError{Chunk: c.sum.Chunks, Reason: fmt.Sprintf(
+			"image has chunks up to sector %d of %d: the end is missing", c.sum.Last, end)}
+	}
 	return c.sum, nil
 }

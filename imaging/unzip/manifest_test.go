@@ -78,7 +78,7 @@ func TestManifest(t *testing.T) {
 		if _, err := unzip.Stream(ctx, bytes.NewReader(chunks), io.Discard, unzip.Options{Manifest: m}); !errors.As(err, &fault) || fault.Chunk != 1 {
 			t.Errorf("%sdamaged stream: %v", version, err)
 		}
-		if _, err := unzip.Stream(ctx, bytes.NewReader(chunks[:1<<20]), io.Discard, unzip.Options{Manifest: m}); err == nil || !strings.Contains(err.Error(), "the manifest is of one of") {
+		if _, err := unzip.Stream(ctx, bytes.NewReader(chunks[:1<<20]), io.Discard, unzip.Options{Manifest: m}); err == nil || !strings.Contains(err.Error(), "the end is missing") {
 			t.Errorf("%scut stream: %v", version, err)
 		}
 	}

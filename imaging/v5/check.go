@@ -9,6 +9,9 @@ func (h *Header) check() error {
 	if h.Last > bytesMax/uint64(h.SectorBytes) || h.First >= h.Last {
 		return faultf(offFirst, "covers sectors [%d,%d) of %d bytes", h.First, h.Last, h.SectorBytes)
 	}
+	if h.End != 0 && (h.End < h.Last || h.End > bytesMax/uint64(h.SectorBytes)) {
+		return faultf(offEnd, "image ends at sector %d, the chunk at %d", h.End, h.Last)
+	}
 	if h.StreamBytes%h.SectorBytes != 0 {
 		return faultf(offStream, "stream of %d bytes is not whole sectors of %d", h.StreamBytes, h.SectorBytes)
 	}

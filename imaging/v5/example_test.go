@@ -28,7 +28,7 @@ func exampleStream() []byte {
 // four of zeros, one like the second, two free.
 func exampleHeader() Header {
 	h := Header{
-		Codec: None, SectorBytes: 512, StreamBytes: 1024, Last: 10, ImageVersion: 3, Delta: true,
+		Codec: None, SectorBytes: 512, StreamBytes: 1024, Last: 10, End: 10, ImageVersion: 3, Delta: true,
 		Records: []Record{{Data, 2, 0}, {Free, 1, 0}, {Zeros, 4, 0}, {Repeat, 1, 1}, {Free, 2, 0}},
 		Relocs:  []Reloc{{Type: 1, Sector: 1, Offset: 0, Size: 276}},
 	}

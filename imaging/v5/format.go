@@ -57,7 +57,8 @@ const (
 	offRelocCount = 94
 	offBase       = 96
 	offState      = 128
-	offTable      = 160
+	offEnd        = 160
+	offTable      = 168
 )
 
 // Codec is what a payload is compressed with.
@@ -125,6 +126,7 @@ type Header struct {
 	PayloadBytes int // compressed
 	StreamBytes  int // decompressed
 	First, Last  uint64
+	End          uint64 // up to which all chunks of the image cover the disk; 0: not known
 	ImageID      [16]byte
 	ImageVersion uint32
 	Delta        bool

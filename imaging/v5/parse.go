@@ -22,7 +22,7 @@ func ParseHeader(chunk []byte) (*Header, error) {
 	h := &Header{
 		Codec: Codec(chunk[offCodec]),
 		Index: int(le.Uint32(chunk[offIndex:])), ImageVersion: le.Uint32(chunk[offVersion:]),
-		First: le.Uint64(chunk[offFirst:]), Last: le.Uint64(chunk[offLast:]),
+		First: le.Uint64(chunk[offFirst:]), Last: le.Uint64(chunk[offLast:]), End: le.Uint64(chunk[offEnd:]),
 	}
 	copy(h.ImageID[:], chunk[offImageID:])
 	copy(h.Base[:], chunk[offBase:])

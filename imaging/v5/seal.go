@@ -61,6 +61,7 @@ func (h *Header) put(b []byte) {
 	le.PutUint32(b[offStream:], uint32(h.StreamBytes))
 	le.PutUint64(b[offFirst:], h.First)
 	le.PutUint64(b[offLast:], h.Last)
+	le.PutUint64(b[offEnd:], h.End)
 	copy(b[offImageID:], h.ImageID[:])
 	le.PutUint32(b[offVersion:], h.ImageVersion)
 	copy(b[offBase:], h.Base[:])

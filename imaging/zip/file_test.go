@@ -174,3 +174,30 @@ func TestCreateFile(t *testing.T) {
 		t.Errorf("signature and image differ in time: %v, %v", errA, errB)
 	}
 }
+
+// TestCut cuts images of several chunks between two of them.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	img, none := noise(6<<20, 3), 0
+	for _, opts := range []zip.Options{{Level: &none, Version: ndz.V1}, {Level: &none}, {Version: ndz.V5}} {
+		opts.Raw = true
+		layout, err := zip.Analyze(source(img), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var whole bytes.Buffer
+		if _, err := zip.Write(context.Background(), source(img), layout, &whole, opts); err != nil {
+			t.Fatal(err)
+		}
+		b := whole.Bytes()
+		for n := len(b); n > 0; n -= ndz.ChunkBytes {
+			_, err := ndz.Info(bytes.NewReader(b[:n]), int64(n))
+			if cut := n < len(b); opts.Version != ndz.V1 && cut != (err != nil) {
+				t.Errorf("%s cut to %d of %d bytes: %v", opts.Version, n, len(b), err)
+			}
+		}
+		if len(b) < 2*ndz.ChunkBytes {
+			t.Errorf("%s: image of %d bytes is not of several chunks", opts.Version, len(b))
+		}
+	}
+}

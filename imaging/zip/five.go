@@ -96,6 +96,7 @@ func headOf(l *Layout, opts Options) (v5.Header, error) {
 	if h.SectorBytes == 0 {
 		h.SectorBytes = l.unit()
 	}
+	h.End = l.Sectors * sectorBytes / uint64(h.SectorBytes)
 	if opts.ImageID == nil {
 		rand.Read(h.ImageID[:])
 	} else {

@@ -199,7 +199,7 @@ func (p *packer) close(next uint64) error {
 	h.Index, h.First, h.Last = p.stats.Chunks, p.first, next
 	h.Relocs = relocsIn(p.layout.Relocs, h.Regions)
 	if p.opts.version() != ndz.V1 {
-		h.Mark = p.layout.Mark
+		h.Mark, h.End = p.layout.Mark, p.layout.Sectors
 	}
 	data, err := p.sealer.Seal(h, p.chunk)
 	if err != nil {
