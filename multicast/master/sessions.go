@@ -292,6 +292,18 @@ func (s *Sessions) start(a Assignment, srv *server.Server) *running {
 	return r
 }
 
+// Sends says whether a session sends the file at a path.
+func (s *Sessions) Sends(path string) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for _, r := range s.running {
+		if r.Path == path {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Sessions) groupUsed(g netip.Addr) bool {
 	for _, r := range s.running {
 		if a := r.Address.Addr(); a.Is4() && a.IsMulticast() && sameEthernet(a, g) {

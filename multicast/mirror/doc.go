@@ -8,6 +8,8 @@
 //
 // Invariants: a file under an image's name is whole and of one version, that of
 // its size and time at the parent; what is fetched has another name until then.
+// The folder keeps within its bounds: what was not used for longest makes room,
+// before the parent is asked to send; never what is sent or fetched.
 // While the parent does not answer, only those are served whom it allowed the
 // image before, and only what is here.
 //

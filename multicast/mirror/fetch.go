@@ -12,11 +12,12 @@ import (
 
 	"hyzer/multicast/client"
 	"hyzer/multicast/master"
+	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 )
 
 // fetch starts to fetch an image, unless that goes on, or just failed.
-func (m *Mirror) fetch(client netip.Addr, id, path string) {
+func (m *Mirror) fetch(client netip.Addr, id, path string, size int64) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	if m.ctx.Err() != nil || m.fetching[id] || len(m.fetching) >= fetchesMax || time.Now().Before(m.retryAt[id]) {
@@ -25,7 +26,7 @@ func (m *Mirror) fetch(client netip.Addr, id, path string) {
 	m.fetching[id] = true
 	m.all.Go(func() {
 		began := time.Now()
-		bytes, err := m.run(client, id, path)
+		bytes, err := m.run(client, id, path, size)
 		m.lock.Lock()
 		defer m.lock.Unlock()
 		delete(m.fetching, id)
@@ -39,12 +40,20 @@ func (m *Mirror) fetch(client netip.Addr, id, path string) {
 	})
 }
 
-// run fetches an image and puts it in its place.
-func (m *Mirror) run(client netip.Addr, id, path string) (int64, error) {
+// run fetches an image of that size and puts it in its place. Its room is made
+// before the parent is asked to send.
+func (m *Mirror) run(client netip.Addr, id, path string, size int64) (int64, error) {
+	if err := m.cache.reserve(path, size); err != nil {
+		return 0, err
+	}
+	defer m.cache.release(path)
 	q := m.query(client, id, false)
 	answer, err := m.get(q)
 	if err != nil {
 		return 0, err
+	}
+	if answer.FileBytes != uint64(size) {
+		return 0, fmt.Errorf("%w: the parent said %d bytes, and now %d", server.ErrImageChanged, size, answer.FileBytes)
 	}
 	temp := path + tempSuffix
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
@@ -58,7 +67,7 @@ func (m *Mirror) run(client netip.Addr, id, path string) (int64, error) {
 	err = errors.Join(err, f.Close())
 	mtime, timed := answer.Signature.MTime()
 	if err == nil && timed {
-		err = os.Chtimes(temp, time.Time{}, time.Unix(int64(mtime), 0))
+		err = os.Chtimes(temp, time.Now(), time.Unix(int64(mtime), 0))
 	}
 	if err == nil {
 		err = os.Rename(temp, path)

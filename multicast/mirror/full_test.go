@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,19 +21,7 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	f := newFamily(t)
 	const roomBytes = 4 << 20
-	err := unix.Mount("tmpfs", f.cfg.Dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d", roomBytes))
-	if errors.Is(err, unix.EPERM) {
-		t.Skip("mounting a tmpfs needs root (CAP_SYS_ADMIN)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		f.Close() // files of a fetch are open
-		if err := unix.Unmount(f.cfg.Dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	mountTmpfs(t, f, roomBytes)
 	other := filepath.Join(f.cfg.Dir, "other")
 	if err := os.WriteFile(other, make([]byte, roomBytes-1<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -49,6 +38,9 @@ func TestDiskFull(t *testing.T) {
 		if err != nil || len(left) != 1 || left[0].Name() != "other" {
 			t.Errorf("try %d: files %v, %v", try, left, err)
 		}
+		if list := f.parent.List(); len(list) != 0 {
+			t.Errorf("try %d: the parent was asked to send %+v", try, list)
+		}
 		f.lock.Lock()
 		if f.retryAt["pid/image"].IsZero() {
 			t.Errorf("try %d: the failure was not noted", try)
@@ -60,4 +52,70 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.want(t, data)
+}
+
+// TestEvictOnDisk: on a file system that has room for one image, the one that
+// was not used for longer goes for the next, unless it is being sent.
+func TestEvictOnDisk(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	mountTmpfs(t, f, 4<<20)
+	sent := true
+	f.UsedBy(func(string) bool { return sent })
+	f.want(t, f.publish(t, 5<<19, 1000))
+	first, err := f.path("pid/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-2 * recentUse)
+	if err := os.Chtimes(first, long, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(f.parentDir, "image"), filepath.Join(f.parentDir, "next")); err != nil {
+		t.Fatal(err)
+	}
+	for _, sent = range []bool{true, false} {
+		if _, err := f.Lookup(t.Context(), node, "pid/next"); !errors.Is(err, wire.MasterTryAgain) {
+			t.Errorf("sent %v: %v", sent, err)
+		}
+		f.all.Wait()
+		if _, err := os.Stat(first); (err == nil) != sent {
+			t.Errorf("sent %v: the first image: %v", sent, err)
+		}
+		f.lock.Lock()
+		clear(f.retryAt) // as after fetchRetry
+		f.lock.Unlock()
+	}
+	if _, err := f.Lookup(t.Context(), node, "pid/next"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTooLarge: an image that can never be kept is refused.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	f.cfg.BytesMax = 4999
+	f.publish(t, 5000, 1000)
+	if _, err := f.Lookup(t.Context(), node, "pid/image"); !errors.Is(err, wire.MasterFailed) || !errors.Is(err, errNoRoom) {
+		t.Error(err)
+	}
+}
+
+// mountTmpfs gives a mirror a file system of its own.
+func mountTmpfs(t *testing.T, f *family, bytes int64) {
+	t.Helper()
+	err := unix.Mount("tmpfs", f.cfg.Dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d", bytes))
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("mounting a tmpfs needs root (CAP_SYS_ADMIN)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		f.Close() // files of a fetch are open
+		if err := unix.Unmount(f.cfg.Dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"hyzer/multicast/master"
+	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 )
 
@@ -38,6 +41,10 @@ type Config struct {
 	ShareHost bool // the parent is on this machine
 	// Dir is where the images are kept; nothing else may be there.
 	Dir string
+	// BytesMax bounds what the images take, 0: only the file system does;
+	// FreeBytesMin is what stays free of that. The images that were not used for
+	// longest make room for those that come.
+	BytesMax, FreeBytesMin int64
 	// Methods are how the parent may send; 0: unicast and multicast.
 	Methods wire.Methods
 	Log     *slog.Logger // nil: slog.Default()
@@ -50,6 +57,7 @@ type Mirror struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	all    sync.WaitGroup
+	cache  *cache
 
 	lock     sync.Mutex
 	fetching map[string]bool      // by image
@@ -73,6 +81,7 @@ func New(cfg Config) (*Mirror, error) {
 		m.log = slog.Default()
 	}
 	m.log = m.log.With("service", "frisbee-mirror", "parent", cfg.Parent.String())
+	m.cache = newCache(cfg, m.log)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	if err := os.MkdirAll(cfg.Dir, folderMode); err != nil {
 		return nil, err
@@ -82,6 +91,14 @@ func New(cfg Config) (*Mirror, error) {
 		err = errors.Join(err, os.Remove(path))
 	}
 	return m, err
+}
+
+// UsedBy tells how to know whether the file at a path is being sent. Until then
+// nothing is evicted.
+func (m *Mirror) UsedBy(inUse func(path string) bool) {
+	m.cache.lock.Lock()
+	defer m.cache.lock.Unlock()
+	m.cache.inUse = inUse
 }
 
 // Close ends the fetches and waits for them.
@@ -111,10 +128,13 @@ func (m *Mirror) Lookup(ctx context.Context, client netip.Addr, id string) (mast
 		return image, m.withoutParent(grant{client, id}, path, err)
 	}
 	m.remember(grant{client, id})
-	if same(path, answer.GetReply) {
+	if m.cache.use(path, func() bool { return same(path, answer.GetReply) }) {
 		return image, nil
 	}
-	m.fetch(client, id, path)
+	if most := m.cfg.BytesMax; most > 0 && answer.FileBytes > uint64(most) || answer.FileBytes > math.MaxInt64 {
+		return master.Image{}, fmt.Errorf("%w of %d bytes: all may have %d: %w", errNoRoom, answer.FileBytes, most, wire.MasterFailed)
+	}
+	m.fetch(client, id, path, int64(answer.FileBytes))
 	return master.Image{}, fmt.Errorf("image %s is fetched from the parent: %w", id, &master.Busy{Signature: answer.Signature, FileBytes: answer.FileBytes})
 }
 
@@ -122,7 +142,7 @@ func (m *Mirror) Lookup(ctx context.Context, client netip.Addr, id string) (mast
 func (m *Mirror) withoutParent(g grant, path string, why error) error {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	if _, err := os.Stat(path); err == nil && m.allowed[g] {
+	if m.allowed[g] && m.cache.use(path, func() bool { _, err := os.Stat(path); return err == nil }) {
 		m.log.Warn("the parent does not answer; the copy here is served to a client that it allowed before",
 			"node", g.client.String(), "image", g.image, "err", why)
 		return nil
@@ -155,7 +175,8 @@ func (m *Mirror) query(client netip.Addr, id string, status bool) master.Query {
 // written as numbers.
 func (m *Mirror) path(id string) (string, error) {
 	name := url.PathEscape(id)
-	if id == "" || id[0] == '.' || len(name) > nameBytesMax {
+	_, list := server.ImageOfManifest(name)
+	if id == "" || id[0] == '.' || len(name) > nameBytesMax || list || strings.HasSuffix(name, tempSuffix) {
 		return "", fmt.Errorf("image %.60q: no name for a file: %w", id, wire.MasterFailed)
 	}
 	return filepath.Join(m.cfg.Dir, name), nil

@@ -42,6 +42,7 @@ func (parentDir) MayProxy(context.Context, netip.Addr, netip.Addr) error { retur
 type family struct {
 	*Mirror
 	parentDir string
+	parent    *master.Sessions
 	stop      func()
 }
 
@@ -54,6 +55,7 @@ func newFamily(t *testing.T) *family {
 	}
 	sessions := master.NewSessions(master.SessionsConfig{Iface: local, ShareHost: true, GroupBase: netip.MustParseAddr("239.192.78.1"),
 		Log: quiet, Mode2: true, Pace: server.Pace{BitsPerSec: 400_000_000}})
+	f.parent = sessions
 	s := master.NewServer(master.ServerConfig{Catalog: parentDir{f.parentDir}, Sessions: sessions, Log: quiet})
 	ctx, cancel := context.WithCancel(context.Background())
 	var served sync.WaitGroup

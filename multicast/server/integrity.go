@@ -6,16 +6,24 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"hyzer/imaging/manifest"
 )
+
+// ManifestPath is where the manifest of an image lies.
+func ManifestPath(image string) string { return image + manifest.Suffix }
+
+// ImageOfManifest returns the image that a manifest is of, by its path; false:
+// it is no manifest's path.
+func ImageOfManifest(path string) (string, bool) { return strings.CutSuffix(path, manifest.Suffix) }
 
 // ReadManifest returns the manifest that lies beside an image, at path with
 // manifest.Suffix, empty if there is none. One that is of another image, as
 // while a new version is being put in place, is an error: a few chunks of the
 // image are held against it.
 func ReadManifest(path string, image Image) ([]byte, error) {
-	f, err := os.Open(path + manifest.Suffix)
+	f, err := os.Open(ManifestPath(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

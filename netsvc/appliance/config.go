@@ -70,8 +70,26 @@ type Frisbee struct {
 	// Parent makes this a mirror: all images come from that master server,
 	// which says who may have them. Nobody uploads to a mirror.
 	Parent netip.AddrPort `json:"parent" yaml:"parent"`
+	Mirror Mirror         `json:"mirror" yaml:"mirror"`
 	// Upload takes images from nodes that were granted one.
 	Upload Upload `json:"upload" yaml:"upload"`
+}
+
+// Mirror bounds the images of a mirror. Those that were not used for longest make
+// room for those that come.
+type Mirror struct {
+	BytesMax     int64 `json:"bytes_max" yaml:"bytes_max"`           // 0: as many as there is room for
+	FreeBytesMin int64 `json:"free_bytes_min" yaml:"free_bytes_min"` // of their file system; 1 GiB unless it is said
+}
+
+// mirrorFreeDefault is what a mirror leaves of its file system to others.
+const mirrorFreeDefault = 1 << 30
+
+func (m *Mirror) check() error {
+	if m.BytesMax < 0 || m.FreeBytesMin < 0 {
+		return errors.New("frisbee: mirror: a limit is negative")
+	}
+	return nil
 }
 
 // Upload bounds what nodes may write. 0 is the default of multicast/master.
@@ -149,7 +167,7 @@ func DefaultConfig() Config {
 	return Config{
 		DataDir: "/var/lib/hyzer",
 		Control: control.DefaultSocket,
-		Frisbee: Frisbee{Mode2: true, Upload: Upload{On: true}},
+		Frisbee: Frisbee{Mode2: true, Mirror: Mirror{FreeBytesMin: mirrorFreeDefault}, Upload: Upload{On: true}},
 		Multicast: Multicast{
 			Groups: netip.MustParsePrefix("239.192.64.0/20"), FirstPort: 21000, LastPort: 22999,
 		},
@@ -221,6 +239,9 @@ func (c *Config) check() error {
 	}
 	if c.TMCD.WatchesMax < 0 {
 		return fmt.Errorf("tmcd: watches_max %d is negative", c.TMCD.WatchesMax)
+	}
+	if err := c.Frisbee.Mirror.check(); err != nil {
+		return err
 	}
 	if err := c.Frisbee.Upload.check(); err != nil {
 		return err

@@ -58,6 +58,9 @@ func (a *Appliance) openFrisbee() error {
 		return errors.Join(err, listener.Close())
 	}
 	masterServer := master.NewServer(master.ServerConfig{Catalog: images, Sessions: sessions, Uploads: uploads, HTTPPort: a.httpPort, Log: a.log})
+	if a.mirror != nil {
+		a.mirror.UsedBy(sessions.Sends)
+	}
 	a.add("frisbee", func(ctx context.Context) error {
 		defer sessions.Close()
 		if ctx.Err() != nil {
@@ -89,7 +92,7 @@ func (a *Appliance) images() (master.Catalog, error) {
 		return a.mirror, nil
 	}
 	m, err := mirror.New(mirror.Config{Parent: f.Parent, Iface: a.cfg.Multicast.Interface, ShareHost: a.cfg.Multicast.LoopbackLab,
-		Dir: a.cfg.mirrorDir(), Log: a.log})
+		Dir: a.cfg.mirrorDir(), BytesMax: f.Mirror.BytesMax, FreeBytesMin: f.Mirror.FreeBytesMin, Log: a.log})
 	if err != nil {
 		return nil, fmt.Errorf("frisbee: mirror: %w", err)
 	}
