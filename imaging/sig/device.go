@@ -90,19 +90,19 @@ func (c *command) compareDevice(ctx context.Context) (int, error) {
 		return exitDevice, err
 	}
 	defer dev.Close()
-	bad, total, err := Compare(ctx, image, info.Size(), dev, c.opts)
+	var report badReport
+	found, err := Compare(ctx, image, info.Size(), dev, c.opts, func(m Mismatch) error {
+		c.addBad(&report, m)
+		return nil
+	})
 	if errors.Is(err, errDevice) {
 		return exitDevice, fmt.Errorf("%s: %w", c.device, err)
 	}
 	if err != nil {
 		return exitImage, fmt.Errorf("%s: %w", c.image, err)
 	}
-	if !c.quiet || len(bad) > 0 {
-		fmt.Fprintf(c.stdout, "%s: %d of %d blocks differ\n", c.image, len(bad), total)
-	}
-	var report badReport
-	for _, m := range bad {
-		c.addBad(&report, m)
+	if !c.quiet || found.Bad > 0 {
+		fmt.Fprintf(c.stdout, "%s: %d of %d blocks differ\n", c.image, found.Bad, found.Records)
 	}
 	return c.printBad(&report), nil
 }

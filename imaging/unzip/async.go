@@ -2,7 +2,6 @@ package unzip
 
 import (
 	"errors"
-	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -41,20 +40,27 @@ type ioEvent struct {
 	result, _     int64
 }
 
+// asyncWritesMax is how many writes are under way at once; more block.
+const asyncWritesMax = 32
+
 // asyncWriter does direct writes, as many at once as there are callers.
 type asyncWriter struct {
-	mu   sync.Mutex
-	free []*request
+	mu      sync.Mutex
+	context uintptr // aio_context_t; it takes long to destroy, so there is one
+	absent  bool    // the kernel has none
+	all     []*request
+	free    []*request
 }
 
 // request is what one write at a time is done with. It is only made on the heap,
 // for the kernel has addresses of it.
 type request struct {
-	context uintptr  // aio_context_t
 	event   *os.File // becomes readable when the write is done
 	eventFD uint32   // of event, which File.Fd would make block
 	cb      iocb
 	pieces  []unix.Iovec
+	done    bool
+	result  int64 // of a write that is done: bytes, or the error as a negative number
 }
 
 // write is pwritev, which may write less than everything. Where the kernel has
@@ -65,28 +71,42 @@ func (a *asyncWriter) write(f *os.File, pieces [][]byte, offset int64) (int, err
 		return unix.Pwritev(int(f.Fd()), pieces, offset)
 	}
 	defer a.give(r)
-	if err := r.submit(f, pieces, offset); errors.Is(err, unix.EAGAIN) {
+	if err := r.submit(a.context, f, pieces, offset); errors.Is(err, unix.EAGAIN) {
 		return unix.Pwritev(int(f.Fd()), pieces, offset)
 	} else if err != nil {
 		return 0, err
 	}
-	n, err := r.wait()
+	n, err := a.wait(r)
 	runtime.KeepAlive(pieces)
 	return n, err
 }
 
+// take returns nil if there is none to be had.
 func (a *asyncWriter) take() *request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := len(a.free); n > 0 {
 		r := a.free[n-1]
-		a.free = a.free[:n-1]
+		a.free, r.done = a.free[:n-1], false
 		return r
 	}
-	r, err := newRequest()
-	if err != nil {
+	if a.absent || len(a.all) == asyncWritesMax {
 		return nil
 	}
+	if len(a.all) == 0 {
+		_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, asyncWritesMax, uintptr(unsafe.Pointer(&a.context)), 0)
+		a.absent = errno != 0
+	}
+	fd, err := -1, error(nil)
+	if !a.absent {
+		fd, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	}
+	if a.absent || err != nil {
+		return nil
+	}
+	r := &request{event: os.NewFile(uintptr(fd), "eventfd"), eventFD: uint32(fd)}
+	r.cb.data = uint64(len(a.all))
+	a.all = append(a.all, r)
 	return r
 }
 
@@ -98,36 +118,53 @@ func (a *asyncWriter) give(r *request) {
 
 // close is called when no write is under way.
 func (a *asyncWriter) close() {
+	for _, r := range a.all {
+		r.event.Close()
+	}
+	if a.context != 0 {
+		unix.Syscall(unix.SYS_IO_DESTROY, a.context, 0, 0)
+	}
+	a.all, a.free, a.context = nil, nil, 0
+}
+
+// wait returns when the write of r is done, whatever else happens: the memory
+// is used until then.
+func (a *asyncWriter) wait(r *request) (int, error) {
+	var signal [8]byte
+	_, _ = r.event.Read(signal[:]) // if that fails reap waits
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, r := range a.free {
-		r.close()
+	for !r.done {
+		if err := a.reap(); err != nil {
+			return 0, err
+		}
 	}
-	a.free = nil
+	if r.result < 0 {
+		return 0, unix.Errno(-r.result)
+	}
+	return int(r.result), nil
 }
 
-func newRequest() (*request, error) {
-	r := &request{}
-	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, 1, uintptr(unsafe.Pointer(&r.context)), 0); errno != 0 {
-		return nil, errno
+// reap takes the results of writes that are done, and waits for one.
+func (a *asyncWriter) reap() error {
+	var events [asyncWritesMax]ioEvent
+	n, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, a.context, 1, uintptr(len(events)), uintptr(unsafe.Pointer(&events)), 0, 0)
+	if errno == unix.EINTR {
+		return nil
 	}
-	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	if err != nil {
-		unix.Syscall(unix.SYS_IO_DESTROY, r.context, 0, 0)
-		return nil, err
+	if errno != 0 {
+		return errno
 	}
-	r.event, r.eventFD = os.NewFile(uintptr(fd), "eventfd"), uint32(fd)
-	return r, nil
-}
-
-func (r *request) close() {
-	unix.Syscall(unix.SYS_IO_DESTROY, r.context, 0, 0)
-	r.event.Close()
+	for _, e := range events[:n] {
+		r := a.all[e.data]
+		r.done, r.result = true, e.result
+	}
+	return nil
 }
 
 // submit begins a write of at most runPiecesMax pieces. They are the kernel's
 // until wait returns.
-func (r *request) submit(f *os.File, pieces [][]byte, offset int64) error {
+func (r *request) submit(context uintptr, f *os.File, pieces [][]byte, offset int64) error {
 	r.pieces = r.pieces[:0]
 	for _, p := range pieces[:min(len(pieces), runPiecesMax)] {
 		if len(p) > 0 {
@@ -137,35 +174,13 @@ func (r *request) submit(f *os.File, pieces [][]byte, offset int64) error {
 		}
 	}
 	r.cb = iocb{
-		opcode: aioPwritev, file: uint32(f.Fd()), offset: offset, flags: aioEventFlag, event: r.eventFD,
+		data: r.cb.data, opcode: aioPwritev, file: uint32(f.Fd()), offset: offset, flags: aioEventFlag, event: r.eventFD,
 		pieces: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(r.pieces)))), count: uint64(len(r.pieces)),
 	}
 	list := []*iocb{&r.cb}
-	_, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, r.context, 1, uintptr(unsafe.Pointer(&list[0])))
+	_, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, context, 1, uintptr(unsafe.Pointer(&list[0])))
 	if errno != 0 {
 		return errno
 	}
 	return nil
-}
-
-// wait returns when the write is done, whatever else happens: the memory is
-// used until then.
-func (r *request) wait() (int, error) {
-	var signal [8]byte
-	_, _ = r.event.Read(signal[:]) // the result says more than any error here
-	var done ioEvent
-	for {
-		n, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, r.context, 1, 1, uintptr(unsafe.Pointer(&done)), 0, 0)
-		switch {
-		case errno == unix.EINTR:
-		case errno != 0:
-			return 0, errno
-		case n == 0:
-			return 0, io.ErrUnexpectedEOF
-		case done.result < 0:
-			return 0, unix.Errno(-done.result)
-		default:
-			return int(done.result), nil
-		}
-	}
 }
