@@ -247,7 +247,7 @@ func (r *restore) checkBase(t *unzip.FileTarget) error {
 // prepare makes the target ready for the first image.
 func (r *restore) prepare(t *unzip.FileTarget) error {
 	if r.part > 0 {
-		p, _, err := unzip.FindPartition(t, r.part)
+		p, err := unzip.FindPartition(t, r.part)
 		if err != nil {
 			return err
 		}

@@ -63,6 +63,13 @@ type Entry struct {
 	Type    string // of the table, for people
 	Expect  string // family of file system the type stands for, or ""
 	MBRType byte   // 0 in other schemes
+	TypeAt  int64  // byte of the disk that MBRType is
+}
+
+// Patch is bytes to be written to a disk.
+type Patch struct {
+	Offset int64
+	Data   []byte
 }
 
 // End is the first sector after the partition.

@@ -17,7 +17,8 @@ import (
 const (
 	usage = `usage: imageunzip [options] <input filename> [output filename]
  -s slice     output to DOS or GPT partition number "slice" of the disk
- -D type      with -s, set the DOS type of the partition afterwards
+ -D type      with -s, set the type of the partition afterwards: the number it
+              has in a DOS table, also for a GPT
  -K           keep what is in an output file: for applying a delta
  -z           write zeros to free space
  -p pattern   write this 32-bit number to free space
@@ -191,10 +192,7 @@ func (c *command) restore(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return stats, fmt.Errorf("%s to %s: %w", c.in, c.out, err)
 	}
-	if c.slicetype >= 0 {
-		return stats, slice.setType(target, byte(c.slicetype))
-	}
-	return stats, nil
+	return stats, slice.setType(target)
 }
 
 // apart fails if the image is what is to be written.

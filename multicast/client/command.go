@@ -224,13 +224,6 @@ func (s imageSink) Chunk(ctx context.Context, index int, data []byte) error {
 	return err
 }
 
-// Where the type of a primary partition is in the first sector.
-const (
-	mbrTypeOffset   = 446 + 4
-	mbrEntryBytes   = 16
-	mbrEntriesCount = 4
-)
-
 // place finds the partition of -s; a whole disk starts empty.
 func (c *command) place(t *unzip.FileTarget) error {
 	if c.slice == 0 {
@@ -239,12 +232,14 @@ func (c *command) place(t *unzip.FileTarget) error {
 		}
 		return t.Truncate()
 	}
-	e, table, err := unzip.FindPartition(t, c.slice)
+	e, err := unzip.FindPartition(t, c.slice)
 	if err != nil {
 		return err
 	}
-	if c.slicetype >= 0 && (table != "MBR" || c.slice > mbrEntriesCount) {
-		return fmt.Errorf("option -D: cannot set the type of partition %d of a %s table", c.slice, table)
+	if c.slicetype >= 0 {
+		if c.kind, err = unzip.PlanType(t, c.slice, byte(c.slicetype)); err != nil {
+			return fmt.Errorf("option -D: %w", err)
+		}
 	}
 	c.restore.Decode.Placement = ndz.Placement{Start: e.Start, Size: e.Sectors}
 	return claim(t, &e)
@@ -261,11 +256,11 @@ func claim(t *unzip.FileTarget, e *partition.Entry) error {
 }
 
 func (c *command) setType(t *unzip.FileTarget) error {
-	if c.slice == 0 || c.slicetype < 0 {
+	if len(c.kind) == 0 {
 		return nil
 	}
-	if _, err := t.WriteAt([]byte{byte(c.slicetype)}, int64(mbrTypeOffset+mbrEntryBytes*(c.slice-1))); err != nil {
+	if err := t.Patch(c.kind); err != nil {
 		return fmt.Errorf("setting the type of partition %d of %s: %w", c.slice, c.out, err)
 	}
-	return t.Finish(0)
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hyzer/imaging/ndz"
+	"hyzer/imaging/partition"
 	"hyzer/imaging/unzip"
 	"hyzer/multicast/internal/getopt"
 	"hyzer/multicast/wire"
@@ -72,7 +73,8 @@ type command struct {
 	timeout  bool          // -T was given
 
 	slice     int
-	slicetype int // or -1
+	slicetype int               // or -1
+	kind      []partition.Patch // what sets it
 	restore   unzip.Options
 	quiet     bool
 	debug     bool

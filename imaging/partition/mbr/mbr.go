@@ -17,6 +17,7 @@ const (
 	offTable     = 446
 	entryBytes   = 16
 	entries      = 4
+	offType      = 4 // in an entry
 	offSignature = 510
 	signature    = 0xaa55
 	// logicalTablesMax bounds the chain of extended tables, which a broken
@@ -49,6 +50,7 @@ var ErrNone = errors.New("no MBR partition table")
 type raw struct {
 	flag, kind     byte
 	start, sectors uint64
+	typeAt         int64 // byte of the disk
 }
 
 func (r raw) extended() bool {
@@ -107,7 +109,7 @@ func plausible(table []raw) bool {
 func entry(number int, e raw, base, per uint64) partition.Entry {
 	p := partition.Entry{
 		Number: number, Start: (base + e.start) * per, Sectors: e.sectors * per,
-		MBRType: e.kind, Type: fmt.Sprintf("%#02x", e.kind),
+		MBRType: e.kind, TypeAt: e.typeAt, Type: fmt.Sprintf("%#02x", e.kind),
 	}
 	switch e.kind {
 	case 1, 4, 6, 0xb, 0xc, 0xe:
@@ -202,8 +204,19 @@ func readSector(d partition.Disk, sector uint64) ([]raw, error) {
 	}
 	table := make([]raw, entries)
 	for i := range table {
-		e := b[offTable+i*entryBytes:]
-		table[i] = raw{e[0], e[4], uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))}
+		at := offTable + i*entryBytes
+		e := b[at:]
+		table[i] = raw{e[0], e[offType], uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:])),
+			int64(sector*d.Per())*sectorBytes + int64(at+offType)}
 	}
 	return table, nil
+}
+
+// SetType returns what gives partition e another type. A logical one cannot
+// become unused or extended: the chain of tables would end there, or go astray.
+func SetType(e partition.Entry, kind byte) ([]partition.Patch, error) {
+	if e.Number > entries && (kind == typeUnused || raw{kind: kind}.extended()) {
+		return nil, fmt.Errorf("type %#02x cannot be that of logical partition %d", kind, e.Number)
+	}
+	return []partition.Patch{{Offset: e.TypeAt, Data: []byte{kind}}}, nil
 }

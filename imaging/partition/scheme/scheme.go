@@ -75,3 +75,21 @@ func Unit(f *os.File) (int, error) {
 	}
 	return n, nil
 }
+
+// SetType returns what gives partition n the type that has a number in an MBR.
+// Nothing is written: tables are read, and what would be wrong is an error.
+func SetType(d partition.Disk, n int, kind byte) ([]partition.Patch, error) {
+	t, err := Read(d)
+	if err != nil {
+		return nil, err
+	}
+	e, err := t.Entry(n)
+	if err != nil {
+		return nil, err
+	}
+	if t.Scheme == "MBR" {
+		return mbr.SetType(e, kind)
+	}
+	d.Unit = t.Unit
+	return gpt.SetType(d, n, kind)
+}
