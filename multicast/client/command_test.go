@@ -85,7 +85,7 @@ func TestMainLoadsGoldenImage(t *testing.T) {
 	} {
 		out := filepath.Join(dir, "out"+c.option)
 		const joined = "File is 1 chunks (1048576 bytes)\n"
-		args := append([]string{c.option, "-q", "-T", "20", "-F", "a.ndz"}, at...)
+		args := append([]string{c.option, "-q", "--spill", dir, "-T", "20", "-F", "a.ndz"}, at...)
 		status, stdout, errs := frisbee(append(args, out)...)
 		data, err := os.ReadFile(out)
 		if status != 0 || err != nil || stdout != "" || !strings.Contains(errs, "Left the team after") || !strings.Contains(errs, joined) {

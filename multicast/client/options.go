@@ -42,6 +42,8 @@ const usage = `usage: frisbee [options] -m addr -p port <output file>
  -C n, -M MB       chunk buffers; memory
  -R n              chunks to ask for ahead
  -k KB             socket buffers
+ --spill dir       let what waits for a slow disk lie in a file there, of up to half of
+                   what is free
  -q, -d            quiet; more messages
  -n -f -I -W -t -U accepted for compatibility, without effect
 `
@@ -84,11 +86,21 @@ type command struct {
 
 // parse reads the command line as getopt would.
 func (c *command) parse(args []string) error {
-	rest, err := getopt.Parse(args, optionLetters, c.option)
+	rest, err := getopt.ParseLong(args, optionLetters, c.longOption, c.option)
 	if err != nil {
 		return err
 	}
 	return c.operands(rest)
+}
+
+// longOption takes an option that the old program does not have.
+func (c *command) longOption(name, value string) (err error) {
+	if name != "spill" {
+		return errors.New("unknown option")
+	}
+	c.session.SpillDir = value
+	c.session.SpillBytesMax, err = spillRoom(value)
+	return err
 }
 
 // operands checks that what is needed is there.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/multicast/wire"
 )
 
@@ -25,6 +27,26 @@ type spilled struct {
 	slot  int
 	bytes int // of the chunk
 	err   error
+}
+
+// spillShareDiv: a file of chunks takes that part of the free space at most.
+// spillBytesMax bounds it where there is a lot.
+const (
+	spillShareDiv = 2
+	spillBytesMax = 16 << 30
+)
+
+// spillRoom is how large such a file may become in a folder.
+func spillRoom(dir string) (bytesMax int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	bytesMax = min(int64(st.Bavail)*st.Bsize/spillShareDiv, spillBytesMax)
+	if bytesMax < wire.ChunkBytes {
+		return 0, fmt.Errorf("%s has no room for a chunk of 1 MiB in half of what is free", dir)
+	}
+	return bytesMax, nil
 }
 
 // newSpill makes a file without a name, which goes when it is closed.

@@ -4,6 +4,7 @@
 package getopt
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -19,11 +20,23 @@ const secondsMax = 1_000_000
 // the options. Letters are as getopt(3) has them: a colon after those with a
 // value.
 func Parse(args []string, letters string, option func(letter byte, value string) error) (rest []string, err error) {
+	return ParseLong(args, letters, func(string, string) error { return errors.New("unknown option") }, option)
+}
+
+// ParseLong is Parse for programs that have options of ours, too, which are words
+// and have values: --name value, --name=value.
+func ParseLong(args []string, letters string, long func(name, value string) error, option func(letter byte, value string) error) (rest []string, err error) {
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		cluster := args[0][1:]
 		args = args[1:]
 		if cluster == "-" {
 			break
+		}
+		if cluster[0] == '-' {
+			if args, err = takeLong(cluster[1:], args, long); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		for len(cluster) > 0 {
 			letter := cluster[0]
@@ -45,6 +58,20 @@ func Parse(args []string, letters string, option func(letter byte, value string)
 				return nil, fmt.Errorf("option -%c: %w", letter, err)
 			}
 		}
+	}
+	return args, nil
+}
+
+func takeLong(name string, args []string, long func(name, value string) error) ([]string, error) {
+	name, value, given := strings.Cut(name, "=")
+	if !given {
+		if len(args) == 0 {
+			return nil, fmt.Errorf("option --%s needs a value", name)
+		}
+		value, args = args[0], args[1:]
+	}
+	if err := long(name, value); err != nil {
+		return nil, fmt.Errorf("option --%s: %w", name, err)
 	}
 	return args, nil
 }
