@@ -79,7 +79,7 @@ const (
 	offIndexV5   = 44
 	offImageIDV5 = 72
 	offBaseV5    = 96
-	offEndV5     = 160
+	offEndV5     = v5.HeadBytes - 8
 )
 
 func (h *Header) offImageID() int {

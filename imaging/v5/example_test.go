@@ -50,7 +50,7 @@ func example(t *testing.T) string {
 	for _, line := range strings.SplitAfter(hex.Dump(chunk[:offTable+32]), "\n") {
 		b.WriteString(line)
 	}
-	fmt.Fprintf(&b, "*\n%s", hex.Dump(chunk[HeadBytes:][:16]))
+	fmt.Fprintf(&b, "*\n%s*\n%s", hex.Dump(chunk[HeadBytes-16:][:16]), hex.Dump(chunk[HeadBytes:][:16]))
 	b.WriteString("```\n")
 	return b.String()
 }

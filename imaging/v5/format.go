@@ -14,7 +14,7 @@ const (
 	// PayloadBytesMax is the most compressed data one chunk can hold.
 	PayloadBytesMax = ChunkBytes - HeadBytes
 	// TableBytesMax is the room for records and relocations.
-	TableBytesMax = HeadBytes - offTable
+	TableBytesMax = offEnd - offTable
 	// StreamBytesMax bounds what a payload decompresses to, which is what a
 	// reader holds in memory.
 	StreamBytesMax = 16 << 20
@@ -34,7 +34,8 @@ const (
 	sectorShiftMax = 16
 	sumBytes       = 32
 	flagDelta      = 1 << 0
-	flagsKnown     = flagDelta
+	flagEnd        = 1 << 1 // without it offEnd is room for tables
+	flagsKnown     = flagDelta | flagEnd
 	bytesMax       = 1 << 62 // that sector numbers may come to
 )
 
@@ -57,8 +58,8 @@ const (
 	offRelocCount = 94
 	offBase       = 96
 	offState      = 128
-	offEnd        = 160
-	offTable      = 168
+	offTable      = 160
+	offEnd        = HeadBytes - 8
 )
 
 // Codec is what a payload is compressed with.

@@ -22,7 +22,7 @@ func ParseHeader(chunk []byte) (*Header, error) {
 	h := &Header{
 		Codec: Codec(chunk[offCodec]),
 		Index: int(le.Uint32(chunk[offIndex:])), ImageVersion: le.Uint32(chunk[offVersion:]),
-		First: le.Uint64(chunk[offFirst:]), Last: le.Uint64(chunk[offLast:]), End: le.Uint64(chunk[offEnd:]),
+		First: le.Uint64(chunk[offFirst:]), Last: le.Uint64(chunk[offLast:]),
 	}
 	copy(h.ImageID[:], chunk[offImageID:])
 	copy(h.Base[:], chunk[offBase:])
@@ -59,6 +59,12 @@ func (h *Header) parseKind(chunk []byte) error {
 		return faultf(offShift, "sectors of 2^%d bytes, want 2^%d to 2^%d", shift, sectorShiftMin, sectorShiftMax)
 	}
 	h.Delta, h.SectorBytes = flags&flagDelta != 0, 1<<shift
+	if flags&flagEnd != 0 {
+		h.End = binary.LittleEndian.Uint64(chunk[offEnd:])
+		if h.End == 0 {
+			return faultf(offEnd, "image ends at sector 0")
+		}
+	}
 	return nil
 }
 
@@ -77,10 +83,14 @@ func (h *Header) parseSizes(chunk []byte) error {
 func (h *Header) parseTables(chunk []byte) error {
 	le := binary.LittleEndian
 	records, relocs := int(le.Uint16(chunk[offTableBytes:])), int(le.Uint16(chunk[offRelocCount:]))
-	if records > TableBytesMax || relocs > (TableBytesMax-records)/RelocBytes {
-		return faultf(offTableBytes, "%d bytes of records and %d relocations do not fit into %d bytes", records, relocs, TableBytesMax)
-	}
 	table := chunk[offTable:HeadBytes]
+	if h.End != 0 {
+		table = chunk[offTable:offEnd]
+	}
+	if room := len(table); records > room || relocs > (room-records)/RelocBytes {
+		return faultf(offTableBytes, "%d bytes of records and %d relocations do not fit into %d bytes", records, relocs, room)
+	}
+	end := offTable + len(table)
 	for at := 0; at < records; {
 		r, n := parseRecord(table[at:records])
 		if n == 0 {
@@ -98,7 +108,7 @@ func (h *Header) parseTables(chunk []byte) error {
 	}
 	for i, x := range table {
 		if x != 0 {
-			return faultf(HeadBytes-len(table)+i, "byte after the tables is not zero")
+			return faultf(end-len(table)+i, "byte after the tables is not zero")
 		}
 	}
 	return nil

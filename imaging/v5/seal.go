@@ -46,12 +46,20 @@ func (h *Header) fits() error {
 	return nil
 }
 
+func (h *Header) flags() (f uint16) {
+	if h.Delta {
+		f |= flagDelta
+	}
+	if h.End != 0 {
+		f |= flagEnd
+	}
+	return f
+}
+
 func (h *Header) put(b []byte) {
 	le := binary.LittleEndian
 	le.PutUint32(b[offMagic:], magic)
-	if h.Delta {
-		le.PutUint16(b[offFlags:], flagDelta)
-	}
+	le.PutUint16(b[offFlags:], h.flags())
 	b[offCodec] = byte(h.Codec)
 	for s := h.SectorBytes; s > 1; s >>= 1 {
 		b[offShift]++

@@ -75,6 +75,9 @@ func randomChunk(t testing.TB, r *rand.Rand) (Header, []byte, []byte) {
 		h.Relocs = append(h.Relocs, Reloc{r.Uint32(), r.Uint64(), uint16(r.Uint32()), uint16(r.Uint32())})
 	}
 	h.Last, h.StreamBytes = at, len(stream)
+	if r.IntN(2) == 0 { // others are as they were made before the end was told
+		h.End = at + r.Uint64N(1000)
+	}
 	return h, stream, disk
 }
 
@@ -138,7 +141,7 @@ func put64(at int, v uint64) func(*Header, []byte) {
 // four zeros, one repeat, two free.
 func table(b ...byte) func(*Header, []byte) {
 	return func(_ *Header, chunk []byte) {
-		clear(chunk[offTable:HeadBytes])
+		clear(chunk[offTable:offEnd])
 		copy(chunk[offTable:], b)
 		binary.LittleEndian.PutUint16(chunk[offTableBytes:], uint16(len(b)))
 		binary.LittleEndian.PutUint16(chunk[offRelocCount:], 0)
@@ -153,7 +156,7 @@ func damages() []damage {
 	return []damage{
 		{"magic of V1", put32(offMagic, 0x69696969), "not a V5 chunk", offMagic},
 		{"unknown flag", put16(offFlags, 0x8001), "update it", offFlags},
-		{"base without delta", put16(offFlags, 0), "a base without delta", offFlags},
+		{"base without delta", put16(offFlags, flagEnd), "a base without delta", offFlags},
 		{"delta without base", func(_ *Header, b []byte) { clear(b[offBase:offState]) }, "a delta without base", offFlags},
 		{"codec", put8(offCodec, 3), "codec 3 is newer than this program", offCodec},
 		{"another codec", put8(offCodec, byte(Zstd)), "zstd payload", HeadBytes},
@@ -179,7 +182,9 @@ func damages() []damage {
 		{"records cut short", put16(offTableBytes, 4), "cut short", first + 3},
 		{"too many relocations", put16(offRelocCount, 300), "do not fit", offTableBytes},
 		{"relocation dropped", put16(offRelocCount, 0), "not zero", first + 6 + 8 - 8},
-		{"junk after tables", put8(HeadBytes-1, 1), "not zero", HeadBytes - 1},
+		{"junk after tables", put8(offEnd-1, 1), "not zero", offEnd - 1},
+		{"junk where an end may be", func(_ *Header, b []byte) { b[offFlags] &^= flagEnd }, "not zero", offEnd},
+		{"end nowhere", put64(offEnd, 0), "image ends at sector 0", offEnd},
 		{"no record", table(), "records end at sector 0", first},
 		{"empty record", table(0), "record 0 of 0 sectors", first},
 		{"longest record", table(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0), "record 0 of", first},
