@@ -43,16 +43,30 @@ func image(e *env, args []string) error {
 	name, rest := splitVerb(args)
 	all := imageVerbs()
 	v, ok := all[name]
+	if name == "" && slices.ContainsFunc(rest, func(a string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, a) }) {
+		return imageHelp(e, all)
+	}
 	if !ok {
 		return subverb(e, "image", name, rest, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
 	debug.SetMemoryLimit(imageMemoryBytes)
+	e.verb, e.name = v, "image "+name
 	err := v.run(e, rest)
 	if errors.Is(err, errUsage) {
 		fmt.Fprintf(e.errs, "hyzer image %s: %v\nusage: %s\n", name, err, v.usage("image "+name))
 		return exitStatus(exitUsage)
 	}
 	return err
+}
+
+// imageHelp tells what the verbs do.
+func imageHelp(e *env, all map[string]verb) error {
+	e.printf("usage: %s\n", e.verb.usage(e.name))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		e.printf("  %-8s %s\n           %s\n", name, all[name].about, all[name].usage("image "+name))
+	}
+	e.printf("IMAGE is a file, or a full image with the deltas over it: full.ndz,monday.ndz. Flags of a verb: hyzer image VERB --help.\n")
+	return nil
 }
 
 func imageList(e *env, args []string) error {

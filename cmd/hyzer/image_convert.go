@@ -69,8 +69,14 @@ func formatOf(said, name string, exists bool) (string, error) {
 		}
 		return said, nil
 	}
-	if exists && isImage(chainPaths(name)[0]) {
-		return formatImage, nil
+	if exists {
+		path := chainPaths(name)[0]
+		if _, err := os.Stat(path); err != nil {
+			return "", err
+		}
+		if isImage(path) {
+			return formatImage, nil
+		}
 	}
 	ext := strings.TrimPrefix(filepath.Ext(name), ".")
 	switch {

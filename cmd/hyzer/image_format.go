@@ -23,7 +23,7 @@ type formatFlags struct {
 func (f *formatFlags) add(fs *flag.FlagSet) {
 	fs.BoolVar(&f.five, "v5", false, "write version 5: smaller and quicker, for disks of any size; old loaders do not know it")
 	fs.IntVar(&f.sector, "sector-size", 0, "`bytes` of the disk's sectors, if it is a file (as its GPT says)")
-	fs.IntVar(&f.level, "level", zip.LevelDefault, "compress so `hard`, 0 to 9")
+	fs.IntVar(&f.level, "level", zip.LevelDefault, "how hard to compress, a `number` from 0 to 9")
 	fs.StringVar(&f.encrypt, "encrypt", "", "encrypt with the key in this `file` (.ekey; version 4)")
 	fs.BoolVar(&f.noManifest, "no-manifest", false, "make no manifest, NAME.manifest")
 	fs.StringVar(&f.sign, "sign", "", "sign the manifest with the Ed25519 private key in this `file` (PEM)")

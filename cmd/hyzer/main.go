@@ -65,6 +65,8 @@ type env struct {
 	in     io.Reader
 	out    io.Writer
 	errs   io.Writer
+	verb   verb   // that runs,
+	name   string // and what it is called
 }
 
 func main() {
@@ -88,7 +90,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if !ok {
 		return noVerb(name, args, out, errs)
 	}
-	e := &env{ctx: ctx, in: in, out: out, errs: errs}
+	e := &env{ctx: ctx, in: in, out: out, errs: errs, verb: v, name: name}
 	err := v.run(e, args)
 	var status exitStatus
 	switch {
@@ -178,7 +180,7 @@ func (e *env) parse(fs *flag.FlagSet, address *string, args []string) ([]string,
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(e.out)
-			fmt.Fprintf(e.out, "usage: %s [flags] ...\n", fs.Name())
+			fmt.Fprintf(e.out, "usage: %s\n%s\n", e.verb.usage(e.name), e.verb.about)
 			fs.PrintDefaults()
 			return nil, err
 		}

@@ -103,7 +103,7 @@ func (c *command) parse(args []string, filesMin, filesMax int) error {
 		case 'f':
 			c.force = true
 		case 'h':
-			err = errors.New("help")
+			err = tool.ErrHelp
 		}
 	}
 	c.files = files

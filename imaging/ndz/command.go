@@ -17,12 +17,14 @@ const dumpUsage = `usage: imagedump [options] <image>...
               in <image>.skey if there is one
  -q           only tell by the exit status whether it is an image
  -v           print the version
- -i, -m       accepted for compatibility, without effect
+ -m           print a map of what is allocated (A) and free (F), in sectors, hex
+ -i           accepted for compatibility, without effect
 `
 
 type dumpOptions struct {
 	detail        int
 	verify, quiet bool
+	areas         bool
 }
 
 // Main is imagedump: it describes images, and returns how many were bad. args
@@ -39,14 +41,20 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 			o.detail++
 		case 'c':
 			o.verify = true
+		case 'm':
+			o.areas = true
 		case 'q':
 			o.quiet = true
 		case 'h':
-			err = errors.New("help")
+			err = tool.ErrHelp
 		case 'v':
 			fmt.Fprintf(stderr, "imagedump: reads image versions %s to %s\n", V1, V5)
 			return 0
 		}
+	}
+	if errors.Is(err, tool.ErrHelp) {
+		fmt.Fprint(stderr, dumpUsage)
+		return 1
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "imagedump: %v\n%s", err, dumpUsage)
@@ -82,7 +90,7 @@ func (o dumpOptions) file(path string, w io.Writer) error {
 		_, err := parseMagic(head)
 		return err
 	}
-	if err := Dump(w, path, f, info.Size(), o.detail); err != nil {
+	if err := dump(&dumper{w: w, name: path, detail: o.detail, areas: o.areas}, f, info.Size()); err != nil {
 		return err
 	}
 	if !o.verify {

@@ -13,6 +13,7 @@ type dumper struct {
 	w      io.Writer
 	name   string
 	detail int // 0 sums only, 1 chunks, 2 regions and relocations
+	areas  bool
 	sums   Collector
 
 	regionsMin, regionsMax int
@@ -43,7 +44,10 @@ func (s spread) print(w io.Writer, what string) {
 // Dump prints a description of an image of size bytes in the text form that
 // scripts parse (spec ndz, section 6).
 func Dump(w io.Writer, name string, r io.ReaderAt, size int64, detail int) error {
-	d := &dumper{w: w, name: name, detail: detail}
+	return dump(&dumper{w: w, name: name, detail: detail}, r, size)
+}
+
+func dump(d *dumper, r io.ReaderAt, size int64) error {
 	buf := make([]byte, HeaderAreaBytes)
 	for i := range int(size / ChunkBytes) {
 		if n, err := r.ReadAt(buf, int64(i)*ChunkBytes); n < len(buf) {
@@ -112,8 +116,27 @@ func (d *dumper) chunk(h *Header) error {
 	if d.detail > 0 {
 		d.chunkLines(i, h)
 	}
+	if d.areas {
+		d.areaLines(h)
+	}
 	d.count(h)
 	return nil
+}
+
+// areaLines prints what of a chunk's coverage is allocated and what is free.
+func (d *dumper) areaLines(h *Header) {
+	line := func(kind byte, from, to uint64) {
+		if from < to {
+			fmt.Fprintf(d.w, "%c: [%08x-%08x]\n", kind, from, to-1)
+		}
+	}
+	at := h.First
+	for _, r := range h.Regions {
+		line('F', at, r.Start)
+		line('A', r.Start, r.End())
+		at = r.End()
+	}
+	line('F', at, h.Last)
 }
 
 func (d *dumper) chunkLines(i int, h *Header) {

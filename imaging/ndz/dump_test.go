@@ -82,6 +82,8 @@ func TestDumpCommand(t *testing.T) {
 		{"-dc marked", 0, "  delta on state: 01000000"},
 		{"good", 0, "covered sector range: [0-127]"},
 		{"-d good", 0, "Chunk 0: 1405 compressed bytes"},
+		{"-m good", 0, "version 3\nF: [00000000-00000007]\nA: [00000008-00000047]\nF: [00000048-0000007f]\n"},
+		{"-h", 1, "usage: imagedump"},
 		{"-q good", 0, ""},
 		{"-q magic", 1, ""},
 		{"-c good signed", 0, ""},

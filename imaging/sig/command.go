@@ -28,12 +28,12 @@ const hashUsage = `usage: imagehash [options] <image> <device>  check a disk aga
  -X           one record for a block that a chunk border cuts
  -r           the image is a regular file, with -c, -S or -R
  -d           name every bad block
- -q, -T       print no summary
+ -q           print no summary, only what is bad
  -n           hash on one core
  -v           print the version
  -N           leave out blocks that depend on where the image is restored to
  -F id        call the image this with -RR, which adds chunk and image
- -C           accepted for compatibility, without effect
+ -C, -T are accepted for compatibility, without effect
  Exit status: 0 all right, 1 mismatch or usage, 2 no usable image or signature,
  3 disk cannot be read or is too short.
 `

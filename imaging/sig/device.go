@@ -34,7 +34,7 @@ func (c *command) checkDevice(ctx context.Context) (int, error) {
 	if err != nil {
 		return exitDevice, fmt.Errorf("%s: %w", c.device, err)
 	}
-	if !c.quiet || bad.Bad > 0 {
+	if !c.quiet {
 		if err := c.summary(s, bad.Bad); err != nil {
 			return exitImage, err
 		}
@@ -101,7 +101,7 @@ func (c *command) compareDevice(ctx context.Context) (int, error) {
 	if err != nil {
 		return exitImage, fmt.Errorf("%s: %w", c.image, err)
 	}
-	if !c.quiet || found.Bad > 0 {
+	if !c.quiet {
 		fmt.Fprintf(c.stdout, "%s: %d of %d blocks differ\n", c.image, found.Bad, found.Records)
 	}
 	return c.printBad(&report), nil

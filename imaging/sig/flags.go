@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -78,12 +79,12 @@ func (c *command) option(o getopt.Option) (err error) {
 		c.opts.JoinSpans = true
 	case 'd':
 		c.detail++
-	case 'q', 'T':
+	case 'q':
 		c.quiet = true
 	case 'n':
 		c.opts.Workers = 1
 	case 'h':
-		return errors.New("help")
+		return tool.ErrHelp
 	}
 	return err
 }

@@ -152,7 +152,7 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'n':
 		c.opts.Workers = 1
 	case 'h':
-		err = errors.New("help")
+		err = tool.ErrHelp
 	}
 	return err
 }

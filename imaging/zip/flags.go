@@ -179,7 +179,7 @@ func (c *command) format(o getopt.Option) (err error) {
 	case 'X':
 		c.patient = true
 	case 'h':
-		err = errors.New("help")
+		err = tool.ErrHelp
 	}
 	return err
 }

@@ -6,6 +6,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -29,12 +30,20 @@ const (
 	KeyFileBytesMax = 64 << 10
 )
 
+// ErrHelp is what parse returns to have the usage printed. The exit status is
+// that of wrong usage, as of the old programs.
+var ErrHelp = errors.New("help")
+
 // Main runs the program of a name: parse reads its command line, and run does
 // what that says and returns the exit status. done is true if there is nothing
 // to run. An interrupt ends ctx, and another
 // one the program.
 func Main(name, usage string, stderr io.Writer, parse func() (done bool, err error), run func(ctx context.Context) (int, error)) int {
 	done, err := parse()
+	if errors.Is(err, ErrHelp) {
+		fmt.Fprint(stderr, usage)
+		return 1
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n%s", name, err, usage)
 		return 1
@@ -49,6 +58,9 @@ func Main(name, usage string, stderr io.Writer, parse func() (done bool, err err
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second one kills
 	code, err := run(ctx)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 	}
