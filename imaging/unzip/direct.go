@@ -2,6 +2,7 @@ package unzip
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -98,7 +99,7 @@ func writeAll(f *os.File, pieces [][]byte, offset int64, write func(*os.File, []
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return n, &os.PathError{Op: "write", Path: f.Name(), Err: err}
+			return n, fmt.Errorf("at byte %d: %w", offset+n, &os.PathError{Op: "write", Path: f.Name(), Err: err})
 		}
 		n += int64(m)
 		_, pieces = cutPieces(pieces, int64(m))

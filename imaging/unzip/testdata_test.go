@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -43,4 +44,11 @@ func TestTestdata(t *testing.T) {
 			t.Errorf("%s: %v, sum %s, want %s", name, err, sum(out.Bytes()), want)
 		}
 	}
+}
+
+// newNoise is a disk of what does not compress.
+func newNoise(size int) []byte {
+	b := make([]byte, size)
+	rand.NewChaCha8([32]byte{11}).Read(b)
+	return b
 }
