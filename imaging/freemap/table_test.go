@@ -43,6 +43,7 @@ func subjects() []subject {
 		{"NTFS", "", used("log with changes: kept whole"), "bytes", "", here + "TestNTFSKept"},
 		{"Linux swap", "mkswap", swapMkfs(), "blkid", "", here + "TestSwap"},
 		{"ext, FAT, NTFS, UFS, swap", "", used("golden disks"), "bytes", "images of the old program", "imaging/zip TestSameSectors"},
+		{"disks of Windows", "", windowsRows(), "sfdisk, fsck.fat, ntfsfix, ntfsinfo, ntfscat", "ntfsinfo", here + "TestWindows"},
 		{"disks with sectors of 4096 bytes", "", used("GPT: ext4, FAT, XFS, NTFS, exFAT, btrfs, swap, as device and as file", "MBR with logical partitions, the same"), "sfdisk, e2fsck, fsck.fat, xfs_repair, fsck.exfat, btrfs check", "each file system alone", here + "TestLargeSectors"},
 		{"XFS", "mkfs.xfs", xfsMkfs(), "xfs_repair", "xfs_db", here + "TestXFS"},
 		{"XFS", "", used("mounted, files removed", "copied while mounted: kept whole"), "xfs_repair, mount", "xfs_db", here + "TestXFSUsed"},
