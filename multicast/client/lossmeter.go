@@ -22,9 +22,10 @@ type lossMeter struct {
 	started  bool
 	top      uint32           // highest sequence number
 	from     uint32           // first sequence number of the oldest window
-	received [lossWindows]int // in each window
-	dropped  int              // by our own socket, not yet found missing
-	lost     bool             // something, in all that was measured
+	received [lossWindows]int // in each window, not counting what came twice
+	seen     [lossWindows][lossWindow / 64]uint64
+	dropped  int  // by our own socket, not yet found missing
+	lost     bool // something, in all that was measured
 	loss     wire.Loss
 	measured int    // windows that loss is of, below lossMemory
 	sentUS   uint32 // of top
@@ -54,13 +55,26 @@ func (m *lossMeter) take(now time.Time, t wire.Trailer, data bool) {
 	for m.window(t.Seq) >= lossWindows {
 		m.close()
 	}
-	if at := m.window(t.Seq); at >= 0 {
-		m.received[at]++
-	}
+	m.count(t.Seq)
 	// Most are data: where those are two windows further, nothing more will come
 	// of this one.
 	for data && m.window(t.Seq) >= 2 {
 		m.close()
+	}
+}
+
+// count notes that a datagram came. Some networks deliver it twice, which must
+// not hide that another is missing.
+func (m *lossMeter) count(seq uint32) {
+	at := m.window(seq)
+	if at < 0 {
+		return
+	}
+	n := (seq - m.from) % lossWindow
+	word, bit := &m.seen[at][n/64], uint64(1)<<(n%64)
+	if *word&bit == 0 {
+		*word |= bit
+		m.received[at]++
 	}
 }
 
@@ -86,6 +100,8 @@ func (m *lossMeter) close() {
 	m.loss = wire.Loss(int(m.loss) + more/(m.measured+1))
 	copy(m.received[:], m.received[1:])
 	m.received[lossWindows-1] = 0
+	copy(m.seen[:], m.seen[1:])
+	clear(m.seen[lossWindows-1][:])
 	m.from += lossWindow
 }
 

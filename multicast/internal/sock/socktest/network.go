@@ -24,7 +24,12 @@ type Network struct {
 	endpoints []*Endpoint
 	// LossFrom is when losses begin.
 	LossFrom time.Time
+	// Twice and Late are the shares of datagrams that come twice, and that come
+	// after up to lateMax of those that were sent later.
+	Twice, Late float64
 }
+
+const lateMax = 40
 
 // NewNetwork returns a network whose losses are repeatable.
 func NewNetwork(seed uint64) *Network { return &Network{rng: rand.New(rand.NewPCG(seed, seed))} }
@@ -90,8 +95,22 @@ func (n *Network) deliver(sender *Endpoint, from, to netip.AddrPort, b []byte) {
 			e.Dropped++
 			continue
 		}
-		e.queue = append(e.queue, packet{from, b})
+		e.arrive(packet{from, b})
 		e.notify()
+	}
+}
+
+// arrive queues a datagram, perhaps twice, or overtaking some.
+func (e *Endpoint) arrive(p packet) {
+	e.queue = append(e.queue, p)
+	if n := e.net; n.Twice > 0 && n.rng.Float64() < n.Twice {
+		e.queue = append(e.queue, p)
+	}
+	if n := e.net; n.Late > 0 && n.rng.Float64() < n.Late {
+		last := len(e.queue) - 1
+		at := last - n.rng.IntN(min(last+1, lateMax))
+		copy(e.queue[at+1:], e.queue[at:last])
+		e.queue[at] = p
 	}
 }
 
