@@ -2,6 +2,7 @@ package unzip_test
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"hyzer/bench/tools"
+	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
 )
 
@@ -78,5 +80,41 @@ func TestWriteFails(t *testing.T) {
 	}
 	if n, err := target.WriteAt(make([]byte, 1<<20), directDiskBytes-1<<20); n != 1<<20 || err != nil {
 		t.Errorf("after it: %d bytes, %v", n, err)
+	}
+}
+
+// TestFaultEndsFile: a file is no longer than what was restored before a fault,
+// or than it was.
+func TestFaultEndsFile(t *testing.T) {
+	t.Parallel()
+	image, disk := made(t, 9<<20)
+	image[4*ndz.ChunkBytes+ndz.ChunkBytes/2] ^= 1
+	whole, err := ndz.ParseHeader(chunk(image, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, had := range []int64{0, 1 << 20, 8 << 20} {
+		path := filepath.Join(t.TempDir(), "disk")
+		if err := os.WriteFile(path, make([]byte, had), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		target, err := unzip.OpenTarget(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer target.Close()
+		_, err = unzip.File(context.Background(), bytes.NewReader(image), int64(len(image)), target, unzip.Options{Workers: 1})
+		if err == nil {
+			t.Fatal("a damaged chunk passes")
+		}
+		end := int64(whole.Last) * ndz.SectorBytes
+		info, err := os.Stat(path)
+		if err != nil || info.Size() != max(end, had) {
+			t.Errorf("file of %d bytes: now %d, want %d, %v", had, info.Size(), max(end, had), err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(got[:end], disk[:end]) {
+			t.Errorf("file of %d bytes: what comes before the damage is wrong, %v", had, err)
+		}
 	}
 }

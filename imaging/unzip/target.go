@@ -33,6 +33,8 @@ type FileTarget struct {
 	device bool
 	fresh  bool  // regular file that was empty: what is not written is zero
 	size   int64 // of a device
+	had    int64 // bytes that a file had before more were expected
+	grown  int64 // that it was given then; 0: none
 	unit   int   // bytes of a device's own sectors
 	claims []io.Closer
 }
@@ -186,7 +188,15 @@ func (t *FileTarget) expect(size int64) error {
 	if err != nil || info.Size() >= size {
 		return err
 	}
+	t.had, t.grown = info.Size(), size
 	return t.f.Truncate(size)
+}
+
+func (t *FileTarget) end(size int64) error {
+	if size < t.grown {
+		return t.f.Truncate(max(size, t.had))
+	}
+	return t.expect(size)
 }
 
 // startFlush has the kernel begin to write a range, without waiting for it.
@@ -194,10 +204,11 @@ func (t *FileTarget) startFlush(offset, size int64) {
 	_ = unix.SyncFileRange(int(t.f.Fd()), offset, size, unix.SYNC_FILE_RANGE_WRITE) // a hint
 }
 
-// Finish extends a file to size and fsyncs.
+// Finish extends a file to size and fsyncs. One that was longer only because
+// more was expected ends there, too.
 func (t *FileTarget) Finish(size int64) error {
 	t.fresh = false // for what is restored over this
-	if err := t.expect(size); err != nil {
+	if err := t.end(size); err != nil {
 		return err
 	}
 	if err := t.f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
