@@ -221,6 +221,31 @@ func TestRequestInPieces(t *testing.T) {
 	}
 }
 
+// TestRequestWithMore: what follows a request does not cost the reply.
+func TestRequestWithMore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeImage(t, dir, "a.ndz", make([]byte, 10), 99)
+	at := start(t, dirCatalog{dir}, newSessions(t, nil, 0))
+	msg, err := wire.GetRequest{Methods: wire.AnyMethod, Status: true, ImageID: "a.ndz"}.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []int{1, 19, wire.MasterMessageBytesMax, 10_000} {
+		c, err := net.Dial("tcp4", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(append(msg[:len(msg):len(msg)], make([]byte, more)...)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); err != nil || len(got) != wire.GetReplyBytes {
+			t.Errorf("%d bytes more: a reply of %d bytes, %v", more, len(got), err)
+		}
+		c.Close()
+	}
+}
+
 func TestNotARequest(t *testing.T) {
 	t.Parallel()
 	at := start(t, dirCatalog{t.TempDir()}, newSessions(t, nil, 0))

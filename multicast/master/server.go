@@ -20,6 +20,8 @@ const (
 	connectionsMax      = 512
 	connectionsPerIPMax = 32
 	acceptPause         = 50 * time.Millisecond
+	settleTimeout       = 2 * time.Second
+	settleBytesMax      = 64 << 10
 )
 
 // ServerConfig is what a Server needs.
@@ -146,6 +148,21 @@ func (s *Server) handle(ctx context.Context, c net.Conn, caller netip.Addr) {
 	}
 	if _, err := c.Write(reply); err != nil {
 		s.log.Warn("reply not sent", "node", caller.String(), "err", err)
+		return
+	}
+	settle(c)
+}
+
+// settle takes what the caller sent beyond its request: to close a connection
+// with unread bytes would break it off, and the reply with it.
+func settle(c net.Conn) {
+	t, ok := c.(*net.TCPConn)
+	if !ok || t.CloseWrite() != nil {
+		return
+	}
+	// Only for as long and as much as an honest caller takes.
+	if t.SetReadDeadline(time.Now().Add(settleTimeout)) == nil {
+		_, _ = io.CopyN(io.Discard, t, settleBytesMax)
 	}
 }
 
