@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
@@ -62,7 +64,10 @@ func imageMake(e *env, args []string) error {
 	if *patient {
 		src = zip.Patient(src, m.warn)
 	}
-	return makeImage(m, src, rest[1], o, *noSig)
+	if err := makeImage(m, src, rest[1], o, *noSig); err != nil {
+		return fmt.Errorf("%s: %w", rest[0], err)
+	}
+	return nil
 }
 
 // makeImage writes the image and its signature.

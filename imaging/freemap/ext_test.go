@@ -10,6 +10,7 @@ import (
 
 	"hyzer/bench/tools"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/zip"
 )
 
 // extMkfs are the layouts that are made.
@@ -283,6 +284,23 @@ func ntfsFree(t *testing.T, path string) uint64 {
 		fmt.Sscanf(line, "Free Clusters: %d", &clusters)
 	}
 	return clusters * bytes / sectorBytes
+}
+
+// TestTail leaves out what is after file systems that are smaller than where
+// they are: the copy of the boot sector after an NTFS is not that.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, 24)
+	tools.Run(t, tools.Find(t, "mkntfs", "ntfs-3g"), "-q", "-F", "-f", path, "32768")
+	img := readFile(t, path)
+	r := analyze(t, img)
+	if all := strings.Join(r.layout.Warnings, "\n"); !strings.Contains(all, "16384 sectors after the NTFS file system are kept") {
+		t.Errorf("warnings %q", all)
+	}
+	r = analyzeAs(t, img, zip.Options{SkipTail: true})
+	if end := r.layout.Data[len(r.layout.Data)-1].End; end != 32768 || len(r.layout.Warnings) > 0 {
+		t.Errorf("data up to sector %d, want 32768; warnings %q", end, r.layout.Warnings)
+	}
 }
 
 // TestNTFSKept has volumes whose bitmap may not be what it ought to be.

@@ -77,6 +77,9 @@ func section(src io.ReaderAt, e partition.Entry) *io.SectionReader {
 	return io.NewSectionReader(src, int64(e.Start)*sectorBytes, int64(e.Sectors)*sectorBytes)
 }
 
+// tailSectorsMax is how much after a file system is worth no word.
+const tailSectorsMax = 2048
+
 // content returns the free space in a partition, relative to it.
 func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap.Range, error) {
 	part := Part{Number: e.Number, Start: e.Start, Sectors: e.Sectors, Type: e.Type}
@@ -89,6 +92,8 @@ func (l *Layout) content(src Source, e partition.Entry, opts Options) ([]freemap
 	}
 	if opts.SkipTail {
 		m.Free = freemap.Append(m.Free, m.Sectors, max(m.Sectors, e.Sectors))
+	} else if e.Sectors >= m.Sectors+tailSectorsMax {
+		m.Warnings = append(m.Warnings, fmt.Sprintf("%d sectors after the %s file system are kept; imagezip -x leaves them out", e.Sectors-m.Sectors, m.Type))
 	}
 	for _, w := range m.Warnings {
 		l.Warnings = append(l.Warnings, prefix(e.Number)+w)

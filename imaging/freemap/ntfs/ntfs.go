@@ -74,7 +74,8 @@ func parse(r io.ReaderAt, size int64) (*volume, error) {
 		return nil, fmt.Errorf("NTFS of %d sectors of %d bytes in a partition of %d bytes", total, sector, size)
 	}
 	v.clusters = total / per
-	v.sectors = total * (sector / freemap.SectorBytes)
+	// The copy of the boot sector is after the volume, and a part of it.
+	v.sectors = min((total+1)*sector, uint64(size)) / freemap.SectorBytes
 	if n := int8(b[offRecord]); n > 0 {
 		v.recordBytes = uint64(n) * v.clusterBytes
 	} else if -n < 32 {
