@@ -40,6 +40,7 @@ func (f *framer) read(ctx context.Context, a Action) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.ahead.sent(a.Chunk, a.First, a.Count)
 	n := frameBytes(a)
 	for i := range a.Count {
 		frame := f.frames[i*n : (i+1)*n]

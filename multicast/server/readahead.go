@@ -127,8 +127,17 @@ func (r *readahead) get(chunk, first, count int) []byte {
 	if h == nil || h.loading {
 		return nil
 	}
-	h.sent.AddRange(first, count)
 	return h.data[first*wire.BlockBytes : min((first+count)*wire.BlockBytes, len(h.data))]
+}
+
+// sent notes that blocks went out as they are.
+func (r *readahead) sent(chunk, first, count int) {
+	if r == nil {
+		return
+	}
+	if h := r.find(needRange(chunk, first, count)); h != nil {
+		h.sent.AddRange(first, count)
+	}
 }
 
 // dry says that there is no memory to read ahead into.

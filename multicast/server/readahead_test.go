@@ -80,6 +80,7 @@ func TestReadAhead(t *testing.T) {
 			}
 		}
 	}
+	r.sent(9, 0, last)
 	if r.get(5, 0, 1) != nil || r.get(3, 500, 1) != nil {
 		t.Error("what was not asked for is there")
 	}
