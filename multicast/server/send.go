@@ -36,7 +36,10 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			return ReasonNone, ctx.Err()
 		}
 		a, err := s.next(ending)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			continue // to say why
+		case err != nil:
 			return ReasonNone, err
 		}
 		switch a.Kind {
