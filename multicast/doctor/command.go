@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,15 +34,19 @@ func Main(args []string, _ io.Reader, out, errs io.Writer) int {
 	}
 	at, err := netip.ParseAddr(*iface)
 	to, gerr := netip.ParseAddrPort(*group)
-	if err := errors.Join(err, gerr); err != nil || fs.NArg() > 0 || !at.Is4() || !to.Addr().IsMulticast() {
-		fmt.Fprintf(errs, "doctor multicast: want -i with this node's IPv4 address, and a group: %v\n", err)
+	switch {
+	case err != nil || !at.Is4() || fs.NArg() > 0:
+		fmt.Fprintf(errs, "doctor multicast: want -i with this node's IPv4 address (ip -4 address), not %q\n", *iface)
+		return exitUsage
+	case gerr != nil || !to.Addr().Is4() || !to.Addr().IsMulticast():
+		fmt.Fprintf(errs, "doctor multicast: -group: want an IPv4 group and a port, such as 239.192.79.254:21998, not %q\n", *group)
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *period)
 	defer cancel()
-	fmt.Fprintf(out, "answering probes to %v and to %v for %v; now run on the appliance: hyzer doctor multicast --node %v\n", to, at, *period, at)
+	fmt.Fprintf(out, "answering probes to %v and to %v for %v; now run on the appliance, with the address that it sends images from: hyzer doctor multicast --interface ADDRESS --node %v\n", to, at, *period, at)
 	if err := Listen(ctx, at, to); err != nil {
 		fmt.Fprintf(errs, "doctor multicast: %v\n", err)
 		return exitSick
