@@ -72,6 +72,7 @@ type command struct {
 	dots      bool
 	patient   bool
 	opts      Options
+	keys      []keyFile // that were made
 
 	warnMu sync.Mutex
 
@@ -111,7 +112,29 @@ func (c *command) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.in, err)
 	}
+	if err := c.writeKeys(); err != nil {
+		return err
+	}
 	c.report(stats, time.Since(start))
+	return nil
+}
+
+// keyFile is a key that was made for the image.
+type keyFile struct {
+	kind, path string
+	text       []byte
+	mode       os.FileMode
+}
+
+// writeKeys writes down what keys were made, now that there is an image: until
+// then the files are those of the image before it.
+func (c *command) writeKeys() error {
+	for _, k := range c.keys {
+		if err := os.WriteFile(k.path, k.text, k.mode); err != nil {
+			return fmt.Errorf("%s was made, but cannot be read without its key: %w", c.out, err)
+		}
+		fmt.Fprintf(c.stderr, "%s written to %s\n", k.kind, k.path)
+	}
 	return nil
 }
 
@@ -168,22 +191,19 @@ func (c *command) signingKey() (err error) {
 	if c.opts.Sign, err = ndz.NewSigningKey(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, c.opts.Sign.Text(), 0o644); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.stderr, "Signing pubkey written to %s\n", path)
+	c.keys = append(c.keys, keyFile{"Signing pubkey", path, c.opts.Sign.Text(), 0o644})
 	return nil
 }
 
-// key reads the key, or makes one and writes it down.
+// key reads the key, or makes one.
 func (c *command) key() error {
 	if c.keyFile == "" {
 		c.keyFile = c.out + ".ekey"
 	}
 	text, err := tool.ReadFile(c.keyFile, tool.KeyFileBytesMax)
 	if errors.Is(err, os.ErrNotExist) {
-		text = []byte(hex.EncodeToString(ndz.NewKey()) + "\n")
-		err = os.WriteFile(c.keyFile, text, 0o600)
+		text, err = []byte(hex.EncodeToString(ndz.NewKey())+"\n"), nil
+		c.keys = append(c.keys, keyFile{"Encryption key", c.keyFile, text, 0o600})
 	}
 	if err == nil {
 		c.opts.Key, err = ndz.ParseKey(text)

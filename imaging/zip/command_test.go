@@ -88,6 +88,23 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestNoKeys makes no image, and leaves no key of one behind.
+func TestNoKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "disk")
+	if err := os.WriteFile(disk, noise(1<<20, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	if code := zip.Main([]string{"-a", "SHA1", "-e", "bf_cbc", disk, filepath.Join(dir, "image")}, nil, io.Discard, &stderr); code != 1 {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("left %v, %v", list, err)
+	}
+}
+
 // TestNotItself makes an image of a file under its own name, and under other
 // names of it: the file stays what it was.
 func TestNotItself(t *testing.T) {
