@@ -21,7 +21,7 @@ const (
 	lanesMax     = 4
 	// waitingMax is how many chunks wait until it is their turn. Files become
 	// some 70 in a segment, of which half of one wait for each lane but one.
-	waitingMax = 96
+	waitingMax = 108
 	// turnMax is how many chunks of the lane whose turn it is wait beside them.
 	turnMax = 4
 )

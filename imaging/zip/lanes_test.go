@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"hyzer/imaging/freemap"
 	"hyzer/imaging/ndz"
@@ -125,5 +127,40 @@ func TestV5LanesStop(t *testing.T) {
 		if _, err := zip.Write(ctx, src, wholeDisk(size), io.Discard, opts); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v when the context ends after %d chunks", err, chunks)
 		}
+	}
+}
+
+// slowDisk is a disk on which each megabyte takes a millisecond to read, so that
+// lanes are as fast as they read.
+type slowDisk struct{ io.ReaderAt }
+
+func (s slowDisk) ReadAt(p []byte, offset int64) (int, error) {
+	time.Sleep(time.Duration(len(p)) * time.Millisecond >> 20)
+	return s.ReaderAt.ReadAt(p, offset)
+}
+
+// TestV5LanesAbreast counts, in virtual time, how many lanes are busy though their
+// chunks wait for each other.
+func TestV5LanesAbreast(t *testing.T) {
+	t.Parallel()
+	const segment, size = 70 << 20, 70 * 9 << 20
+	noise, codec := newNoisyDisk(), v5.None
+	for _, c := range []struct {
+		workers   int
+		busyLeast float64
+	}{{1, 1}, {2, 1.8}, {4, 3}} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			_, err := zip.Write(t.Context(), zip.Source{ReaderAt: slowDisk{noise}, Bytes: size}, wholeDisk(size), io.Discard,
+				zip.Options{Version: ndz.V5, Codec: &codec, Workers: c.workers, SegmentBytes: segment})
+			if err != nil {
+				t.Fatal(err)
+			}
+			busy := float64(size>>20) / float64(time.Since(start).Milliseconds())
+			t.Logf("%d lanes: %.2f were busy", c.workers, busy)
+			if busy < c.busyLeast || busy > float64(c.workers) {
+				t.Errorf("%d lanes: %.2f were busy, want at least %.2f", c.workers, busy, c.busyLeast)
+			}
+		})
 	}
 }
