@@ -41,7 +41,7 @@ func (p *five) feed(end int) error {
 // feedAhead gives the compressor what it can begin with.
 func (p *five) feedAhead() error {
 	for {
-		end := min(p.fed+feedBytes, p.until)
+		end := min(p.fed+min(feedBytes, p.squeeze.step()), p.until)
 		if end <= p.fed || end > len(p.stream) {
 			return nil
 		}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// feedBytes is how much is given to the compressor at a time.
-	feedBytes = 128 << 10
+	// feedBytes is the most that is given to the compressor at a time.
+	feedBytes = 256 << 10
 	// fillPart of the room that is left is what is filled before the chunk is
 	// measured: the rest is for what compresses worse than the data before.
 	fillPart = 0.8
@@ -68,16 +68,16 @@ type five struct {
 	spare [][]byte // of what is kept when a chunk is closed
 }
 
-// newFive returns what packs chunks that begin with head. With apart the
-// compressor has goroutines beside that of the caller, who must close it.
-func newFive(layout *Layout, opts Options, head v5.Header, d divider, apart bool) (*five, error) {
+// newFive returns what packs chunks that begin with head. The
+// compressor may have helpers, goroutines that end when it is closed.
+func newFive(layout *Layout, opts Options, head v5.Header, d divider, helpers int) (*five, error) {
 	p := &five{divider: d, layout: layout, head: head, per: uint64(head.SectorBytes / sectorBytes), seen: map[uint64]int{}, ratio: 0.5}
 	p.packed.Grow(packedBytes)
 	if err := p.aligned(); err != nil {
 		return nil, err
 	}
 	var err error
-	if p.squeeze, err = newSqueezer(opts.codec(), opts.Level, apart); err != nil {
+	if p.squeeze, err = newSqueezer(opts.codec(), opts.Level, helpers); err != nil {
 		return nil, err
 	}
 	p.head.Codec = codecOf(p.squeeze)

@@ -113,7 +113,7 @@ func buffers(n int) chan []byte {
 // count is how many lanes there are. For encoders that look farther, and for
 // the large units of what is hashed in large blocks, there is no memory twice.
 func (l *lanes) count() int {
-	farther := l.opts.Level != nil && *l.opts.Level >= betterLevel
+	farther := l.opts.codec() == v5.Zstd && l.opts.Level != nil && *l.opts.Level >= betterLevel
 	if farther || l.in.sign != nil && l.in.sign.BlockSectors > unitBytesMax/sectorBytes {
 		return 1
 	}
@@ -133,7 +133,7 @@ func (l *lanes) run(ctx context.Context, list []*segment) error {
 	close(work)
 	n := l.count()
 	for range n {
-		p, err := newFive(l.in.layout, l.opts, l.head, l.divider, l.opts.workers() > n)
+		p, err := newFive(l.in.layout, l.opts, l.head, l.divider, (l.opts.workers()-1)/n)
 		if err != nil {
 			return err
 		}

@@ -2,13 +2,10 @@ package zip
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	general "github.com/klauspost/compress/zstd"
 
-	"hyzer/imaging/internal/adler"
-	"hyzer/imaging/internal/deflate"
 	"hyzer/imaging/internal/zstd"
 	"hyzer/imaging/v5"
 )
@@ -45,9 +42,9 @@ type squeezer interface {
 // endBytes is the most that squeezers append.
 const endBytes = 2 + 4
 
-// newSqueezer returns one that works on a goroutine, or with apart on others as
-// well.
-func newSqueezer(codec v5.Codec, level *int, apart bool) (squeezer, error) {
+// newSqueezer returns one that works on the goroutine of who calls it, or with
+// helpers on at most as many others as well.
+func newSqueezer(codec v5.Codec, level *int, helpers int) (squeezer, error) {
 	if level != nil && (*level < 0 || *level > 9) {
 		return nil, fmt.Errorf("compression level %d, want 0 to 9", *level)
 	}
@@ -59,11 +56,10 @@ func newSqueezer(codec v5.Codec, level *int, apart bool) (squeezer, error) {
 		if level != nil {
 			l = *level
 		}
-		z, err := deflate.New(l)
-		return &zlibSqueezer{z: z, level: l}, err
+		return newZlibSqueezer(l, helpers)
 	}
 	if level == nil || *level < betterLevel {
-		return &zstdSqueezer{search: newSearcher(apart), z: zstd.NewEncoder()}, nil
+		return &zstdSqueezer{search: newSearcher(helpers > 0), z: zstd.NewEncoder()}, nil
 	}
 	effort := general.SpeedBetterCompression
 	if *level == bestLevel {
@@ -131,44 +127,3 @@ func (s *generalSqueezer) ahead() int                  { return 0 }
 func (s *generalSqueezer) cheap() bool                 { return false }
 func (s *generalSqueezer) close()                      {}
 func (s *generalSqueezer) frames() bool                { return true }
-
-// zlibSqueezer is the codec of the older versions; it compresses when it is flushed.
-type zlibSqueezer struct {
-	z                *deflate.Encoder
-	level            int
-	packed           *bytes.Buffer
-	stream           []byte
-	begin, done, fed int // of the frame, in stream
-}
-
-func (s *zlibSqueezer) reset(packed *bytes.Buffer) {
-	*s = zlibSqueezer{z: s.z, level: s.level, packed: packed, begin: -1}
-	s.z.Reset()
-}
-
-func (s *zlibSqueezer) write(stream []byte, from, to int) error {
-	if s.begin < 0 {
-		s.begin, s.done = from, from
-		s.packed.Write(zlibHeader(s.level))
-	}
-	s.stream, s.fed = stream, to
-	return nil
-}
-
-func (s *zlibSqueezer) flush(int) error {
-	s.packed.Write(s.z.Append(s.packed.AvailableBuffer(), s.stream[s.begin:], s.done-s.begin, s.fed-s.begin))
-	s.done = s.fed
-	return nil
-}
-
-// end adds a last block of no bytes and the checksum (RFC 1950).
-func (s *zlibSqueezer) end(packed, data []byte) []byte {
-	packed = append(packed, 3, 0)
-	return binary.BigEndian.AppendUint32(packed, adler.Checksum(data))
-}
-func (s *zlibSqueezer) back() bool   { return false }
-func (s *zlibSqueezer) step() int    { return v5.StreamBytesMax }
-func (s *zlibSqueezer) ahead() int   { return 0 }
-func (s *zlibSqueezer) cheap() bool  { return false }
-func (s *zlibSqueezer) close()       {}
-func (s *zlibSqueezer) frames() bool { return false }

@@ -179,7 +179,7 @@ func stagesFive(w *stopwatch, o *output, in *input) {
 	if err != nil {
 		w.b.Fatal(err)
 	}
-	p, err := newFive(in.layout, o.opts, head, divider{maphash.MakeSeed(), dedupBytes / sectorBytes}, false)
+	p, err := newFive(in.layout, o.opts, head, divider{maphash.MakeSeed(), dedupBytes / sectorBytes}, 0)
 	if err != nil {
 		w.b.Fatal(err)
 	}

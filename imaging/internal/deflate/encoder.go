@@ -101,9 +101,23 @@ func (e *Encoder) Reset() {
 	}
 }
 
+// Begin is Reset, and the next call of Append begins at data[at], with matches in
+// what is before it.
+func (e *Encoder) Begin(data []byte, at int) {
+	e.Reset()
+	from := max(0, at-windowBytes)
+	switch {
+	case e.quick != nil:
+		e.quick.enter(data, from, min(at, len(data)-loadBytes))
+	case e.chains != nil:
+		e.chains.skip(data, from, at-from)
+	}
+}
+
 // Append compresses data[from:to] into blocks, none of them the last of a
-// stream and ended on a byte, and appends them to dst. Since Reset all calls
-// must be for the same data, one piece after the other from byte 0 on.
+// stream and ended on a byte, and appends them to dst. Since Reset or Begin all
+// calls must be for the same data, one piece after the other from byte 0 or
+// where Begin was told on.
 func (e *Encoder) Append(dst, data []byte, from, to int) []byte {
 	e.out.reset(dst)
 	if e.level == 0 {
