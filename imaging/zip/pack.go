@@ -14,8 +14,10 @@ const (
 	// compressing a part of a piece for.
 	splitBytesMin = 1024
 	splitTries    = 3
-	trailerBytes  = 2 + 4 // an empty last block, and the Adler-32
-	cipherBytes   = 8     // of padding
+	// splitPart of what is expected to fit is tried.
+	splitPart    = 0.97
+	trailerBytes = 2 + 4 // an empty last block, and the Adler-32
+	cipherBytes  = 8     // of padding
 )
 
 // packer joins pieces to chunks of V1 to V4. It runs on one goroutine.
@@ -78,6 +80,9 @@ func (p *packer) fill(part unitPart, ratio float64) (rest int) {
 	part.to = p.regionRoom(part)
 	for range splitTries {
 		room := p.room()
+		if expected := ratio * float64(part.to-part.from); expected > float64(room) {
+			part.to = part.from + int(float64(room)/ratio*splitPart)/sectorBytes*sectorBytes
+		}
 		if part.to == part.from || p.input > 0 && room < splitBytesMin {
 			return part.from
 		}
@@ -86,17 +91,17 @@ func (p *packer) fill(part unitPart, ratio float64) (rest int) {
 			p.add(part, p.again, adler.Checksum(part.data()))
 			return part.to
 		}
-		ratio = max(ratio, float64(len(p.again))/float64(part.to-part.from))
-		n := int(float64(room) / ratio * 0.97)
-		part.to = part.from + min(n, part.to-part.from-sectorBytes)/sectorBytes*sectorBytes
+		ratio = float64(len(p.again)) / float64(part.to-part.from)
 	}
 	return part.from
 }
 
+// recompress compresses part after what of its unit is in the open chunk.
 func (p *packer) recompress(part unitPart) {
-	data := part.data()
-	p.z.Reset()
-	p.again = p.z.Append(p.again[:0], data, 0, len(data))
+	before := min(p.input, part.from, windowBytes)
+	data := part.u.data[part.from-before : part.to]
+	p.z.Begin(data, before)
+	p.again = p.z.Append(p.again[:0], data, before, len(data))
 }
 
 func (x unitPart) data() []byte { return x.u.data[x.from:x.to] }
