@@ -83,6 +83,35 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestBegin compresses pieces by themselves, the last one first, and decodes
+// them as one; matches in what is before a piece make it smaller.
+func TestBegin(t *testing.T) {
+	t.Parallel()
+	for level := 1; level <= LevelMax; level++ {
+		e, err := New(level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range kinds() {
+			for _, size := range []int{100, 4096, 70_000} {
+				data := data[:min(len(data), 12*size)]
+				var packed []byte
+				for at := (len(data) - 1) / size * size; at >= 0 && len(data) > 0; at -= size {
+					end := min(at+size, len(data))
+					e.Begin(data[:end], at)
+					packed = append(e.Append(nil, data[:end], at, end), packed...)
+				}
+				if got, err := unpack(packed); err != nil || !bytes.Equal(got, data) {
+					t.Fatalf("level %d, %s in pieces of %d: %d bytes of %d, %v", level, name, size, len(got), len(data), err)
+				}
+				if all := pack(e, data, size); len(packed) > len(all)+len(all)/8+200 {
+					t.Errorf("level %d, %s in pieces of %d: %d bytes, one after the other %d", level, name, size, len(packed), len(all))
+				}
+			}
+		}
+	}
+}
+
 // TestSize holds the levels against the library's at what they must reach, and
 // against each other.
 func TestSize(t *testing.T) {
@@ -160,6 +189,13 @@ func FuzzAppend(f *testing.F) {
 		data = append(data, data...)
 		if got, err := unpack(pack(e, data, int(size)+1)); err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes come back as %d, %v", len(data), len(got), err)
+		}
+		at := int(size) % (len(data) + 1)
+		e.Begin(data, at)
+		second := e.Append(nil, data, at, len(data))
+		e.Reset()
+		if got, err := unpack(append(e.Append(nil, data[:at], 0, at), second...)); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%d bytes in two parts come back as %d, %v", len(data), len(got), err)
 		}
 	})
 }
