@@ -9,8 +9,10 @@
 //
 // A packer makes the chunks of V1 to V4. For V5 there are lanes, which compress
 // segments of the data beside each other (docs/v5.md): each has its own pipeline,
-// and a five that compresses the stream of each chunk by itself and holds it, at
-// most v5.StreamBytesMax twice over.
+// and a five that compresses the stream of each chunk by itself, at most
+// v5.StreamBytesMax. Its squeezer has helpers, which find matches or deflate
+// ahead of it: how far depends on what was compressed before, and never on how
+// far they are.
 //
 // Invariants: the same input and options give the same image, whatever the
 // number of workers; memory is bounded by the workers or lanes times what each

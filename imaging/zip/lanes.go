@@ -120,6 +120,16 @@ func (l *lanes) count() int {
 	return min(l.opts.workers(), lanesMax)
 }
 
+// helpers is how many goroutines each of n lanes has beside its own. On two
+// cores two lanes are at work all the time, and others would only be in the way.
+func (l *lanes) helpers(n int) int {
+	const enough = 2
+	if l.opts.workers() <= min(n, enough) {
+		return 0
+	}
+	return l.opts.workers() / n
+}
+
 // run has lanes make the chunks of segments, and writes them in order.
 func (l *lanes) run(ctx context.Context, list []*segment) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -133,7 +143,7 @@ func (l *lanes) run(ctx context.Context, list []*segment) error {
 	close(work)
 	n := l.count()
 	for range n {
-		p, err := newFive(l.in.layout, l.opts, l.head, l.divider, (l.opts.workers()-1)/n)
+		p, err := newFive(l.in.layout, l.opts, l.head, l.divider, l.helpers(n))
 		if err != nil {
 			return err
 		}
