@@ -11,7 +11,7 @@ import (
 // paths at once: what overtakes is no loss, so little is sent again.
 func TestSiteDisorder(t *testing.T) {
 	t.Parallel()
-	const imageBytes = 12<<20 + 77
+	const imageBytes = 4<<20 + 77
 	for _, c := range []struct {
 		twice, late, loss float64
 		blocksMost        float64 // sent of each of the image, data and parity

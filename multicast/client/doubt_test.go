@@ -20,7 +20,7 @@ func TestSiteForgedReplies(t *testing.T) {
 	t.Parallel()
 	src := simServer.As4()
 	grant := wire.Grant{Version: wire.Version{ImageID: 99, Epoch: 5}, ParityPort: 9, Code: wire.CodeCauchy, ParityBlocks: 256}
-	const imageBytes = 24 << 20
+	const imageBytes = 5 << 20
 	replies := map[string][]byte{
 		"another size":    wire.NewJoin2Reply(7, 5).Append(nil, wire.Reply, src),
 		"another, V1":     wire.Join{Value: 5}.Append(nil, wire.Reply, src),
@@ -48,6 +48,7 @@ func injectReplies(t *testing.T, imageBytes int, reply []byte, mode2 bool, every
 	if mode2 {
 		cfg = s.mode2Server(4001)
 	}
+	cfg.Pace.BitsPerSec = 25_000_000 // longer than a doubt may last
 	_, result := s.serve(ctx, cfg)
 	done := make(chan struct{})
 	s.all.Go(func() {
