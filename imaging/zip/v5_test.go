@@ -252,3 +252,20 @@ func TestV5Delta(t *testing.T) {
 		t.Errorf("delta to a stream: %v", err)
 	}
 }
+
+// TestV5Loose has more zeros and repeats behind data that is not measured than
+// a chunk may lose again.
+func TestV5Loose(t *testing.T) {
+	t.Parallel()
+	disk := make([]byte, 12<<20)
+	copy(disk, newNoisyDisk()[:50<<10])
+	for at := 6 << 20; at < len(disk); at += 8192 {
+		copy(disk[at:], disk[:4096])
+	}
+	copy(disk[11<<20:], newNoisyDisk())
+	for _, codec := range []v5.Codec{v5.Zstd, v5.Zlib} {
+		l := wholeDisk(int64(len(disk)))
+		image, _ := makeV5(t, disk, l, zip.Options{Codec: &codec})
+		restoreV5(t, image, disk, l.Data, false)
+	}
+}
