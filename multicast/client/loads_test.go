@@ -130,7 +130,9 @@ func TestSiteReplaced(t *testing.T) {
 		for n := range disks {
 			s.safeLoad(n, &disks[n], client.ErrImageChanged, nil)
 		}
-		time.Sleep(150 * time.Millisecond) // virtual: some of the load
+		for disks[0].bytes() == 0 {
+			time.Sleep(time.Millisecond) // virtual: until some of the load is written
+		}
 		image.spoil(server.ErrImageChanged)
 		if err := <-result; !errors.Is(err, server.ErrImageChanged) {
 			t.Errorf("first server: %v", err)

@@ -71,6 +71,12 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	return copy(m.data[off:], p), nil
 }
 
+func (m *memory) bytes() int {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	return len(m.data)
+}
+
 func serverConfig(tb testing.TB, path string, at netip.AddrPort) server.Config {
 	tb.Helper()
 	image, err := server.OpenFile(path)
