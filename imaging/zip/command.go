@@ -274,8 +274,11 @@ func (c *command) stream(src Source) (io.Writer, io.Closer, error) {
 	if err := src.spare(c.out); err != nil {
 		return nil, nil, err
 	}
-	f, err := os.OpenFile(c.out, os.O_WRONLY, 0)
-	return f, f, err
+	d, err := openDevice(c.out)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, d, nil
 }
 
 func (c *command) report(s Stats, took time.Duration) {

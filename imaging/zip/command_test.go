@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/bench/shared"
+	"hyzer/bench/tools"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/unzip"
 	"hyzer/imaging/zip"
@@ -154,6 +155,36 @@ func TestOutputKinds(t *testing.T) {
 		if info, err := os.Lstat(path); err != nil || info.Mode().Type() != mode {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
+	}
+}
+
+// TestOutputDevice writes an image to a disk, but not to one that is in use.
+func TestOutputDevice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk, file, backing := filepath.Join(dir, "disk"), filepath.Join(dir, "file"), filepath.Join(dir, "backing")
+	if err := errors.Join(os.WriteFile(disk, noise(1<<20, 1), 0o600), os.WriteFile(backing, make([]byte, 4<<20), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	device, _ := tools.Loop(t, backing)
+	for _, out := range []string{file, device} {
+		var stderr bytes.Buffer
+		if code := zip.Main([]string{"-r", disk, out}, nil, io.Discard, &stderr); code != 0 {
+			t.Fatalf("%s: exit %d, %s", out, code, stderr.String())
+		}
+	}
+	want, err := os.ReadFile(file)
+	if got, errB := os.ReadFile(backing); err != nil || errB != nil || !bytes.HasPrefix(got, want) {
+		t.Errorf("the device has another image, %v, %v", err, errB)
+	}
+	user, err := os.OpenFile(device, os.O_RDONLY|unix.O_EXCL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	var stderr bytes.Buffer
+	if code := zip.Main([]string{"-r", disk, device}, nil, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "is in use") {
+		t.Errorf("device in use: exit %d, %s", code, stderr.String())
 	}
 }
 
