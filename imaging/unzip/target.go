@@ -192,11 +192,14 @@ func (t *FileTarget) expect(size int64) error {
 	return t.f.Truncate(size)
 }
 
-func (t *FileTarget) end(size int64) error {
+func (t *FileTarget) end(size int64) (err error) {
 	if size < t.grown {
-		return t.f.Truncate(max(size, t.had))
+		err = t.f.Truncate(max(size, t.had))
+	} else {
+		err = t.expect(size)
 	}
-	return t.expect(size)
+	t.grown = 0 // a delta over this may be shorter
+	return err
 }
 
 // startFlush has the kernel begin to write a range, without waiting for it.
