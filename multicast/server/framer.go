@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type framer struct {
 	data     []byte // of blocks that were not read ahead
 	frames   []byte
 	ahead    *readahead // nil: what is sent is read then
+	waits    bool       // reading has to wait for a disk
 	hinted   int        // chunk that was prefetched without
 	piece    int        // bytes of one read
 	reads    timing     // of the file
@@ -27,8 +29,9 @@ type framer struct {
 }
 
 func newFramer(image Image, geo wire.Geometry, src [4]byte) *framer {
+	_, cached := image.(cachedReader)
 	return &framer{
-		image: image, geo: geo, src: src, hinted: -1, piece: wire.ChunkBytes,
+		waits: !cached, image: image, geo: geo, src: src, hinted: -1, piece: wire.ChunkBytes,
 		frames: make([]byte, sock.SegmentsMax*wire.DatagramBytesMax),
 	}
 }
@@ -116,13 +119,27 @@ func (f *framer) blocks(ctx context.Context, chunk, first, count int, buf *[]byt
 		f.hinted = chunk
 		f.image.Prefetch(f.geo.ChunkOffset(chunk), 2*wire.ChunkBytes)
 	}
+	if data := (*buf)[:n]; f.readCached(data, offset) {
+		return data, nil
+	}
+	f.waits = true
 	return (*buf)[:n], f.readFull(ctx, (*buf)[:n], offset)
+}
+
+// readCached reads all of p if that needs no disk, and it is of the opened version.
+func (f *framer) readCached(p []byte, offset int64) bool {
+	c, ok := f.image.(cachedReader)
+	if !ok {
+		return false
+	}
+	n, err := f.readPieces(c.ReadCached, p, offset)
+	return err == nil && n == len(p) && f.image.Check() == nil
 }
 
 // readFull reads exactly p and makes sure that it is of the opened version.
 func (f *framer) readFull(ctx context.Context, p []byte, offset int64) error {
 	for failures := 1; ; failures++ {
-		n, err := f.readPieces(p, offset)
+		n, err := f.readPieces(f.image.ReadAt, p, offset)
 		if changed := f.image.Check(); changed != nil {
 			return changed
 		}
@@ -138,13 +155,16 @@ func (f *framer) readFull(ctx context.Context, p []byte, offset int64) error {
 	}
 }
 
-// readPieces reads p, as far as it can.
-func (f *framer) readPieces(p []byte, offset int64) (n int, err error) {
+// readPieces reads p with read, as far as it can.
+func (f *framer) readPieces(read func([]byte, int64) (int, error), p []byte, offset int64) (n int, err error) {
 	for err == nil && n < len(p) {
 		began, k := time.Now(), 0
-		k, err = f.image.ReadAt(p[n:min(n+f.piece, len(p))], offset+int64(n))
-		n += k
-		f.reads.add(k, time.Since(began))
+		k, err = read(p[n:min(n+f.piece, len(p))], offset+int64(n))
+		if k <= 0 && err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		n += max(k, 0)
+		f.reads.add(max(k, 0), time.Since(began))
 	}
 	return n, err
 }

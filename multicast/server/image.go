@@ -33,6 +33,11 @@ type Image interface {
 	Prefetch(offset, bytes int64)
 }
 
+// cachedReader is an Image that can say what needs no disk.
+type cachedReader interface {
+	ReadCached(p []byte, off int64) (int, error)
+}
+
 // Identity tells one version of a file from another.
 type Identity struct {
 	Device, Inode uint64
@@ -43,8 +48,9 @@ type Identity struct {
 // File is an opened image. If another file takes its name, this one is still
 // what it was; if it is itself written to, Check says so.
 type File struct {
-	f  *os.File
-	id Identity
+	f        *os.File
+	id       Identity
+	inMemory bool // the file system has no disk
 }
 
 // OpenFile opens a regular file.
@@ -59,7 +65,9 @@ func OpenFile(path string) (*File, error) {
 		f.Close()
 		return nil, err
 	}
-	return &File{f, id}, nil
+	var fs unix.Statfs_t
+	inMemory := unix.Fstatfs(int(f.Fd()), &fs) == nil && fs.Type == unix.TMPFS_MAGIC
+	return &File{f, id, inMemory}, nil
 }
 
 func identify(f *os.File) (Identity, error) {
@@ -87,6 +95,15 @@ func (i *File) MTime() time.Time { return time.Unix(0, i.id.MTimeNS) }
 
 // ReadAt reads from the file.
 func (i *File) ReadAt(p []byte, off int64) (int, error) { return i.f.ReadAt(p, off) }
+
+// ReadCached reads what is in memory: all of p, or less if the disk would have
+// to be waited for.
+func (i *File) ReadCached(p []byte, off int64) (int, error) {
+	if i.inMemory {
+		return i.f.ReadAt(p, off)
+	}
+	return unix.Preadv2(int(i.f.Fd()), [][]byte{p}, off, unix.RWF_NOWAIT)
+}
 
 // Close closes the file.
 func (i *File) Close() error { return i.f.Close() }

@@ -35,6 +35,9 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			}
 			return ReasonNone, ctx.Err()
 		}
+		if s.frames.waits && s.frames.ahead == nil {
+			s.readAhead(ctx)
+		}
 		a, err := s.next(ending)
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -132,13 +135,17 @@ func frameBytes(a Action) int {
 }
 
 // readAhead starts to read on a goroutine of its own: a disk that is slow must
-// not keep the sender from answers and from what is in memory.
+// not keep the sender from answers and from what is in memory. While the kernel has
+// all that is asked for the sender reads: on a busy machine another goroutine comes
+// late, and repairs with it.
 func (s *Server) readAhead(ctx context.Context) {
 	pool := s.cfg.Reads
 	if pool == nil {
 		pool = NewReadPool(2 * heldChunksMax * wire.ChunkBytes)
 	}
 	f := s.frames
+	s.lock.Lock()
+	defer s.lock.Unlock()
 	f.ahead = newReadahead(f.image, f.geo, pool)
 	s.session.readBy(f.ready)
 	s.all.Go(func() { f.ahead.run(ctx, f.readFull, s.signal) })

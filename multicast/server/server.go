@@ -204,12 +204,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.parity != nil {
 		s.all.Go(func() { s.receiveParity(ctx) })
 	}
-	s.readAhead(ctx)
 	reason, err := s.send(ctx)
 	s.end()
 	cancel(nil)
 	s.all.Wait()
-	s.frames.ahead.release()
+	if s.frames.ahead != nil {
+		s.frames.ahead.release()
+	}
 	s.log.Info("session ended", "reason", reason.String(), "err", err, "stats", s.Stats())
 	return err
 }
