@@ -36,6 +36,10 @@ func lan(t *testing.T) *netns.Network {
 
 const drop = `table inet t { chain in { type filter hook input priority 0; %s; }; }`
 
+// examinesMax is how often a network is examined: on a busy machine an answer may
+// come later than the doctor waits.
+const examinesMax = 4
+
 // TestNetworks breaks a network in one way each, and asks the doctor.
 func TestNetworks(t *testing.T) {
 	for _, c := range []struct {
@@ -84,22 +88,24 @@ func TestNetworks(t *testing.T) {
 			if c.listenOn != "-" {
 				listen(t, n.Nodes[0], at)
 			}
-			var found []doctor.Finding
-			err := n.Server.Do(func() error {
-				f, err := doctor.Examine(t.Context(), doctor.Config{Iface: bridgeAddr.Addr(), Node: nodeAddr})
-				found = doctor.Diagnose(f)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.what == "" {
-				if len(found) > 0 {
-					t.Errorf("%+v", found)
+			right := func(found []doctor.Finding) bool {
+				if c.what == "" {
+					return len(found) == 0
 				}
-				return
+				return len(found) > 0 && strings.Contains(found[0].What, c.what) && strings.Contains(found[0].Do, c.does) && found[0].Warning == c.warning
 			}
-			if len(found) == 0 || !strings.Contains(found[0].What, c.what) || !strings.Contains(found[0].Do, c.does) || found[0].Warning != c.warning {
+			var found []doctor.Finding
+			for try := 0; try == 0 || try < examinesMax && !right(found); try++ {
+				err := n.Server.Do(func() error {
+					f, err := doctor.Examine(t.Context(), doctor.Config{Iface: bridgeAddr.Addr(), Node: nodeAddr})
+					found = doctor.Diagnose(f)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !right(found) {
 				t.Errorf("%+v", found)
 			}
 		})
