@@ -1,10 +1,12 @@
 package doctor
 
 import (
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -89,6 +91,36 @@ func TestWire(t *testing.T) {
 		}
 		if _, err := parseProbe(bad); err == nil {
 			t.Errorf("%.20q was taken for a probe", bad)
+		}
+	}
+}
+
+// TestAnswer is what a node says to a probe, by what the kernel says of it.
+func TestAnswer(t *testing.T) {
+	t.Parallel()
+	link := Link{Name: "eth7", MTU: 1400}
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := appendProbe(nil, 5, 1400)
+	group := Group().AsSlice()
+	for name, c := range map[string]struct {
+		b    []byte
+		cm   *ipv4.ControlMessage
+		want Answer // the zero one: none
+	}{
+		"to the group": {probe, &ipv4.ControlMessage{TTL: 3, Dst: group, IfIndex: lo.Index},
+			Answer{Seq: 5, Bytes: 1400, TTL: 3, Group: true, Iface: "lo", Joined: "eth7", MTU: 1400}},
+		"to this machine": {probe, &ipv4.ControlMessage{TTL: 64, Dst: net.IPv4(127, 0, 0, 1), IfIndex: lo.Index},
+			Answer{Seq: 5, Bytes: 1400, TTL: 64, Iface: "lo", Joined: "eth7", MTU: 1400}},
+		"by which interface is not known": {probe, &ipv4.ControlMessage{TTL: 3, Dst: group}, Answer{}},
+		"nothing is known of it":          {probe, nil, Answer{}},
+		"no probe":                        {probe[:5], &ipv4.ControlMessage{TTL: 3, Dst: group, IfIndex: lo.Index}, Answer{}},
+	} {
+		got, ok := answer(c.b, c.cm, link)
+		if got != c.want || ok != (c.want != Answer{}) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, ok, c.want)
 		}
 	}
 }

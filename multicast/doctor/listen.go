@@ -57,21 +57,35 @@ func Listen(ctx context.Context, iface netip.Addr, group netip.AddrPort) error {
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case err != nil || cm == nil:
+		case err != nil:
 			continue // the ICMP error of an answer
 		}
-		seq, err := parseProbe(buf[:n])
-		if err != nil {
+		a, ok := answer(buf[:n], cm, *link)
+		if !ok {
 			continue
-		}
-		a := Answer{Seq: seq, Bytes: n, TTL: cm.TTL, Group: cm.Dst.IsMulticast(), Joined: link.Name, MTU: link.MTU}
-		if in, err := net.InterfaceByIndex(cm.IfIndex); err == nil {
-			a.Iface = in.Name
 		}
 		if text, err := appendAnswer(nil, a); err == nil {
 			_, _ = p.WriteTo(text, nil, from) // lost or not: the other side sees
 		}
 	}
+}
+
+// answer is what a node that joined on link says to the probe b that came with
+// cm. There is none to what is no probe, and none to a probe that came before
+// the kernel was asked to say by which interface: the prober repeats.
+func answer(b []byte, cm *ipv4.ControlMessage, link Link) (Answer, bool) {
+	if cm == nil || cm.IfIndex == 0 {
+		return Answer{}, false
+	}
+	seq, err := parseProbe(b)
+	if err != nil {
+		return Answer{}, false
+	}
+	a := Answer{Seq: seq, Bytes: len(b), TTL: cm.TTL, Group: cm.Dst.IsMulticast(), Joined: link.Name, MTU: link.MTU}
+	if in, err := net.InterfaceByIndex(cm.IfIndex); err == nil {
+		a.Iface = in.Name
+	}
+	return a, true
 }
 
 // Times of Examine.
