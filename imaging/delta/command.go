@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -85,7 +85,7 @@ func (c *command) main(args []string, usage string, filesMin, filesMax int, run 
 }
 
 func (c *command) parse(args []string, filesMin, filesMax int) error {
-	options, files, err := getopt.Parse(args, "SVFfdD:b:z:h")
+	options, files, err := cli.Parse(args, "SVFfdD:b:z:h")
 	if err == nil && (len(files) < filesMin || len(files) > filesMax) {
 		err = fmt.Errorf("%d file names, want %d, or up to %d", len(files), filesMin, filesMax)
 	}
@@ -111,7 +111,7 @@ func (c *command) parse(args []string, filesMin, filesMax int) error {
 }
 
 // value takes an option that has a value.
-func (c *command) value(o getopt.Option) (err error) {
+func (c *command) value(o cli.Option) (err error) {
 	n := 0
 	switch o.Letter {
 	case 'D':
@@ -119,7 +119,7 @@ func (c *command) value(o getopt.Option) (err error) {
 	case 'b':
 		c.hash.BlockSectors, err = sig.ParseBlock(o.Value)
 	case 'z':
-		n, err = tool.Number(o.Value, 0, 9)
+		n, err = cli.Number(o.Value, 0, 9)
 		c.level = &n
 	}
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/imaging/internal/tool"
 )
 
@@ -30,7 +30,7 @@ type dumpOptions struct {
 // Main is imagedump: it describes images, and returns how many were bad. args
 // are those after the program's name.
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	options, files, err := getopt.Parse(args, "dcqvimh")
+	options, files, err := cli.Parse(args, "dcqvimh")
 	if err == nil && len(files) == 0 && (len(options) == 0 || options[0].Letter != 'v') {
 		err = errors.New("no image given")
 	}
@@ -119,7 +119,7 @@ func verify(path string, f *os.File, size int64) error {
 }
 
 func readSigningKey(path string) (*SigningKey, error) {
-	text, err := tool.ReadFile(path, tool.KeyFileBytesMax)
+	text, err := cli.KeyFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"strconv"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, "cSRo:D:b:XdqTnvCNhrF:")
+	options, operands, err := cli.Parse(args, "cSRo:D:b:XdqTnvCNhrF:")
 	if err != nil {
 		return false, err
 	}
@@ -53,7 +53,7 @@ func (c *command) parse(args []string) (done bool, err error) {
 	return false, nil
 }
 
-func (c *command) option(o getopt.Option) (err error) {
+func (c *command) option(o cli.Option) (err error) {
 	switch o.Letter {
 	case 'c':
 		c.create = true

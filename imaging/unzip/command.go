@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -98,8 +97,8 @@ func (c *command) run(ctx context.Context) error {
 }
 
 // progress prints what the old program does with -o, and warnings.
-func (c *command) progress(start time.Time) *getopt.Dots {
-	dots := &getopt.Dots{W: c.stderr, PerLine: dotsPerLine, Start: start}
+func (c *command) progress(start time.Time) *tool.Dots {
+	dots := &tool.Dots{W: c.stderr, PerLine: dotsPerLine, Start: start}
 	c.opts.Warn = func(text string) {
 		dots.End()
 		fmt.Fprintf(c.stderr, "imageunzip: warning: %s\n", text)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
@@ -16,7 +16,7 @@ import (
 
 // parse returns true if there is nothing more to do.
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, optionLetters, longOptions()...)
+	options, operands, err := cli.Parse(args, optionLetters, longOptions()...)
 	if err != nil {
 		return false, err
 	}
@@ -76,7 +76,7 @@ func longOptions() []string {
 }
 
 // long takes the options that the old program does not have.
-func (c *command) long(o getopt.Option) (err error) {
+func (c *command) long(o cli.Option) (err error) {
 	switch o.Name {
 	case "base":
 		c.opts.Base, err = sig.ReadFile(o.Value)
@@ -90,7 +90,7 @@ func (c *command) long(o getopt.Option) (err error) {
 		c.manifestPath = o.Value
 	case "manifest-key":
 		var text []byte
-		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			c.manifestKey, err = manifest.ParsePublicKey(text)
 		}
 	case "signature":
@@ -99,18 +99,18 @@ func (c *command) long(o getopt.Option) (err error) {
 	return err
 }
 
-func (c *command) option(o getopt.Option) (err error) {
+func (c *command) option(o cli.Option) (err error) {
 	if o.Letter == 0 {
 		return c.long(o)
 	}
 	decode := &c.opts.Decode
 	switch o.Letter {
 	case 's':
-		c.slice, err = tool.Number(o.Value, 1, 128)
+		c.slice, err = cli.Number(o.Value, 1, 128)
 	case 'D':
-		c.slicetype, err = tool.Number(o.Value, 0, 255)
+		c.slicetype, err = cli.Number(o.Value, 0, 255)
 	case 'M':
-		c.most, err = tool.Number(o.Value, 1, math.MaxUint32)
+		c.most, err = cli.Number(o.Value, 1, math.MaxUint32)
 		decode.Placement.Size = uint64(c.most)
 	case 'N':
 		c.copies = true
@@ -133,12 +133,12 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'a':
 		decode.Checksum = true
 		var text []byte
-		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			decode.SigningKey, err = ndz.ParseSigningKey(text)
 		}
 	case 'k':
 		var text []byte
-		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			decode.Key, err = ndz.ParseKey(text)
 		}
 	case 'u':

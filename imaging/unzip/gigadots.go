@@ -3,13 +3,13 @@ package unzip
 import (
 	"fmt"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/internal/tool"
 )
 
 // gigadots prints the progress of -O: one mark for every markBytes of data,
 // zeros or skipped space.
 type gigadots struct {
-	dots *getopt.Dots
+	dots *tool.Dots
 	done [3]int64 // marks printed of each kind
 }
 

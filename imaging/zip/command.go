@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"hyzer/imaging/cli"
 	"hyzer/imaging/freemap"
-	"hyzer/imaging/internal/getopt"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -200,7 +200,7 @@ func (c *command) key() error {
 	if c.keyFile == "" {
 		c.keyFile = c.out + ".ekey"
 	}
-	text, err := tool.ReadFile(c.keyFile, tool.KeyFileBytesMax)
+	text, err := cli.KeyFile(c.keyFile)
 	if errors.Is(err, os.ErrNotExist) {
 		text, err = []byte(hex.EncodeToString(ndz.NewKey())+"\n"), nil
 		c.keys = append(c.keys, keyFile{"Encryption key", c.keyFile, text, 0o600})
@@ -214,8 +214,8 @@ func (c *command) key() error {
 	return nil
 }
 
-func (c *command) progress(start time.Time) *getopt.Dots {
-	dots := &getopt.Dots{W: c.stderr, PerLine: dotsPerLine, Start: start}
+func (c *command) progress(start time.Time) *tool.Dots {
+	dots := &tool.Dots{W: c.stderr, PerLine: dotsPerLine, Start: start}
 	if c.dots {
 		c.opts.Progress = func(s Stats) {
 			dots.Mark('.', func(sec int64) string { return fmt.Sprintf(" %12d %4d", s.InputBytes, sec) })

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"hyzer/imaging/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
@@ -13,7 +13,7 @@ import (
 )
 
 func (c *command) parse(args []string) (done bool, err error) {
-	options, operands, err := getopt.Parse(args, optionLetters, longOptions()...)
+	options, operands, err := cli.Parse(args, optionLetters, longOptions()...)
 	if err != nil {
 		return false, err
 	}
@@ -51,7 +51,7 @@ func longOptions() []string {
 }
 
 // long takes the options that the old program does not have.
-func (c *command) long(o getopt.Option) (err error) {
+func (c *command) long(o cli.Option) (err error) {
 	p := &c.opts
 	n := 0
 	switch o.Name {
@@ -65,18 +65,18 @@ func (c *command) long(o getopt.Option) (err error) {
 		codec, err = v5.ParseCodec(o.Value)
 		p.Codec = &codec
 	case "sector-size":
-		if p.SectorBytes, err = tool.Number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax); err == nil && p.SectorBytes&(p.SectorBytes-1) != 0 {
+		if p.SectorBytes, err = cli.Number(o.Value, v5.SectorBytesMin, v5.SectorBytesMax); err == nil && p.SectorBytes&(p.SectorBytes-1) != 0 {
 			err = fmt.Errorf("%d is no power of two", p.SectorBytes)
 		}
 	case "image-version":
-		n, err = tool.Number(o.Value, 0, 1<<32-1)
+		n, err = cli.Number(o.Value, 0, 1<<32-1)
 		p.ImageVersion = uint32(n)
 	case "manifest":
 		p.Manifest = &manifest.Manifest{}
 	case "manifest-key":
 		p.Manifest = &manifest.Manifest{}
 		var text []byte
-		if text, err = tool.ReadFile(o.Value, tool.KeyFileBytesMax); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			p.ManifestKey, err = manifest.ParsePrivateKey(text)
 		}
 	}
@@ -98,16 +98,16 @@ func (c *command) checkV5() error {
 }
 
 // option takes the options that say what is imaged.
-func (c *command) option(o getopt.Option) (err error) {
+func (c *command) option(o cli.Option) (err error) {
 	p := &c.opts
 	var n int
 	switch o.Letter {
 	case 0:
 		return c.long(o)
 	case 's':
-		p.Slice, err = tool.Number(o.Value, 1, slicesMax)
+		p.Slice, err = cli.Number(o.Value, 1, slicesMax)
 	case 'S':
-		n, err = tool.Number(o.Value, 1, 255)
+		n, err = cli.Number(o.Value, 1, 255)
 		c.bare(n)
 	case 'l':
 		c.bare(0x83)
@@ -122,10 +122,10 @@ func (c *command) option(o getopt.Option) (err error) {
 	case 'R':
 		err = partOf(o.Value, &p.KeepRaw, &p.KeepRawBSD)
 	case 'c':
-		n, err = tool.Number(o.Value, 1, 1<<31-1)
+		n, err = cli.Number(o.Value, 1, 1<<31-1)
 		p.MaxSectors = uint64(n)
 	case 'F':
-		if p.MinFreeSectors, err = tool.Number(o.Value, 0, 1<<30); p.MinFreeSectors == 0 {
+		if p.MinFreeSectors, err = cli.Number(o.Value, 0, 1<<30); p.MinFreeSectors == 0 {
 			p.MinFreeSectors = -1
 		}
 	case 'Z', 'Y':
@@ -139,19 +139,19 @@ func (c *command) option(o getopt.Option) (err error) {
 }
 
 // format takes the options that say what the image is like.
-func (c *command) format(o getopt.Option) (err error) {
+func (c *command) format(o cli.Option) (err error) {
 	p := &c.opts
 	switch o.Letter {
 	case 'z':
 		level := 0
-		level, err = tool.Number(o.Value, 0, 9)
+		level, err = cli.Number(o.Value, 0, 9)
 		p.Level = &level
 	case 'H':
 		c.base = o.Value
 	case 'U':
 		c.hasSig, c.sig = true, o.Value
 	case 'P':
-		p.FullPercent, err = tool.Number(o.Value, 1, 100)
+		p.FullPercent, err = cli.Number(o.Value, 1, 100)
 	case 'a':
 		if p.Checksum = strings.EqualFold(o.Value, "SHA1"); !p.Checksum {
 			err = fmt.Errorf("unknown checksum %q, want SHA1", o.Value)
@@ -187,7 +187,7 @@ func (c *command) format(o getopt.Option) (err error) {
 // partOf adds a partition to one of two lists, as "2" or, in a BSD slice, "2a".
 func partOf(s string, parts *[]int, bsd *[]BSDPart) error {
 	digits := strings.TrimRight(s, "abcdefghijklmnop")
-	n, err := tool.Number(digits, 1, slicesMax)
+	n, err := cli.Number(digits, 1, slicesMax)
 	switch letter := s[len(digits):]; {
 	case err != nil || len(letter) > 1:
 		return fmt.Errorf("%q is not a number from 1 to %d, with a letter from a to p for one in a BSD slice", s, slicesMax)

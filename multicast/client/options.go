@@ -6,14 +6,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
+	"hyzer/imaging/cli"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/unzip"
-	"hyzer/multicast/internal/getopt"
 	"hyzer/multicast/wire"
 )
 
@@ -53,11 +52,10 @@ const optionLetters = "m:p:S:i:bF:Q:X:B:P:s:D:zNu:c:e:r:T:K:H:OC:M:R:k:qdnfI:W:t
 
 // Bounds of the numbers on the command line.
 const (
-	secondsMax      = 1_000_000 // of -H
-	megabytesMax    = 1 << 20
-	keyFileBytesMax = 64 << 10
-	slicesMax       = 128
-	socketKBMax     = 4096 // as in C; 0: the default
+	secondsMax   = 1_000_000 // of -H
+	megabytesMax = 1 << 20
+	slicesMax    = 128
+	socketKBMax  = 4096 // as in C; 0: the default
 )
 
 // command is a parsed command line.
@@ -86,21 +84,14 @@ type command struct {
 
 // parse reads the command line as getopt would.
 func (c *command) parse(args []string) error {
-	rest, err := getopt.ParseLong(args, optionLetters, c.longOption, c.option)
+	options, rest, err := cli.Parse(args, optionLetters, "spill:")
+	if err == nil {
+		err = cli.Each(options, c.option)
+	}
 	if err != nil {
 		return err
 	}
 	return c.operands(rest)
-}
-
-// longOption takes an option that the old program does not have.
-func (c *command) longOption(name, value string) (err error) {
-	if name != "spill" {
-		return errors.New("unknown option")
-	}
-	c.session.SpillDir = value
-	c.session.SpillBytesMax, err = spillRoom(value)
-	return err
 }
 
 // operands checks that what is needed is there.
@@ -130,27 +121,30 @@ func (c *command) operands(args []string) error {
 
 // option takes one option; those about packets and those about the disk are
 // further down.
-func (c *command) option(letter byte, value string) (err error) {
-	switch letter {
+func (c *command) option(o cli.Option) (err error) {
+	switch o.Letter {
+	case 0: // --spill, ours
+		c.session.SpillDir = o.Value
+		c.session.SpillBytesMax, err = spillRoom(o.Value)
 	case 'm':
-		c.addr, err = getopt.IPv4(value)
+		c.addr, err = cli.IPv4(o.Value)
 	case 'p':
-		c.port, err = getopt.Number(value, 1, 65535)
+		c.port, err = cli.Number(o.Value, 1, 65535)
 	case 'S':
-		c.master, err = getopt.IPv4(value)
+		c.master, err = cli.IPv4(o.Value)
 	case 'F', 'Q':
-		c.imageID, c.status = value, letter == 'Q'
-		if value == "" || len(value) > wire.ImageIDBytesMax {
+		c.imageID, c.status = o.Value, o.Letter == 'Q'
+		if o.Value == "" || len(o.Value) > wire.ImageIDBytesMax {
 			err = fmt.Errorf("want a name of 1 to %d bytes", wire.ImageIDBytesMax)
 		}
 	case 'X':
-		c.methods, err = parseMethods(value)
+		c.methods, err = parseMethods(o.Value)
 	case 'B':
-		c.busy, err = getopt.Seconds(value)
+		c.busy, err = cli.Seconds(o.Value)
 	case 'P':
-		c.session.ReportFor, err = getopt.IPv4(value)
+		c.session.ReportFor, err = cli.IPv4(o.Value)
 	case 'r':
-		c.delayMax, err = getopt.Seconds(value)
+		c.delayMax, err = cli.Seconds(o.Value)
 	case 'q':
 		c.quiet = true
 	case 'd':
@@ -158,70 +152,70 @@ func (c *command) option(letter byte, value string) (err error) {
 	case 'h':
 		err = errors.New("help")
 	case 's', 'D', 'z', 'N', 'u', 'c', 'e':
-		err = c.diskOption(letter, value)
+		err = c.diskOption(o)
 	default:
-		err = c.packetOption(letter, value)
+		err = c.packetOption(o)
 	}
 	return err
 }
 
-func (c *command) packetOption(letter byte, value string) (err error) {
+func (c *command) packetOption(o cli.Option) (err error) {
 	s := &c.session
 	n := 0
-	switch letter {
+	switch o.Letter {
 	case 'i':
-		s.Iface, err = getopt.IPv4(value)
+		s.Iface, err = cli.IPv4(o.Value)
 	case 'b':
 		s.Broadcast = true
 	case 'T':
-		s.IdleTimeout, err = getopt.Seconds(value)
+		s.IdleTimeout, err = cli.Seconds(o.Value)
 		c.timeout = true
 	case 'K':
-		s.Keepalive, err = getopt.Seconds(value)
+		s.Keepalive, err = cli.Seconds(o.Value)
 	case 'H':
 		s.Heartbeat = true
-		_, err = getopt.Number(value, 0, secondsMax)
+		_, err = cli.Number(o.Value, 0, secondsMax)
 	case 'O':
 		s.InOrder = true
 	case 'C':
-		s.Buffers, err = getopt.Number(value, 0, megabytesMax)
+		s.Buffers, err = cli.Number(o.Value, 0, megabytesMax)
 	case 'M': // half for chunks, half for what is to be written
-		n, err = getopt.Number(value, 2, megabytesMax)
+		n, err = cli.Number(o.Value, 2, megabytesMax)
 		s.Buffers = n / 2
 	case 'R':
-		n, err = getopt.Number(value, 1, BuffersMax)
+		n, err = cli.Number(o.Value, 1, BuffersMax)
 		s.Window = max(WindowDefault, 4*n)
 	case 'k':
-		n, err = getopt.AtMost(value, socketKBMax)
+		n, err = cli.AtMost(o.Value, socketKBMax)
 		s.SocketBufferBytes = n << 10
 	}
 	return err
 }
 
-func (c *command) diskOption(letter byte, value string) (err error) {
+func (c *command) diskOption(o cli.Option) (err error) {
 	decode := &c.restore.Decode
-	switch letter {
+	switch o.Letter {
 	case 's':
-		c.slice, err = getopt.Number(value, 0, slicesMax)
+		c.slice, err = cli.Number(o.Value, 0, slicesMax)
 	case 'D':
-		c.slicetype, err = getopt.Number(value, 0, 255)
+		c.slicetype, err = cli.Number(o.Value, 0, 255)
 	case 'z':
 		c.restore.ZeroFill = true
 	case 'N':
 		c.session.Raw = true
 	case 'u':
 		var id ndz.ImageID
-		id, err = ndz.ParseImageID(strings.TrimPrefix(value, "0x"))
+		id, err = ndz.ParseImageID(strings.TrimPrefix(o.Value, "0x"))
 		decode.ImageID = &id
 	case 'c':
 		decode.Checksum = true
 		var text []byte
-		if text, err = readKeyFile(value); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			decode.SigningKey, err = ndz.ParseSigningKey(text)
 		}
 	case 'e':
 		var text []byte
-		if text, err = readKeyFile(value); err == nil {
+		if text, err = cli.KeyFile(o.Value); err == nil {
 			decode.Key, err = ndz.ParseKey(text)
 		}
 	}
@@ -238,15 +232,6 @@ func parseMethods(s string) (m wire.Methods, err error) {
 		m |= one
 	}
 	return m, nil
-}
-
-func readKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, keyFileBytesMax))
 }
 
 // startDelay is a random time up to -r.

@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hyzer/multicast/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/multicast/server"
 )
 
@@ -101,7 +101,10 @@ func Main(args []string, _ io.Reader, _, stderr io.Writer) int {
 }
 
 func (c *command) parse(args []string) error {
-	rest, err := getopt.Parse(args, optionLetters, c.option)
+	options, rest, err := cli.Parse(args, optionLetters)
+	if err == nil {
+		err = cli.Each(options, c.option)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -122,61 +125,61 @@ func (c *command) parse(args []string) error {
 	return nil
 }
 
-func (c *command) option(letter byte, value string) (err error) {
+func (c *command) option(o cli.Option) (err error) {
 	n := 0
-	switch letter {
+	switch o.Letter {
 	case 'A':
-		c.addressFile = value
+		c.addressFile = o.Value
 	case 'p':
-		err = c.ports(value)
+		err = c.ports(o.Value)
 	case 'm':
-		c.addr, err = getopt.IPv4(value)
+		c.addr, err = cli.IPv4(o.Value)
 	case 'i':
-		c.cfg.Iface, err = getopt.IPv4(value)
+		c.cfg.Iface, err = cli.IPv4(o.Value)
 	case 'b':
 		c.cfg.Broadcast = true
 	case 'd':
 		c.debug = true
 	case 'E':
-		c.eventServer = value
+		c.eventServer = o.Value
 	case 't':
 		c.trace = newTracer(time.Now())
 		c.cfg.Trace = c.trace.add
 	case 'k':
-		n, err = getopt.AtMost(value, bufferKBMax)
+		n, err = cli.AtMost(o.Value, bufferKBMax)
 		c.cfg.SocketBufferBytes = n << 10
 	case 'K':
-		n, err = getopt.Number(value, 0, keepaliveMax)
+		n, err = cli.Number(o.Value, 0, keepaliveMax)
 		c.cfg.Keepalive = time.Duration(n) * time.Second
 	case 'H':
-		n, err = getopt.AtMost(value, heartbeatMax)
+		n, err = cli.AtMost(o.Value, heartbeatMax)
 		c.cfg.HeartbeatSeconds = uint32(n)
 	case 'L', 'h':
 		err = errors.New("help")
 	default:
-		err = c.paceOption(letter, value)
+		err = c.paceOption(o)
 	}
 	return err
 }
 
-func (c *command) paceOption(letter byte, value string) (err error) {
+func (c *command) paceOption(o cli.Option) (err error) {
 	n := 0
-	switch letter {
+	switch o.Letter {
 	case 'B':
-		n, err = getopt.Number(value, 0, burstMax)
+		n, err = cli.Number(o.Value, 0, burstMax)
 		c.burst = max(n, 1) // as the old one
 	case 'G':
-		n, err = getopt.Number(value, 0, gapMax)
+		n, err = cli.Number(o.Value, 0, gapMax)
 		c.gap = time.Duration(n) * time.Microsecond
 	case 'W':
-		c.bandwidthBPS, err = getopt.Number(value, 0, bitsPerSecMax) // 0: by -B and -G
+		c.bandwidthBPS, err = cli.Number(o.Value, 0, bitsPerSecMax) // 0: by -B and -G
 	case 'D':
 		c.cfg.Pace.Dynamic = true
 	case 'R':
-		n, err = getopt.Number(value, 0, readBlocksMax)
+		n, err = cli.Number(o.Value, 0, readBlocksMax)
 		c.cfg.ReadBlocks = max(n, 1)
 	case 'T':
-		n, err = getopt.Number(value, -keepaliveMax, keepaliveMax)
+		n, err = cli.Number(o.Value, -keepaliveMax, keepaliveMax)
 		c.cfg.Linger = time.Duration(n) * time.Second
 		if n < 0 {
 			c.cfg.Linger = server.LingerLastClient
@@ -188,18 +191,18 @@ func (c *command) paceOption(letter byte, value string) (err error) {
 // ports reads one port or a range.
 func (c *command) ports(value string) (err error) {
 	from, to, ranged := strings.Cut(value, "-")
-	if c.first, err = getopt.Number(from, 0, 65535); err != nil {
+	if c.first, err = cli.Number(from, 0, 65535); err != nil {
 		return err
 	}
 	c.last, c.ported = c.first, true
 	if ranged {
-		c.last, err = getopt.Number(to, max(1, c.first), 65535)
+		c.last, err = cli.Number(to, max(1, c.first), 65535)
 	}
 	return err
 }
 
 func (c *command) run(ctx context.Context, stderr io.Writer) error {
-	stderr = &oneAtATime{w: stderr}
+	stderr = cli.OneAtATime(stderr)
 	level := slog.LevelWarn
 	if c.debug {
 		level = slog.LevelDebug

@@ -6,24 +6,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
 )
-
-// oneAtATime is a writer for the lines of several goroutines.
-type oneAtATime struct {
-	lock sync.Mutex
-	w    io.Writer
-}
-
-func (o *oneAtATime) Write(p []byte) (int, error) {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return o.w.Write(p)
-}
 
 // lines prints what the old program does, in its words, which scripts read.
 type lines struct {

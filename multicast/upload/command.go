@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hyzer/multicast/internal/getopt"
+	"hyzer/imaging/cli"
 	"hyzer/multicast/wire"
 )
 
@@ -69,7 +69,10 @@ func Main(args []string, in io.Reader, stdout, stderr io.Writer) int {
 }
 
 func (c *command) parse(args []string) error {
-	rest, err := getopt.Parse(args, optionLetters, c.option)
+	options, rest, err := cli.Parse(args, optionLetters)
+	if err == nil {
+		err = cli.Each(options, c.option)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -90,30 +93,30 @@ func (c *command) parse(args []string) error {
 	return nil
 }
 
-func (c *command) option(letter byte, value string) (err error) {
+func (c *command) option(o cli.Option) (err error) {
 	u := &c.config
-	switch letter {
+	switch o.Letter {
 	case 'S':
-		c.server, err = getopt.IPv4(value)
+		c.server, err = cli.IPv4(o.Value)
 	case 'p':
-		c.port, err = getopt.Number(value, 1, 65535)
+		c.port, err = cli.Number(o.Value, 1, 65535)
 	case 'F', 'Q':
-		u.ImageID, c.status = value, letter == 'Q'
-		if value == "" || len(value) > wire.ImageIDBytesMax {
+		u.ImageID, c.status = o.Value, o.Letter == 'Q'
+		if o.Value == "" || len(o.Value) > wire.ImageIDBytesMax {
 			err = fmt.Errorf("want a name of 1 to %d bytes", wire.ImageIDBytesMax)
 		}
 	case 'b':
-		u.BufferBytes, err = getopt.Number(value, 1, bytesMax)
+		u.BufferBytes, err = cli.Number(o.Value, 1, bytesMax)
 	case 'k':
-		u.SocketBytes, err = getopt.Number(value, 1, bytesMax)
+		u.SocketBytes, err = cli.Number(o.Value, 1, bytesMax)
 	case 'I':
-		u.Idle, err = getopt.Seconds(value)
+		u.Idle, err = cli.Seconds(o.Value)
 	case 'T':
-		u.Timeout, err = getopt.Seconds(value)
+		u.Timeout, err = cli.Seconds(o.Value)
 	case 'N':
 		u.NoVerify = true
 	case 'P':
-		u.For, err = getopt.IPv4(value)
+		u.For, err = cli.IPv4(o.Value)
 	case 'o':
 		c.dots = true
 	case 'd':

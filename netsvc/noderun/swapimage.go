@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/imaging/cli"
 	"hyzer/imaging/zip"
 )
 
@@ -173,7 +173,7 @@ func (s *saver) save(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	return s.create(part, &oneAtATime{w: io.MultiWriter(s.stderr, log)})
+	return s.create(part, cli.OneAtATime(io.MultiWriter(s.stderr, log)))
 }
 
 // create makes the image. out is written to by two goroutines.
@@ -191,18 +191,6 @@ func (s *saver) create(part SwapPart, out io.Writer) error {
 		fmt.Fprintf(out, "create-swapimage: %s has %d bytes\n", s.path(swapImageSuffix), info.Size())
 	}
 	return nil
-}
-
-// oneAtATime keeps lines of several writers whole.
-type oneAtATime struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (o *oneAtATime) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.w.Write(p)
 }
 
 // locate asks the appliance what was not given.

@@ -159,7 +159,7 @@ func TestExitStatus(t *testing.T) {
 	for _, tc := range []struct{ args, message string }{
 		{"", "usage"},
 		{"-s 127.0.0.1 a b c d e f", "usage"},
-		{"-s 127.0.0.1 -q status", "no option -q"},
+		{"-s 127.0.0.1 -q status", "invalid option -- 'q'"},
 		{"-s 127.0.0.1 -v x status", "want a number"},
 		{"-s 127.0.0.1 -u -f " + empty + " bootlog", "exclude"},
 		{"-s 127.0.0.1 -f " + empty + " bootlog", "is empty"},

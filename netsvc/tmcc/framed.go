@@ -22,19 +22,18 @@ const (
 	bootIDFile = "/proc/sys/kernel/random/boot_id"
 )
 
-// long takes the options that C's tmcc does not have.
-func (o *options) long(arg string) bool {
-	switch arg {
-	case "--legacy":
+// longOptions are those that C's tmcc does not have.
+func longOptions() []string { return []string{"legacy", "exit-status", "delegate"} }
+
+func (o *options) long(name string) {
+	switch name {
+	case "legacy":
 		o.legacy = true
-	case "--exit-status":
+	case "exit-status":
 		o.exitStatus = true
-	case "--delegate":
+	case "delegate":
 		o.delegate = true
-	default:
-		return false
 	}
-	return true
 }
 
 // statusError is an answer that is not good, for --exit-status.

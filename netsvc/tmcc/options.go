@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hyzer/imaging/cli"
 )
 
 // options is the command line.
@@ -33,9 +35,8 @@ type options struct {
 }
 
 const (
-	wordsMax  = 5
-	withValue = "spvnkltxXof" // options that take a value
-	flags     = "duiRT"
+	wordsMax      = 5
+	optionLetters = "duiRTs:p:v:n:k:l:t:x:X:o:f:"
 )
 
 const usage = `usage: tmcc [-diuR] [-s server] [-p port] [-v version] [-n vnodeid] [-k keyfile]
@@ -46,60 +47,26 @@ const usage = `usage: tmcc [-diuR] [-s server] [-p port] [-v version] [-n vnodei
 
 var errUsage = errors.New("bad command line")
 
-// parseOptions reads options and words in any order, as glibc's getopt does.
-// After "--" all is words.
+// parseOptions reads options and words in any order. After "--" all is words.
 func parseOptions(args []string) (options, error) {
 	o := options{version: VersionCurrent}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		if arg == "--" {
-			o.words = append(o.words, args...)
-			break
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			o.words = append(o.words, arg)
-			continue
-		}
-		if o.long(arg) {
-			continue
-		}
-		var err error
-		if args, err = o.cluster(arg[1:], args); err != nil {
-			return o, err
-		}
+	list, words, err := cli.Parse(args, optionLetters, longOptions()...)
+	if err == nil {
+		o.words = words
+		err = cli.Each(list, o.set)
+	}
+	if err != nil {
+		return o, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return o, o.check()
 }
 
-// cluster reads one argument of options, such as "du" or "t5". It returns the
-// arguments left.
-func (o *options) cluster(letters string, args []string) ([]string, error) {
-	for i := 0; i < len(letters); i++ {
-		letter := letters[i]
-		if strings.IndexByte(flags, letter) >= 0 {
-			if err := o.flag(letter); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if strings.IndexByte(withValue, letter) < 0 {
-			return nil, fmt.Errorf("%w: no option -%c", errUsage, letter)
-		}
-		value := letters[i+1:]
-		if value == "" {
-			if len(args) == 0 {
-				return nil, fmt.Errorf("%w: option -%c needs a value", errUsage, letter)
-			}
-			value, args = args[0], args[1:]
-		}
-		return args, o.set(letter, value)
-	}
-	return args, nil
-}
-
-func (o *options) flag(letter byte) error {
-	switch letter {
+func (o *options) set(option cli.Option) error {
+	value := option.Value
+	var err error
+	switch option.Letter {
+	case 0:
+		o.long(option.Name)
 	case 'd':
 		o.debug = true
 	case 'u':
@@ -109,30 +76,15 @@ func (o *options) flag(letter byte) error {
 	case 'i':
 		o.clear = true
 	case 'T':
-		return fmt.Errorf("%w: -T: no TPM here", errUsage)
-	}
-	return nil
-}
-
-func (o *options) set(letter byte, value string) error {
-	var err error
-	switch letter {
+		return errors.New("no TPM here")
 	case 's':
 		o.server = value
-	case 'p':
-		var port uint64
-		port, err = strconv.ParseUint(value, 10, 16)
-		o.port = uint16(port)
-	case 'v':
-		o.version, err = strconv.Atoi(value)
 	case 'n':
 		o.vnode = value
 	case 'k':
 		o.keyFile = value
 	case 'l':
 		o.unix = value
-	case 't':
-		o.timeoutSecs, err = strconv.Atoi(value)
 	case 'x':
 		o.proxyUnix = value
 	case 'X':
@@ -141,9 +93,26 @@ func (o *options) set(letter byte, value string) error {
 		o.logFile = value
 	case 'f':
 		o.dataFile = value
+	default:
+		err = o.number(option)
+	}
+	return err
+}
+
+func (o *options) number(option cli.Option) error {
+	var err error
+	switch option.Letter {
+	case 'p':
+		var port uint64
+		port, err = strconv.ParseUint(option.Value, 10, 16)
+		o.port = uint16(port)
+	case 'v':
+		o.version, err = strconv.Atoi(option.Value)
+	case 't':
+		o.timeoutSecs, err = strconv.Atoi(option.Value)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: -%c %s: want a number", errUsage, letter, value)
+		return fmt.Errorf("%q: want a number", option.Value)
 	}
 	return nil
 }

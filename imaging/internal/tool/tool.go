@@ -1,6 +1,6 @@
 // Package tool is what the imaging programs have in common: how a command line
-// becomes an exit status, arguments that are numbers or small files, and how
-// much of a machine a program takes. The Main functions of imaging's packages
+// becomes an exit status, how it shows progress, and how much of a machine it
+// takes. The Main functions of imaging's packages
 // and their pipelines call it.
 package tool
 
@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,8 +25,6 @@ const (
 	// garbageBytesMax is the memory from which on the collector works harder,
 	// so that a program stays below 256 MiB.
 	garbageBytesMax = 192 << 20
-	// KeyFileBytesMax bounds files of keys.
-	KeyFileBytesMax = 64 << 10
 )
 
 // ErrHelp is what parse returns to have the usage printed. The exit status is
@@ -84,15 +81,6 @@ func Workers(n int) int {
 	return min(n, WorkersMax)
 }
 
-// Number parses an argument, decimal or in C's other notations.
-func Number(s string, low, high int) (int, error) {
-	n, err := strconv.ParseInt(s, 0, 64)
-	if err != nil || n < int64(low) || n > int64(high) {
-		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
-	}
-	return int(n), nil
-}
-
 // Apart fails if the file out is one of those that are read.
 func Apart(out string, in ...string) error {
 	o, err := os.Stat(out)
@@ -105,14 +93,4 @@ func Apart(out string, in ...string) error {
 		}
 	}
 	return nil
-}
-
-// ReadFile reads a file, at most bytesMax of it.
-func ReadFile(path string, bytesMax int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, bytesMax))
 }

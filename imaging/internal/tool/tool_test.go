@@ -32,19 +32,6 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestNumber(t *testing.T) {
-	t.Parallel()
-	for s, want := range map[string]int{"7": 7, "0x10": 16, "010": 8, "20": 20, "21": -1, "-1": -1, "": -1, "x": -1} {
-		n, err := Number(s, 0, 20)
-		if err != nil {
-			n = -1
-		}
-		if n != want {
-			t.Errorf("%q: %d, want %d", s, n, want)
-		}
-	}
-}
-
 func TestWorkers(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]int{1: 1, WorkersMax: WorkersMax, 1000: WorkersMax} {

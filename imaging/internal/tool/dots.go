@@ -1,4 +1,4 @@
-package getopt
+package tool
 
 import (
 	"fmt"

@@ -1,8 +1,4 @@
-// Package getopt parses command lines as the old tools' getopt(3) does:
-// letters that can be joined, arguments with or without a space before them,
-// operands between options, and "--" to end them. New options are long ones,
-// so that no letter means something else in a script.
-package getopt
+package cli
 
 import (
 	"fmt"
@@ -24,7 +20,12 @@ func (o Option) String() string {
 	return "-" + string(o.Letter)
 }
 
-// Parse splits args by spec, which lists the letters, and long, the names of
+// Parse parses a command line as the old programs' getopt(3) does: letters that
+// can be joined, values with or without a space before them, operands between
+// options, and "--" to end them. New options are long ones, so that no letter
+// means something else in a script.
+//
+// It splits args by spec, which lists the letters, and long, the names of
 // long options; a colon after one says that it takes a value. "-" alone is an
 // operand.
 func Parse(args []string, spec string, long ...string) (options []Option, operands []string, err error) {
@@ -66,6 +67,16 @@ func Parse(args []string, spec string, long ...string) (options []Option, operan
 		}
 	}
 	return options, operands, nil
+}
+
+// Each calls take for each of options. An error names the option.
+func Each(options []Option, take func(Option) error) error {
+	for _, o := range options {
+		if err := take(o); err != nil {
+			return fmt.Errorf("option %s: %w", o, err)
+		}
+	}
+	return nil
 }
 
 // parseLong parses one long option, "name", "name value" or "name=value".

@@ -1,6 +1,7 @@
-package getopt
+package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,6 +34,30 @@ func TestParse(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.args, got, c.want)
+		}
+	}
+}
+
+func TestEach(t *testing.T) {
+	t.Parallel()
+	options := []Option{{Letter: 'a'}, {Name: "best"}, {Letter: 's', Value: "x"}}
+	for _, c := range []struct{ fails, want string }{
+		{"", "-a --best -s "},
+		{"--best", "-a --best option --best: no"},
+		{"-s", "-a --best -s option -s: no"},
+	} {
+		got := ""
+		err := Each(options, func(o Option) error {
+			if got += o.String() + " "; o.String() == c.fails {
+				return errors.New("no")
+			}
+			return nil
+		})
+		if err != nil {
+			got += err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
