@@ -242,7 +242,8 @@ func TestNoRoom(t *testing.T) {
 	for _, format := range []string{"-3", "--v5"} {
 		check("image to a full pipe", zip.Main, format, "-r", filepath.Join(dir, "disk"), "-")
 	}
-	small := smallFS(t)
+	small := t.TempDir()
+	tools.Tmpfs(t, small, "size=1m")
 	check("restore to a full disk", unzip.Main, filepath.Join(dir, "image"), filepath.Join(small, "out"))
 	if err := os.Remove(filepath.Join(small, "out")); err != nil {
 		t.Error(err)
@@ -254,20 +255,6 @@ func TestNoRoom(t *testing.T) {
 			t.Errorf("%v: left %v behind, %v", args, left, err)
 		}
 	}
-}
-
-// smallFS mounts a file system of 1 MiB.
-func smallFS(t *testing.T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount")
-	}
-	root := t.TempDir()
-	if out, err := tools.Try(tools.Find(t, "mount", "mount"), "-t", "tmpfs", "-o", "size=1m", "none", root); err != nil {
-		t.Skipf("no tmpfs: %s", strings.TrimSpace(out))
-	}
-	t.Cleanup(func() { tools.Run(t, tools.Find(t, "umount", "mount"), root) })
-	return root
 }
 
 // TestInUse restores to a device that is mounted, and images it.

@@ -201,15 +201,22 @@ func localise(t *testing.T, raw []byte, base int) []byte {
 	return m.Append(nil)
 }
 
-func TestRequestInPieces(t *testing.T) {
-	t.Parallel()
+// oneImage starts a master server of one image, and returns with its address the
+// question whether it is there.
+func oneImage(t *testing.T) (at netip.AddrPort, question []byte) {
+	t.Helper()
 	dir := t.TempDir()
 	writeImage(t, dir, "a.ndz", make([]byte, 10), 99)
-	at := start(t, dirCatalog{dir}, newSessions(t, nil, 0))
-	msg, err := wire.GetRequest{Methods: wire.AnyMethod, Status: true, ImageID: "a.ndz"}.Append(nil)
+	question, err := wire.GetRequest{Methods: wire.AnyMethod, Status: true, ImageID: "a.ndz"}.Append(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return start(t, dirCatalog{dir}, newSessions(t, nil, 0)), question
+}
+
+func TestRequestInPieces(t *testing.T) {
+	t.Parallel()
+	at, msg := oneImage(t)
 	whole := ask(t, at, msg)
 	for _, cut := range []int{1, 4, 7, 8, 9, 16, 271} {
 		if got := ask(t, at, msg[:cut], msg[cut:]); !bytes.Equal(got, whole) {
@@ -224,13 +231,7 @@ func TestRequestInPieces(t *testing.T) {
 // TestRequestWithMore: what follows a request does not cost the reply.
 func TestRequestWithMore(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	writeImage(t, dir, "a.ndz", make([]byte, 10), 99)
-	at := start(t, dirCatalog{dir}, newSessions(t, nil, 0))
-	msg, err := wire.GetRequest{Methods: wire.AnyMethod, Status: true, ImageID: "a.ndz"}.Append(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, msg := oneImage(t)
 	for _, more := range []int{1, 19, wire.MasterMessageBytesMax, 10_000} {
 		c, err := net.Dial("tcp4", at.String())
 		if err != nil {

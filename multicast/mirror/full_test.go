@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"hyzer/bench/tools"
 	"hyzer/multicast/master"
 	"hyzer/multicast/wire"
 )
@@ -105,17 +104,6 @@ func TestTooLarge(t *testing.T) {
 // mountTmpfs gives a mirror a file system of its own.
 func mountTmpfs(t *testing.T, f *family, bytes int64) {
 	t.Helper()
-	err := unix.Mount("tmpfs", f.cfg.Dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d", bytes))
-	if errors.Is(err, unix.EPERM) {
-		t.Skip("mounting a tmpfs needs root (CAP_SYS_ADMIN)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		f.Close() // files of a fetch are open
-		if err := unix.Unmount(f.cfg.Dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	tools.Tmpfs(t, f.cfg.Dir, fmt.Sprintf("size=%d", bytes))
+	t.Cleanup(func() { f.Close() }) // files of a fetch are open
 }

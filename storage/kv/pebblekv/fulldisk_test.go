@@ -9,24 +9,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/bench/tools"
 	"hyzer/storage/kv"
 	"hyzer/storage/kv/pebblekv"
 )
-
-// smallDisk mounts a tmpfs of that many bytes until the test ends.
-func smallDisk(t *testing.T, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("needs the right to mount a tmpfs (root, CAP_SYS_ADMIN) to fill a real file system: mount: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	return dir
-}
 
 // fillDisk makes a file that leaves that many bytes free.
 func fillDisk(t *testing.T, name string, leave int64) {
@@ -58,7 +44,8 @@ func fillDisk(t *testing.T, name string, leave int64) {
 // watermark, then wholly.
 func TestFullFromOutside(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "size=32m")
+	disk := t.TempDir()
+	tools.Tmpfs(t, disk, "size=32m")
 	s, err := pebblekv.Open(filepath.Join(disk, "db"), childOptions())
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +87,8 @@ func TestFullFromOutside(t *testing.T) {
 // takes the rest, and the process is killed.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "size=40m")
+	disk := t.TempDir()
+	tools.Tmpfs(t, disk, "size=40m")
 	dir, ballast := filepath.Join(disk, "db"), filepath.Join(disk, "ballast")
 	c := startChild(t, dir, [childWriters]int{})
 	c.read(t, func() bool { return c.fulls >= 100 })
