@@ -19,8 +19,9 @@ const (
 	// loadsMax is how many reads are asked for at once: one is under way, the
 	// others keep the disk from waiting for us.
 	loadsMax = 2
-	// gapBlocksMax blocks that nobody wants are rather read than left out.
-	gapBlocksMax = 7
+	// gapBlocksMax blocks that nobody wants are rather read than left out: 128 KiB
+	// are read in less time than an arm or a network needs to begin anew.
+	gapBlocksMax = 127
 	// heldRest is when a session in which nothing is sent lets go of its chunks.
 	heldRest = 2 * time.Second
 )
@@ -274,28 +275,30 @@ func (r *readahead) load(ctx context.Context, h *held, read func(context.Context
 	offset := r.geo.ChunkOffset(h.chunk)
 	h.data = h.data[:r.geo.ChunkLen(h.chunk)]
 	end := func(block int) int { return min(block*wire.BlockBytes, len(h.data)) }
-	at := h.blocks.First() * wire.BlockBytes
-	r.image.Prefetch(offset+int64(at), int64(end(h.blocks.Last()+1)-at))
-	for left := h.blocks; ; {
-		first, last := nextReads(&left)
-		if first > last {
-			return nil
-		}
-		at := first * wire.BlockBytes
-		if err := read(ctx, h.data[at:end(last+1)], offset+int64(at)); err != nil {
+	runs := reads(h.blocks)
+	for _, run := range runs {
+		at := run[0] * wire.BlockBytes
+		r.image.Prefetch(offset+int64(at), int64(end(run[1]+1)-at))
+	}
+	for _, run := range runs {
+		at := run[0] * wire.BlockBytes
+		if err := read(ctx, h.data[at:end(run[1]+1)], offset+int64(at)); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// nextReads takes runs of blocks from m that are best read at once, and returns
-// the first block and the last; first > last: there are none.
-func nextReads(m *wire.BlockMap) (first, last int) {
-	first, count := m.FirstRun()
-	last = first - 1
-	for next := first; count > 0 && next-last-1 <= gapBlocksMax; next, count = m.FirstRun() {
-		m.RemoveRange(next, count)
-		last = next + count - 1
+// reads returns the runs of blocks that are best read to have those of m, each as
+// its first block and its last.
+func reads(m wire.BlockMap) (runs [][2]int) {
+	for first, count := m.FirstRun(); count > 0; first, count = m.FirstRun() {
+		m.RemoveRange(first, count)
+		if n := len(runs) - 1; n >= 0 && first-runs[n][1]-1 <= gapBlocksMax {
+			runs[n][1] = first + count - 1
+			continue
+		}
+		runs = append(runs, [2]int{first, first + count - 1})
 	}
-	return first, last
+	return runs
 }
