@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"hyzer/imaging/internal/replace"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
@@ -131,14 +132,14 @@ func ReadFile(path string) (*File, error) {
 	return s, nil
 }
 
-// WriteFile writes the signature to path.
-func (f *File) WriteFile(path string) error {
-	file, err := os.Create(path)
-	if err != nil {
+// WriteFile writes the signature to path, where it is all or nothing.
+func (f *File) WriteFile(path string) error { return f.writeFile(path, time.Now()) }
+
+func (f *File) writeFile(path string, mtime time.Time) error {
+	return replace.File(path, 0o666, mtime, func(file *os.File) error {
+		_, err := f.WriteTo(file)
 		return err
-	}
-	_, err = f.WriteTo(file)
-	return errors.Join(err, file.Close())
+	})
 }
 
 // ageMax is how far apart the times of an image and its signature may be.
@@ -168,18 +169,10 @@ func (c *command) makeSignature(ctx context.Context) (int, error) {
 	if err != nil {
 		return exitImage, err
 	}
-	tmp := c.sigPath + ".tmp"
-	defer os.Remove(tmp)
-	if err := s.WriteFile(tmp); err != nil {
-		return exitImage, err
-	}
-	// Old tools take a signature only if it has the image's time.
 	info, err := os.Stat(c.image)
 	if err == nil {
-		err = os.Chtimes(tmp, info.ModTime(), info.ModTime())
-	}
-	if err == nil {
-		err = os.Rename(tmp, c.sigPath)
+		// Old tools take a signature only if it has the image's time.
+		err = s.writeFile(c.sigPath, info.ModTime())
 	}
 	if err != nil {
 		return exitImage, err

@@ -171,6 +171,28 @@ func TestNotItself(t *testing.T) {
 	}
 }
 
+// TestCopyHalf copies an image that is cut: what was under the name stays, and
+// nothing is beside it.
+func TestCopyHalf(t *testing.T) {
+	t.Parallel()
+	f := files{t, t.TempDir()}
+	whole := golden(t, "ext2-1k-z0.ndz.gz") // of two chunks
+	in, out := f.write("cut", whole[:len(whole)-1]), f.write("out", []byte("old"))
+	if code, _, text := run(nil, "-N", in, out); code != 1 || string(f.read("out")) != "old" {
+		t.Errorf("exit %d, %d bytes; %s", code, len(f.read("out")), text)
+	}
+	f.write("cut", whole)
+	if code, _, text := run(nil, "-N", in, out); code != 0 || !bytes.Equal(f.read("out"), whole) {
+		t.Errorf("whole: exit %d, %d bytes; %s", code, len(f.read("out")), text)
+	}
+	if list, err := os.ReadDir(f.dir); err != nil || len(list) != 2 {
+		t.Errorf("left %v, %v", list, err)
+	}
+	if code, _, text := run(nil, "-N", in, "/dev/null"); code != 0 {
+		t.Errorf("to /dev/null: exit %d, %s", code, text)
+	}
+}
+
 // TestKeyFiles gives the keys of a signed and encrypted image as files.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
+	"hyzer/imaging/internal/replace"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
@@ -28,15 +30,30 @@ func (c *command) copyChunks(ctx context.Context) (stats Stats, err error) {
 			return stats, err
 		}
 	}
-	f, err := os.Create(c.out)
+	if info, err := os.Stat(c.out); err == nil && !info.Mode().IsRegular() {
+		return c.copyToDevice(ctx, src)
+	}
+	err = replace.File(c.out, 0o666, time.Now(), func(f *os.File) error {
+		stats, err = copyTo(ctx, src, f, c.opts)
+		return err
+	})
+	return stats, err
+}
+
+// copyToDevice copies an image to a disk that is not in use.
+func (c *command) copyToDevice(ctx context.Context, src io.Reader) (stats Stats, err error) {
+	t, err := OpenTarget(c.out)
 	if err != nil {
 		return stats, err
 	}
-	defer f.Close()
-	if stats, err = copyTo(ctx, src, f, c.opts); err == nil {
-		err = f.Sync()
+	defer t.Close()
+	if err := t.Claim(nil); err != nil {
+		return stats, err
 	}
-	return stats, err
+	if stats, err = copyTo(ctx, src, io.NewOffsetWriter(t, 0), c.opts); err != nil {
+		return stats, err
+	}
+	return stats, t.Finish(stats.WrittenBytes)
 }
 
 func copyTo(ctx context.Context, src io.Reader, dst io.Writer, opts Options) (stats Stats, err error) {

@@ -13,6 +13,7 @@ import (
 
 	"hyzer/imaging/cli"
 	"hyzer/imaging/freemap"
+	"hyzer/imaging/internal/replace"
 	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -72,7 +73,8 @@ type command struct {
 	dots      bool
 	patient   bool
 	opts      Options
-	keys      []keyFile // that were made
+	keys      []string    // that were made: what they are and where
+	keyFiles  replace.Set // the same, which have no names before there is an image
 
 	warnMu sync.Mutex
 
@@ -102,6 +104,7 @@ func (c *command) run(ctx context.Context) error {
 	if c.info {
 		return c.inform(src)
 	}
+	defer c.keyFiles.Discard()
 	if err := c.readFiles(); err != nil {
 		return err
 	}
@@ -112,28 +115,31 @@ func (c *command) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.in, err)
 	}
-	if err := c.writeKeys(); err != nil {
+	if err := c.nameKeys(); err != nil {
 		return err
 	}
 	c.report(stats, time.Since(start))
 	return nil
 }
 
-// keyFile is a key that was made for the image.
-type keyFile struct {
-	kind, path string
-	text       []byte
-	mode       os.FileMode
+// addKey writes a key that was made for the image to a file, which has its name
+// only when there is an image: until then the key is that of the one before it.
+func (c *command) addKey(kind, path string, text []byte, mode os.FileMode) error {
+	f, err := c.keyFiles.Create(path, mode)
+	if err == nil {
+		_, err = f.Write(text)
+	}
+	c.keys = append(c.keys, fmt.Sprintf("%s written to %s", kind, path))
+	return err
 }
 
-// writeKeys writes down what keys were made, now that there is an image: until
-// then the files are those of the image before it.
-func (c *command) writeKeys() error {
+// nameKeys gives the keys that were made their names.
+func (c *command) nameKeys() error {
+	if err := c.keyFiles.Commit(time.Now()); err != nil {
+		return fmt.Errorf("%s was made, but cannot be read without its key: %w", c.out, err)
+	}
 	for _, k := range c.keys {
-		if err := os.WriteFile(k.path, k.text, k.mode); err != nil {
-			return fmt.Errorf("%s was made, but cannot be read without its key: %w", c.out, err)
-		}
-		fmt.Fprintf(c.stderr, "%s written to %s\n", k.kind, k.path)
+		fmt.Fprintln(c.stderr, k)
 	}
 	return nil
 }
@@ -191,8 +197,7 @@ func (c *command) signingKey() (err error) {
 	if c.opts.Sign, err = ndz.NewSigningKey(); err != nil {
 		return err
 	}
-	c.keys = append(c.keys, keyFile{"Signing pubkey", path, c.opts.Sign.Text(), 0o644})
-	return nil
+	return c.addKey("Signing pubkey", path, c.opts.Sign.Text(), fileMode)
 }
 
 // key reads the key, or makes one.
@@ -202,8 +207,8 @@ func (c *command) key() error {
 	}
 	text, err := cli.KeyFile(c.keyFile)
 	if errors.Is(err, os.ErrNotExist) {
-		text, err = []byte(hex.EncodeToString(ndz.NewKey())+"\n"), nil
-		c.keys = append(c.keys, keyFile{"Encryption key", c.keyFile, text, 0o600})
+		text = []byte(hex.EncodeToString(ndz.NewKey()) + "\n")
+		err = c.addKey("Encryption key", c.keyFile, text, 0o600)
 	}
 	if err == nil {
 		c.opts.Key, err = ndz.ParseKey(text)

@@ -106,6 +106,27 @@ func TestNoKeys(t *testing.T) {
 	}
 }
 
+// TestKeysFirst makes an image whose key cannot be written: the image before it
+// stays, with its key.
+func TestKeysFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk, image := filepath.Join(dir, "disk"), filepath.Join(dir, "image")
+	if err := errors.Join(os.WriteFile(disk, noise(1<<20, 1), 0o600), os.WriteFile(image, []byte("old"), 0o600), os.Mkdir(image+".skey", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	if code := zip.Main([]string{"-r", "-a", "SHA1", disk, image}, nil, io.Discard, &stderr); code != 1 {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+	if got, err := os.ReadFile(image); err != nil || string(got) != "old" {
+		t.Errorf("%d bytes in the place of the old image, %v", len(got), err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 3 {
+		t.Errorf("left %v, %v", list, err)
+	}
+}
+
 // TestNotItself makes an image of a file under its own name, and under other
 // names of it: the file stays what it was.
 func TestNotItself(t *testing.T) {

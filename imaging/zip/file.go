@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/imaging/internal/replace"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition/scheme"
@@ -128,6 +128,9 @@ func (w *writeBehind) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// fileMode is that of images and of what lies beside them, less the umask.
+const fileMode = 0o666
+
 // fileWriter makes an image file, and what lies beside it.
 type fileWriter struct {
 	path, sigPath string             // no sigPath: no signature is written
@@ -136,16 +139,12 @@ type fileWriter struct {
 	mtime         time.Time
 	patched       bool // the chunks are not as the manifest has them any more
 
-	temps []*temp
+	files replace.Set
 }
 
 func (w *fileWriter) write(fill func(*os.File) (*sig.File, error)) error {
-	defer func() {
-		for _, t := range w.temps {
-			t.discard()
-		}
-	}()
-	image, err := w.temp(w.path)
+	defer w.files.Discard()
+	image, err := w.files.Create(w.path, fileMode)
 	if err != nil {
 		return err
 	}
@@ -169,18 +168,9 @@ func (w *fileWriter) write(fill func(*os.File) (*sig.File, error)) error {
 	return w.commit()
 }
 
-func (w *fileWriter) temp(path string) (*os.File, error) {
-	t, err := newTemp(path)
-	if err != nil {
-		return nil, err
-	}
-	w.temps = append(w.temps, t)
-	return t.f, nil
-}
-
 // add writes a file beside the image.
 func (w *fileWriter) add(path string, text []byte) error {
-	f, err := w.temp(path)
+	f, err := w.files.Create(path, fileMode)
 	if err == nil {
 		_, err = f.Write(text)
 	}
@@ -188,7 +178,7 @@ func (w *fileWriter) add(path string, text []byte) error {
 }
 
 func (w *fileWriter) addSignature(s *sig.File) error {
-	f, err := w.temp(w.sigPath)
+	f, err := w.files.Create(w.sigPath, fileMode)
 	if err == nil {
 		_, err = s.WriteTo(f)
 	}
@@ -220,16 +210,14 @@ func (w *fileWriter) addManifest(image *os.File) error {
 	return w.add(w.path+manifest.Suffix, text)
 }
 
-// commit gives all files their names, the image first.
-func (w *fileWriter) commit() (err error) {
+// commit gives all files their names, the image first: what is beside it is
+// refused for an image of another age, or with other sums.
+func (w *fileWriter) commit() error {
 	if w.mtime.IsZero() {
 		// Old tools take a signature only if it has the image's time.
 		w.mtime = time.Now().Truncate(time.Second)
 	}
-	for _, t := range w.temps {
-		err = errors.Join(err, t.commit(w.mtime))
-	}
-	return err
+	return w.files.Commit(w.mtime)
 }
 
 // mark gives the chunks of an image their mark, now that its signature is
@@ -264,64 +252,4 @@ func patchTotal(f *os.File, chunks int) error {
 		}
 	}
 	return nil
-}
-
-// temp is a file that is not under its name yet.
-type temp struct {
-	f    *os.File
-	path string // the final one
-	done bool
-}
-
-// newTemp begins what is to replace the file at path. Links are followed, and a
-// device or a pipe is not replaced.
-func newTemp(path string) (*temp, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no regular file", path)
-	case err == nil:
-		if path, err = filepath.EvalSymlinks(path); err != nil {
-			return nil, err
-		}
-	case !errors.Is(err, os.ErrNotExist):
-		return nil, err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
-	if err != nil {
-		return nil, err
-	}
-	return &temp{f: f, path: path}, f.Chmod(0o644)
-}
-
-// commit makes the file durable and gives it its time and name.
-func (t *temp) commit(mtime time.Time) error {
-	if err := t.f.Sync(); err != nil {
-		return err
-	}
-	if err := os.Chtimes(t.f.Name(), mtime, mtime); err != nil {
-		return err
-	}
-	if err := os.Rename(t.f.Name(), t.path); err != nil {
-		return err
-	}
-	t.done = true
-	return errors.Join(t.f.Close(), syncDir(filepath.Dir(t.path)))
-}
-
-// discard removes a file that was not committed.
-func (t *temp) discard() {
-	if !t.done {
-		t.f.Close()
-		os.Remove(t.f.Name())
-	}
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
