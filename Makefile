@@ -5,6 +5,8 @@ GO      ?= go
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo development)
 LDFLAGS := -s -w -X hyzer/netsvc/appliance.Version=$(VERSION)
 export CGO_ENABLED = 0
+# Debian keeps mke2fs and its like out of the PATH of others than root.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: build demo test qemu bench bench-imaging bench-multicast fuzz lint check-tools clean
 

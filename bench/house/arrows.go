@@ -35,7 +35,6 @@ func rooms() []room {
 		{"netsvc/mfs", []string{"netsvc/journal", "imaging", "multicast", "netsvc/tmcc", "netsvc/bootinfo", "netsvc/diskloader", "netsvc/dhcp/client"}},
 		{"netsvc/lifecycle", []string{"storage", "imaging", "multicast"}},
 		{"netsvc/control", []string{"netsvc/lifecycle", "storage"}},
-		{"netsvc/web", []string{"netsvc/lifecycle", "netsvc/control", "storage"}},
 		{"imaging", nil},
 		{"multicast", nil},
 		{"multicast/standalone", []string{"multicast", "imaging/cli"}}, {"multicast/upload", []string{"multicast", "imaging/cli"}},

@@ -60,7 +60,7 @@ func (o *options) parse(args []string) error {
 	o.clients, o.losses = []int{1, 4, 16, 32}, []float64{0, 0.01, 0.05}
 	fs.StringVar(&o.dir, "dir", "bench-multicast", "`folder` for the results")
 	fs.StringVar(&o.work, "work", workFolder(), "`folder` for image and copies, best in memory")
-	fs.StringVar(&o.c, "c", os.Getenv("HYZER_OLD_FRISBEE"), "`folder` of the C programs frisbee and frisbeed (or env HYZER_C_FRISBEE)")
+	fs.StringVar(&o.c, "c", os.Getenv("HYZER_OLD_FRISBEE"), "`folder` of the C programs frisbee and frisbeed, also $HYZER_OLD_FRISBEE")
 	fs.Int64Var(&o.mb, "mb", 256, "`MiB` of the image")
 	fs.Int64Var(&o.totalMB, "total", 2048, "most `MiB` of all copies: with many receivers the image is smaller")
 	fs.IntVar(&o.mbit, "mbit", 1000, "rate of the server's link in `Mbit/s`; 0: as fast as the machine goes")

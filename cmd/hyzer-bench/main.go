@@ -16,6 +16,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// Debian keeps mke2fs and its like out of the PATH of others than root.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	suites := map[string]func(context.Context, []string, *os.File) int{
 		"demo":      demo.Main,
 		"imaging":   func(ctx context.Context, args []string, out *os.File) int { return imaging.Main(ctx, args, out) },

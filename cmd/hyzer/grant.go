@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -71,13 +72,17 @@ func imageRevoke(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, node := range list(nodes) {
-		if err := e.client.Call(e.ctx, "DELETE", "/v1/grants/"+node, nil, nil); err != nil {
+	nodes = list(nodes)
+	for _, node := range nodes {
+		if err := e.client.Call(e.ctx, "DELETE", "/v1/grants/"+url.PathEscape(node), nil, nil); err != nil {
 			return err
 		}
 		if !e.json {
 			e.printf("%s may write no image\n", node)
 		}
+	}
+	if e.json {
+		return e.printJSON(map[string][]string{"revoked": nodes})
 	}
 	return nil
 }

@@ -29,12 +29,12 @@ func imageVerbs() map[string]verb {
 		"make":    {"DISK IMAGE", "make an image file of a disk, partition or file", imageMake},
 		"restore": {"IMAGE DISK", "restore an image file to a disk or file", imageRestore},
 		"info":    {"IMAGE", "show what an image file holds", imageInfo},
-		"verify":  {"IMAGE", "decode all of an image file and check all that can be checked", imageVerify},
+		"verify":  {"IMAGE...", "decode all of an image file and check all that can be checked", imageVerify},
 		"ls":      {"IMAGE[:PART] [PATH...]", "list files in an image file", imageFiles},
 		"cat":     {"IMAGE[:PART] PATH...", "print files in an image file", imageCat},
 		"diff":    {"IMAGE IMAGE", "show where two image files differ", imageDiff},
 		"delta":   {"BASE IMAGE DELTA", "make a delta of two image files", imageDelta},
-		"rebase":  {"DELTA NEWBASE NEW | IMAGE NEW", "put a delta on another base, or make a chain one image", imageRebase},
+		"rebase":  {"BASE,DELTA NEWBASE NEW | IMAGE NEW", "put a delta on another base, or make a chain one image", imageRebase},
 		"convert": {"IMAGE NEW", "make an image or a disk of another format", imageConvert},
 	}
 }

@@ -142,7 +142,7 @@ func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: hyzer VERB [--control ADDRESS] [--json] ...")
 	all := verbs()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(w, "  %-8s %s\n           %s\n", name, all[name].about, all[name].usage(name))
+		fmt.Fprintf(w, "  %-12s  %s\n                %s\n", name, all[name].about, all[name].usage(name))
 	}
 	fmt.Fprintln(w, "Flags of a verb: hyzer VERB --help. All verbs know --json.")
 	fmt.Fprintln(w, "The appliance is reached at --control, $HYZER_CONTROL or "+control.DefaultSocket+".")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"hyzer/imaging/cli"
@@ -37,11 +38,13 @@ const (
  -S           use <image>.sig, and sign the new image as that is
  -V, -f, -z, -d, -D, -b as for imageundelta
 `
+	// optionLetters as getopt has them, those that all three take.
+	optionLetters = "SVfdD:b:z:h"
 )
 
 // command is a parsed command line of either program.
 type command struct {
-	name                       string
+	name, letters              string
 	sigs, verify, force, whole bool
 	hash                       sig.HashOptions
 	level                      *int
@@ -52,20 +55,20 @@ type command struct {
 
 // Main is imagedelta; args are those after the program's name.
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	c := &command{name: "imagedelta", stdout: stdout, stderr: stderr}
+	c := &command{name: "imagedelta", letters: optionLetters + "F", stdout: stdout, stderr: stderr}
 	return c.main(args, deltaUsage, 3, 3, c.delta)
 }
 
 // MainUndelta is imageundelta; args are those after the program's name.
 func MainUndelta(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	c := &command{name: "imageundelta", stdout: stdout, stderr: stderr}
+	c := &command{name: "imageundelta", letters: optionLetters, stdout: stdout, stderr: stderr}
 	return c.main(args, undeltaUsage, 3, 2+chainMax, c.undelta)
 }
 
 // MainRezip is imagerezip: it writes an image anew, of version 3 and without
 // keys, checksums and ids.
 func MainRezip(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	c := &command{name: "imagerezip", stdout: stdout, stderr: stderr}
+	c := &command{name: "imagerezip", letters: optionLetters, stdout: stdout, stderr: stderr}
 	return c.main(args, rezipUsage, 2, 2, c.rezip)
 }
 
@@ -85,9 +88,9 @@ func (c *command) main(args []string, usage string, filesMin, filesMax int, run 
 }
 
 func (c *command) parse(args []string, filesMin, filesMax int) error {
-	options, files, err := cli.Parse(args, "SVFfdD:b:z:h")
+	options, files, err := cli.Parse(args, c.letters)
 	if err == nil && (len(files) < filesMin || len(files) > filesMax) {
-		err = fmt.Errorf("%d file names, want %d, or up to %d", len(files), filesMin, filesMax)
+		err = fmt.Errorf("%d file names, want %s", len(files), counts(filesMin, filesMax))
 	}
 	for _, o := range options {
 		if err == nil {
@@ -103,11 +106,18 @@ func (c *command) parse(args []string, filesMin, filesMax int) error {
 		case 'f':
 			c.force = true
 		case 'h':
-			err = tool.ErrHelp
+			err = cli.ErrHelp
 		}
 	}
 	c.files = files
 	return err
+}
+
+func counts(least, most int) string {
+	if least == most {
+		return strconv.Itoa(least)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
 }
 
 // value takes an option that has a value.

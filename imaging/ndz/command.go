@@ -46,18 +46,14 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		case 'q':
 			o.quiet = true
 		case 'h':
-			err = tool.ErrHelp
+			err = cli.ErrHelp
 		case 'v':
 			fmt.Fprintf(stderr, "imagedump: reads image versions %s to %s\n", V1, V5)
 			return 0
 		}
 	}
-	if errors.Is(err, tool.ErrHelp) {
-		fmt.Fprint(stderr, dumpUsage)
-		return 1
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "imagedump: %v\n%s", err, dumpUsage)
+		cli.PrintUsage(stderr, "imagedump", dumpUsage, err)
 		return 1
 	}
 	bad := 0

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"hyzer/imaging/cli"
-	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/ndz"
 )
 
@@ -84,7 +83,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'n':
 		c.opts.Workers = 1
 	case 'h':
-		return tool.ErrHelp
+		return cli.ErrHelp
 	}
 	return err
 }

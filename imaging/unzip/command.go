@@ -33,7 +33,7 @@ const (
  -M sectors   write no more than this, as into a partition of that size
  -N           copy the chunks as they are
  -I           write the data without what is free, to standard output
- -F, -W, -r, -f are accepted for compatibility, without effect
+ -F, -W, -r, -f, -d are accepted for compatibility, without effect
  --base FILE       the signature of what a delta goes on top of: check the output
                    against it before the first write
  --base-id ID      the state that is known to be on the output, instead

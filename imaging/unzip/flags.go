@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"hyzer/imaging/cli"
-	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/sig"
@@ -152,7 +151,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'n':
 		c.opts.Workers = 1
 	case 'h':
-		err = tool.ErrHelp
+		err = cli.ErrHelp
 	}
 	return err
 }

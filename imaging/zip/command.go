@@ -48,6 +48,7 @@ const (
  -N           no relocations
  -i           only say what is in use
  -o           print progress dots
+ -v           print the version
  -X           store sectors that cannot be read as zeros
  --v5                 write version 5, which only this program's imageunzip reads
  --codec NAME         compress it with zstd (the default), zlib or none

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"hyzer/imaging/cli"
-	"hyzer/imaging/internal/tool"
 	"hyzer/imaging/manifest"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/v5"
@@ -179,7 +178,7 @@ func (c *command) format(o cli.Option) (err error) {
 	case 'X':
 		c.patient = true
 	case 'h':
-		err = tool.ErrHelp
+		err = cli.ErrHelp
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hyzer/imaging/cli"
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/partition/scheme"
@@ -37,7 +38,7 @@ var errMaster = errors.New("server returned error")
 func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	c := &command{slicetype: -1, methods: wire.AnyMethod, stdout: stdout, stderr: stderr}
 	if err := c.parse(args); err != nil {
-		fmt.Fprintf(stderr, "frisbee: %v\n%s", err, usage)
+		cli.PrintUsage(stderr, "frisbee", usage, err)
 		return exitFailed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)

@@ -150,7 +150,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'd':
 		c.debug = true
 	case 'h':
-		err = errors.New("help")
+		err = cli.ErrHelp
 	case 's', 'D', 'z', 'N', 'u', 'c', 'e':
 		err = c.diskOption(o)
 	default:

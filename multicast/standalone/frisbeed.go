@@ -30,7 +30,8 @@ const usage = `usage: frisbeed [options] <-p port> <-m addr> <file>
  -b             addr is a broadcast address
  -W bps         bandwidth; or -B blocks of a burst and -G us between bursts
  -D             lower the rate at loss
- -T s           end after so long without requests (1800); 0 never; -1 after the last client
+ -T s           end after so long without requests (1800); 0 never;
+                below 0 after the last client
  -K s           announce the group after so long without packets
  -H s           ask clients for a report that often
  -A file        write addr:port there
@@ -83,7 +84,7 @@ func newCommand() *command {
 func Main(args []string, _ io.Reader, _, stderr io.Writer) int {
 	c := newCommand()
 	if err := c.parse(args); err != nil {
-		fmt.Fprintf(stderr, "frisbeed: %v\n%s", err, usage)
+		cli.PrintUsage(stderr, "frisbeed", usage, err)
 		return exitFailed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
@@ -155,7 +156,7 @@ func (c *command) option(o cli.Option) (err error) {
 		n, err = cli.AtMost(o.Value, heartbeatMax)
 		c.cfg.HeartbeatSeconds = uint32(n)
 	case 'L', 'h':
-		err = errors.New("help")
+		err = cli.ErrHelp
 	default:
 		err = c.paceOption(o)
 	}

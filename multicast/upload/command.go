@@ -56,7 +56,7 @@ type command struct {
 func Main(args []string, in io.Reader, stdout, stderr io.Writer) int {
 	c := &command{in: in, stdout: stdout, stderr: stderr}
 	if err := c.parse(args); err != nil {
-		fmt.Fprintf(stderr, "frisupload: %v\n%s", err, usage)
+		cli.PrintUsage(stderr, "frisupload", usage, err)
 		return exitFailed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
@@ -123,7 +123,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 's':
 		err = errors.New("there is no encryption; use a network that needs none")
 	case 'h':
-		err = errors.New("help")
+		err = cli.ErrHelp
 	}
 	return err
 }

@@ -12,5 +12,5 @@
 // "blog/<node>/<boot>/m" the record of the log; boot and offset are 16 hex
 // digits, so that keys sort as numbers.
 //
-// Callers: netsvc/tmcd writes; netsvc/control, netsvc/web and lifecycle read.
+// Callers: netsvc/tmcd writes; netsvc/control and lifecycle read.
 package bloblog

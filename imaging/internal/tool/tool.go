@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
+
+	"hyzer/imaging/cli"
 )
 
 const (
@@ -27,22 +29,14 @@ const (
 	garbageBytesMax = 192 << 20
 )
 
-// ErrHelp is what parse returns to have the usage printed. The exit status is
-// that of wrong usage, as of the old programs.
-var ErrHelp = errors.New("help")
-
 // Main runs the program of a name: parse reads its command line, and run does
 // what that says and returns the exit status. done is true if there is nothing
 // to run. An interrupt ends ctx, and another
 // one the program.
 func Main(name, usage string, stderr io.Writer, parse func() (done bool, err error), run func(ctx context.Context) (int, error)) int {
 	done, err := parse()
-	if errors.Is(err, ErrHelp) {
-		fmt.Fprint(stderr, usage)
-		return 1
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n%s", name, err, usage)
+		cli.PrintUsage(stderr, name, usage, err)
 		return 1
 	}
 	if done {
