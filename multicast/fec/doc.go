@@ -16,8 +16,8 @@
 // does so for blocks of one of the eight interleaved groups, where it is a
 // Cauchy matrix, and for all others but about one time in 255; Independent
 // says which parity blocks count. In return a block costs half of what it does
-// over GF(2^16), with instructions that every processor has (and half of that
-// again with AVX-512 and GFNI), and there are no tables to build.
+// over GF(2^16), with instructions that every processor has (and less again
+// with AVX2), and there are no large tables to build.
 //
 // The code corrects no wrong block, so blocks are checked before they get here.
 // The callers are multicast/server and multicast/client.

@@ -42,7 +42,7 @@ func coefficient(r, i int) uint8 {
 // Coder encodes and restores chunks. The zero value is ready. It is not safe
 // for concurrent use.
 type Coder struct {
-	plain bool   // in tests: as on a processor without leafVector
+	plain bool   // in tests: as on a processor without quads
 	group []byte // one group of a chunk
 	last  [wire.BlockBytes]byte
 	rows  []byte // of a system

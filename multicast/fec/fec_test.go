@@ -217,51 +217,56 @@ func TestBounds(t *testing.T) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	for _, n := range []int{1, directMax, directMax + 1, 16, 32, 64, ParityBlocks} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var code Coder
-			chunk, parity := randomChunk(wire.ChunkBytes), make([]byte, n*wire.BlockBytes)
-			b.SetBytes(wire.ChunkBytes)
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := code.Encode(chunk, 0, parity); err != nil {
-					b.Fatal(err)
+	for _, n := range []int{1, directMaxLeaves + 1, directMax, directMax + 1, 16, 32, 64, ParityBlocks} {
+		for _, code := range coders() {
+			b.Run(fmt.Sprintf("parity=%d/plain=%v", n, code.plain), func(b *testing.B) {
+				chunk, parity := randomChunk(wire.ChunkBytes), make([]byte, n*wire.BlockBytes)
+				b.SetBytes(wire.ChunkBytes)
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := code.Encode(chunk, 0, parity); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
-// BenchmarkRestore takes chunks that are in no cache, as a client's are.
+// BenchmarkRestore takes chunks that are in no cache, as a client's are. Plain is as on
+// a processor without vector instructions of ours.
 func BenchmarkRestore(b *testing.B) {
-	const chunks = 64
 	for _, lost := range []int{1, 5, 10, 20, 50, 100, 256} {
-		b.Run(fmt.Sprint(lost), func(b *testing.B) {
-			var code Coder
-			want, parity := randomChunk(wire.ChunkBytes), make([]byte, ParityBytes)
-			if err := code.Encode(want, 0, parity); err != nil {
-				b.Fatal(err)
-			}
-			type lossy struct {
-				chunk   []byte
-				missing *wire.BlockMap
-				held    []Symbol
-			}
-			var all []lossy
-			for seed := uint64(1); len(all) < chunks; seed++ {
-				chunk, missing, held := lose(b, want, parity, wire.ChunkBlocks, lost, rand.New(rand.NewPCG(1, seed)))
-				if len(Independent(missing, slices.Clone(held))) == lost {
-					all = append(all, lossy{chunk, missing, held})
-				}
-			}
-			b.SetBytes(wire.ChunkBytes)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if l := all[i%chunks]; code.Restore(l.chunk, l.missing, l.held) != nil {
-					b.Fatal("not restored")
-				}
-			}
-		})
+		for _, code := range coders() {
+			b.Run(fmt.Sprintf("lost=%d/plain=%v", lost, code.plain), func(b *testing.B) { benchmarkRestore(b, code, lost) })
+		}
+	}
+}
+
+func benchmarkRestore(b *testing.B, code *Coder, lost int) {
+	const chunks = 64
+	want, parity := randomChunk(wire.ChunkBytes), make([]byte, ParityBytes)
+	if err := code.Encode(want, 0, parity); err != nil {
+		b.Fatal(err)
+	}
+	type lossy struct {
+		chunk   []byte
+		missing *wire.BlockMap
+		held    []Symbol
+	}
+	var all []lossy
+	for seed := uint64(1); len(all) < chunks; seed++ {
+		chunk, missing, held := lose(b, want, parity, wire.ChunkBlocks, lost, rand.New(rand.NewPCG(1, seed)))
+		if len(Independent(missing, slices.Clone(held))) == lost {
+			all = append(all, lossy{chunk, missing, held})
+		}
+	}
+	b.SetBytes(wire.ChunkBytes)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if l := all[i%chunks]; code.Restore(l.chunk, l.missing, l.held) != nil {
+			b.Fatal("not restored")
+		}
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"hyzer/multicast/wire"
 )
 
-// leafVector is leaf for processors with AVX-512 and GFNI.
+// hasQuads is filled once, and only read.
+var hasQuads = cpu.X86.HasAVX2
+
+// quad is two levels for four blocks: by[0] is the constant of the first two in the
+// first level, by[1] that of the others, by[2] that of the second level.
 //
 //go:noescape
-func leafVector(out *byte, in *[leafBlocks]*[wire.BlockBytes]byte, twists *leafTwists)
-
-// hasLeafVector is filled once, and only read.
-var hasLeafVector = cpu.X86.HasAVX512F && cpu.X86.HasAVX512GFNI
+func quad(out, in *[4]*[wire.BlockBytes]byte, by *[3]products)

@@ -4,6 +4,6 @@ package fec
 
 import "hyzer/multicast/wire"
 
-const hasLeafVector = false
+const hasQuads = false
 
-func leafVector(*byte, *[leafBlocks]*[wire.BlockBytes]byte, *leafTwists) {}
+func quad(_, _ *[4]*[wire.BlockBytes]byte, _ *[3]products) {}
