@@ -83,6 +83,9 @@ func nodeAdd(e *env, args []string) error {
 	driver := fs.String("power", "", "power `driver`: redfish or exec")
 	powerAddr := fs.String("power-address", "", "`URL` of the controller, or path of the command")
 	outlet := fs.String("outlet", "", "outlet, or Redfish system `id`")
+	user := fs.String("power-user", "", "`name` of the controller's user")
+	secret := fs.String("power-secret-file", "", "`file` of the appliance with that user's password")
+	insecure := fs.Bool("power-insecure", false, "accept any certificate of the controller")
 	expt := fs.String("experiment", "", "reserve to `project/experiment`")
 	vname := fs.String("vname", "", "`name` in the experiment")
 	rest, err := e.parse(fs, address, args)
@@ -100,7 +103,7 @@ func nodeAdd(e *env, args []string) error {
 		return badUsage("--vname needs --experiment")
 	}
 	in := newNode(rest[0], *typ, control)
-	in.Node.Power = registry.Power{Driver: *driver, Address: *powerAddr, Outlet: *outlet}
+	in.Node.Power = registry.Power{Driver: *driver, Address: *powerAddr, Outlet: *outlet, User: *user, SecretFile: *secret, Insecure: *insecure}
 	if *expt != "" {
 		in.Reservation = &registry.Reservation{Experiment: *expt, VName: *vname, Role: "node"}
 	}

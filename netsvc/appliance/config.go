@@ -228,8 +228,8 @@ func (c *Config) check() error {
 	if c.Reboot.SSHKey != "" && !filepath.IsAbs(c.Reboot.SSHKey) {
 		return fmt.Errorf("reboot: ssh_key %q: want an absolute path", c.Reboot.SSHKey)
 	}
-	if c.Control == "" {
-		return errors.New("control is empty: without it there is no way to operate the appliance")
+	if err := c.checkControl(); err != nil {
+		return err
 	}
 	if _, err := newLog(c.Log, io.Discard); err != nil {
 		return err
@@ -250,6 +250,19 @@ func (c *Config) check() error {
 		return errors.New("tmcd: tls: want all of cert, key and client_ca")
 	}
 	return c.Multicast.check(c.Frisbee.Listen.IsValid())
+}
+
+func (c *Config) checkControl() error {
+	if c.Control == "" {
+		return errors.New("control is empty: without it there is no way to operate the appliance")
+	}
+	if _, isUnix := socketPath(c.Control); isUnix {
+		return nil
+	}
+	if err := checkPublic(c.Control, c.ControlPublic); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return nil
 }
 
 func (m *Multicast) check(used bool) error {

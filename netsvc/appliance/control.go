@@ -33,14 +33,19 @@ func (a *Appliance) openControl() error {
 // listenControl listens on a unix socket that only its owner and group may
 // open, or on an address.
 func listenControl(address string, public bool) (net.Listener, error) {
-	path, isUnix := strings.CutPrefix(address, "unix:")
-	if isUnix || strings.HasPrefix(address, "/") {
+	if path, isUnix := socketPath(address); isUnix {
 		return listenUnix(path)
 	}
 	if err := checkPublic(address, public); err != nil {
 		return nil, err
 	}
 	return net.Listen("tcp", address)
+}
+
+// socketPath is the path of a unix socket, if the address is one.
+func socketPath(address string) (path string, isUnix bool) {
+	path, isUnix = strings.CutPrefix(address, "unix:")
+	return path, isUnix || strings.HasPrefix(address, "/")
 }
 
 // checkPublic refuses an address that others than this machine's users reach.
