@@ -29,8 +29,12 @@ const (
 	exitMaster  = 255
 )
 
-// errMaster marks what the master server said, which has its own exit status.
-var errMaster = errors.New("server returned error")
+// Failures of the master server have their own exit status: what it said, and
+// that it did not answer.
+var (
+	errMaster = errors.New("server returned error")
+	errAsking = errors.New("no answer from the master server")
+)
 
 // Main is frisbee, with the old program's options and exit status; args are
 // those after the program's name. It prints what the old program printed for
@@ -49,7 +53,7 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "frisbee: %v\n", err)
 	switch {
-	case errors.Is(err, errMaster):
+	case errors.Is(err, errMaster), errors.Is(err, errAsking):
 		return exitMaster
 	case errors.Is(err, ErrServerSilent):
 		return exitTimeout
@@ -105,7 +109,7 @@ func (c *command) ask(ctx context.Context) error {
 	a, err := master.Get(ctx, c.query(true))
 	var code wire.MasterError
 	if err != nil && !errors.As(err, &code) {
-		return err
+		return fmt.Errorf("%w: %w", errAsking, err)
 	}
 	w := c.stdout
 	fmt.Fprintf(w, "imageid=%s\nerror=%d\n", c.imageID, a.Error)
@@ -144,7 +148,7 @@ func (c *command) get(ctx context.Context) (done bool, err error) {
 		var code wire.MasterError
 		switch {
 		case !errors.As(err, &code):
-			return false, err
+			return false, fmt.Errorf("%w: %w", errAsking, err)
 		case code != wire.MasterTryAgain || c.busy <= 0:
 			return false, fmt.Errorf("%s: %w: %w", c.imageID, errMaster, code)
 		}

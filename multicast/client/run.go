@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/wire"
 )
@@ -352,7 +354,8 @@ func (s *shell) written(now time.Time, w written) error {
 	return fmt.Errorf("chunk %d: %w", w.chunk.Index, w.err)
 }
 
-// write sends a datagram. A send that fails is like a loss, unless all do.
+// write sends a datagram. A send that fails is like a loss, unless all do, or
+// it never can: EACCES is a broadcast address that was not said to be one.
 func (s *shell) write(o Outgoing) error {
 	to := s.address
 	if o.ToServer {
@@ -370,7 +373,7 @@ func (s *shell) write(o Outgoing) error {
 		s.failing = 0
 		return nil
 	}
-	if s.failing++; s.failing > sendErrorsMax {
+	if s.failing++; s.failing > sendErrorsMax || errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("sending to %v, check interface %v: %w", to, s.conn.Local().Addr(), err)
 	}
 	return nil

@@ -157,7 +157,8 @@ func (s *Server) write(ctx context.Context, b []byte) error {
 }
 
 // writeTo sends datagrams of that length, or one that is shorter, and is
-// patient with full queues and interfaces that are down.
+// patient with full queues and interfaces that are down, but not with EACCES: a
+// broadcast address that was not said to be one never works.
 func (s *Server) writeTo(ctx context.Context, conn sock.Conn, to netip.AddrPort, b []byte, bytes int) error {
 	for failures := 0; ; {
 		began := time.Now()
@@ -172,7 +173,7 @@ func (s *Server) writeTo(ctx context.Context, conn sock.Conn, to netip.AddrPort,
 			s.overrun()
 			pause = overrunPause
 		default:
-			if failures++; failures > sendErrorsMax || ctx.Err() != nil {
+			if failures++; failures > sendErrorsMax || ctx.Err() != nil || errors.Is(err, unix.EACCES) {
 				return fmt.Errorf("sending to %v, check interface %v: %w", to, s.Self(), err)
 			}
 		}

@@ -80,6 +80,8 @@ func newCommand() *command {
 	return &command{cfg: server.Config{Linger: idleDefault, ReadBlocks: readDefault}, burst: burstDefault, gap: gapDefault}
 }
 
+var errHangup = errors.New("caught SIGHUP")
+
 // Main is frisbeed; args are those after the program's name.
 func Main(args []string, _ io.Reader, _, stderr io.Writer) int {
 	c := newCommand()
@@ -89,7 +91,13 @@ func Main(args []string, _ io.Reader, _, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	err := c.run(ctx, stderr)
+	// SIGHUP ends it as well, but was a failure.
+	running, unhook := signal.NotifyContext(ctx, unix.SIGHUP)
+	defer unhook()
+	err := c.run(running, stderr)
+	if err == nil && ctx.Err() == nil && running.Err() != nil {
+		err = errHangup
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -234,7 +242,7 @@ func (c *command) run(ctx context.Context, stderr io.Writer) error {
 		c.trace.write(stderr)
 	}
 	if ctx.Err() != nil {
-		return nil // SIGINT and SIGTERM end it well
+		return nil // a signal ended it
 	}
 	return err
 }

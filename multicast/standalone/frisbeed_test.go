@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/multicast/client"
 	"hyzer/multicast/server"
 )
@@ -116,6 +118,37 @@ func TestServe(t *testing.T) {
 		`  file read size      8 blocks\n`, `  file reads: +\d{2,} \(\d+ bytes,`, `\d: JOIN2 from 127.0.0.1\n`, `\d: sent BLOCK: chunk 0, block 0, `} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestHangup: SIGHUP ends the session, with the exit status of a failure as the
+// old one had it. SIGTERM is its good end.
+func TestHangup(t *testing.T) {
+	dir := t.TempDir()
+	file, at := filepath.Join(dir, "f"), filepath.Join(dir, "addr")
+	if err := os.WriteFile(file, []byte("image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for sig, want := range map[unix.Signal]int{unix.SIGHUP: exitFailed, unix.SIGTERM: 0} {
+		var out bytes.Buffer
+		ended := make(chan int, 1)
+		go func() {
+			ended <- Main([]string{"-m", "239.192.79.10", "-p", "0", "-i", "127.0.0.1", "-A", at, file}, nil, nil, &out)
+		}()
+		for t.Context().Err() == nil { // signals are caught from before that file is there
+			if _, err := os.Stat(at); err == nil {
+				break
+			}
+		}
+		if err := unix.Kill(os.Getpid(), sig); err != nil {
+			t.Fatal(err)
+		}
+		if status := <-ended; status != want || !strings.Contains(out.String(), "Exiting!") {
+			t.Errorf("%v: exit status %d, want %d\n%s", sig, status, want, &out)
+		}
+		if err := os.Remove(at); err != nil {
+			t.Error(err)
 		}
 	}
 }
