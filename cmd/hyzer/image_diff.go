@@ -16,18 +16,20 @@ import (
 // exitDiffer is the exit status of diff for images that are not the same.
 const exitDiffer = 2
 
-// differences is what `image diff` tells with --json.
+// differences is what `image diff` tells with --json, after a line for each
+// region.
 type differences struct {
+	Event    string        `json:"event"` // "compared"
 	Same     bool          `json:"same"`
 	Changed  uint64        `json:"changed_sectors"`
 	New      uint64        `json:"new_sectors"`
 	Freed    uint64        `json:"freed_sectors"`
-	Regions  []diffRegion  `json:"regions,omitempty"`
 	Files    []changedFile `json:"files,omitempty"`
 	twoSizes bool
 }
 
 type diffRegion struct {
+	Event   string `json:"event"` // "region"
 	Start   uint64 `json:"start_sector"`
 	Sectors uint64 `json:"sectors"`
 	Kind    string `json:"kind"`
@@ -50,7 +52,7 @@ func imageDiff(e *env, args []string) error {
 	if len(rest) != 2 {
 		return badUsage("want two images")
 	}
-	var d differences
+	d := differences{Event: "compared"}
 	if *files {
 		err = d.files(e, read, rest)
 	} else {
@@ -59,9 +61,7 @@ func imageDiff(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.print(e); err != nil {
-		return err
-	}
+	d.print(e)
 	if !d.Same {
 		return exitStatus(exitDiffer)
 	}
@@ -81,27 +81,32 @@ func (d *differences) regions(e *env, read readFlags, names []string) error {
 	defer b.Close()
 	m := e.meter("compare")
 	defer m.end()
-	m.of(int64(freemap.Total(freemap.Intersect(a.Data(), b.Data()))) * freemap.SectorBytes)
-	found, err := view.Diff(e.ctx, a.Disk, b.Disk, m.at)
+	m.of(view.Common(a.Disk, b.Disk))
+	sums := map[view.Kind]*uint64{view.Changed: &d.Changed, view.New: &d.New, view.Freed: &d.Freed}
+	err = view.Diff(e.ctx, a.Disk, b.Disk, m.at, func(x view.Difference) error {
+		*sums[x.Kind] += x.Sectors()
+		m.tell(diffRegion{"region", x.Start, x.Sectors(), x.Kind.String()})
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	sums := map[view.Kind]*uint64{view.Changed: &d.Changed, view.New: &d.New, view.Freed: &d.Freed}
-	for _, x := range found {
-		*sums[x.Kind] += x.Sectors()
-		d.Regions = append(d.Regions, diffRegion{x.Start, x.Sectors(), x.Kind.String()})
-	}
 	d.twoSizes = a.Sectors() != b.Sectors()
-	d.Same = len(found) == 0 && !d.twoSizes
+	d.Same = d.sectors() == 0 && !d.twoSizes
 	return nil
 }
 
-func (d *differences) print(e *env) error {
+// sectors is how many differ.
+func (d *differences) sectors() uint64 { return d.Changed + d.New + d.Freed }
+
+func (r diffRegion) String() string {
+	return fmt.Sprintf("%-7s sectors [%d,%d)", r.Kind, r.Start, r.Start+r.Sectors)
+}
+
+func (d *differences) print(e *env) {
 	if e.json {
-		return e.printJSON(d)
-	}
-	for _, r := range d.Regions {
-		e.printf("%-7s sectors [%d,%d)\n", r.Kind, r.Start, r.Start+r.Sectors)
+		e.meter("compare").line(d)
+		return
 	}
 	for _, f := range d.Files {
 		e.printf("%-7s %s\n", f.Kind, printable(f.Path))
@@ -109,10 +114,9 @@ func (d *differences) print(e *env) error {
 	if d.twoSizes {
 		e.printf("the disks are not of one size\n")
 	}
-	if len(d.Regions) > 0 {
+	if d.sectors() > 0 {
 		e.printf("%s changed, %s new, %s freed\n", sectorsText(d.Changed), sectorsText(d.New), sectorsText(d.Freed))
 	}
-	return nil
 }
 
 func sectorsText(n uint64) string { return size(int64(n) * freemap.SectorBytes) }

@@ -132,6 +132,18 @@ func (m *meter) warn(text string) {
 	fmt.Fprintf(m.e.errs, "warning: %s\n", printable(text))
 }
 
+// tell prints a part of the result: v as a line with --json, else its text.
+func (m *meter) tell(v fmt.Stringer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+	if m.e.json {
+		m.line(v)
+		return
+	}
+	m.e.printf("%s\n", v)
+}
+
 // end takes the bar away.
 func (m *meter) end() {
 	m.mu.Lock()

@@ -126,7 +126,8 @@ func TestImageFiles(t *testing.T) {
 
 		{"diff @a.ndz @a.ndz", exitOK, ""},
 		{"diff @a.ndz @b.ndz", exitDiffer, "changed sectors ["},
-		{"diff @a.ndz,@old-delta.ndz @b.ndz --json", exitOK, `"same": true`},
+		{"diff @a.ndz,@old-delta.ndz @b.ndz --json", exitOK, `"same":true`},
+		{"diff @a.ndz @b.ndz --json", exitDiffer, "\"kind\":\"changed\"}\n{\"event\":\"compared\",\"same\":false,"},
 		{"diff --files @a.ndz @a.ndz", exitOK, ""},
 		{"diff @a.ndz @damaged.ndz", exitFailed, "second image"},
 		{"diff @a.ndz", exitUsage, "want two images"},

@@ -2,11 +2,10 @@ package view
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
+	"math"
 
 	"hyzer/imaging/freemap"
 )
@@ -35,45 +34,113 @@ const (
 	diffSectors = 8
 )
 
-// Diff finds where b differs from a, ascending. progress, if not nil, gets the
-// bytes compared so far, of those that both have in use.
-func Diff(ctx context.Context, a, b *Disk, progress func(int64)) ([]Difference, error) {
-	var out []Difference
-	for _, r := range freemap.Subtract(a.data, b.data) {
-		out = append(out, Difference{r, Freed})
-	}
-	for _, r := range freemap.Subtract(b.data, a.data) {
-		out = append(out, Difference{r, New})
-	}
-	c := differ{a: a, b: b, p: make([]byte, diffReadBytes), q: make([]byte, diffReadBytes)}
-	for _, r := range freemap.Intersect(a.data, b.data) {
-		for at := r.Start; at < r.End; {
+// Diff finds where b differs from a, and calls each for every difference,
+// ascending. progress, if not nil, gets the bytes compared so far, of those that
+// both have in use (Common).
+func Diff(ctx context.Context, a, b *Disk, progress func(int64), each func(Difference) error) error {
+	c := differ{a: a, b: b, p: make([]byte, diffReadBytes), q: make([]byte, diffReadBytes), each: each}
+	err := overlay(a.data, b.data, func(r freemap.Range, inA, inB bool) error {
+		switch {
+		case !inB:
+			return c.add(r, Freed)
+		case !inA:
+			return c.add(r, New)
+		}
+		for r.Start < r.End {
 			if err := ctx.Err(); err != nil {
-				return nil, err
+				return err
 			}
-			end := min(r.End, at+diffReadBytes/freemap.SectorBytes)
-			if err := c.compare(freemap.Range{Start: at, End: end}); err != nil {
-				return nil, err
+			end := min(r.End, r.Start+diffReadBytes/freemap.SectorBytes)
+			if err := c.compare(freemap.Range{Start: r.Start, End: end}); err != nil {
+				return err
 			}
 			if progress != nil {
 				progress(c.done)
 			}
-			at = end
+			r.Start = end
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for _, r := range c.changed {
-		out = append(out, Difference{r, Changed})
-	}
-	slices.SortFunc(out, func(x, y Difference) int { return cmp.Compare(x.Start, y.Start) })
-	return out, nil
+	return c.flush()
 }
 
-// differ compares content.
+// Common is how many bytes both disks have in use.
+func Common(a, b *Disk) int64 {
+	sectors := uint64(0)
+	_ = overlay(a.data, b.data, func(r freemap.Range, inA, inB bool) error { // which does not fail
+		if inA && inB {
+			sectors += r.Sectors()
+		}
+		return nil
+	})
+	return int64(sectors) * freemap.SectorBytes
+}
+
+// overlay calls fn for what either of two ascending lists has, in pieces of
+// which each list has all or nothing.
+func overlay(a, b []freemap.Range, fn func(r freemap.Range, inA, inB bool) error) error {
+	for at := uint64(0); ; {
+		for len(a) > 0 && a[0].End <= at {
+			a = a[1:]
+		}
+		for len(b) > 0 && b[0].End <= at {
+			b = b[1:]
+		}
+		if len(a) == 0 && len(b) == 0 {
+			return nil
+		}
+		inA, endA := here(a, at)
+		inB, endB := here(b, at)
+		end := min(endA, endB)
+		if inA || inB {
+			if err := fn(freemap.Range{Start: at, End: end}, inA, inB); err != nil {
+				return err
+			}
+		}
+		at = end
+	}
+}
+
+// here tells whether the first of a list, which does not end before it, has a
+// sector, and where that changes.
+func here(list []freemap.Range, sector uint64) (in bool, end uint64) {
+	switch {
+	case len(list) == 0:
+		return false, math.MaxUint64
+	case list[0].Start > sector:
+		return false, list[0].Start
+	}
+	return true, list[0].End
+}
+
+// differ compares content, and joins what goes on alike.
 type differ struct {
-	a, b    *Disk
-	p, q    []byte
-	changed []freemap.Range
-	done    int64
+	a, b *Disk
+	p, q []byte
+	done int64
+	last Difference // that may go on
+	each func(Difference) error
+}
+
+// add tells of the last difference, unless r goes on with it.
+func (c *differ) add(r freemap.Range, k Kind) error {
+	if c.last.Kind == k && c.last.End == r.Start && c.last.Sectors() > 0 {
+		c.last.End = r.End
+		return nil
+	}
+	err := c.flush()
+	c.last = Difference{r, k}
+	return err
+}
+
+func (c *differ) flush() error {
+	if c.last.Sectors() == 0 {
+		return nil
+	}
+	return c.each(c.last)
 }
 
 func (c *differ) compare(r freemap.Range) error {
@@ -93,7 +160,9 @@ func (c *differ) compare(r freemap.Range) error {
 	for at := 0; at < n; at += unit {
 		end := min(at+unit, n)
 		if !bytes.Equal(p[at:end], q[at:end]) {
-			c.changed = freemap.Append(c.changed, r.Start+uint64(at/freemap.SectorBytes), r.Start+uint64(end/freemap.SectorBytes))
+			if err := c.add(freemap.Range{Start: r.Start + uint64(at/freemap.SectorBytes), End: r.Start + uint64(end/freemap.SectorBytes)}, Changed); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
