@@ -242,14 +242,15 @@ func signatureOf(path string, mark ndz.Mark) (*view.Checker, error) {
 	return view.NewChecker(s), nil
 }
 
-// decodeOptions has every checksum checked that is there. The key of signed
-// ones is beside the image, if it is not given.
+// decodeOptions has every checksum checked that is there, and that relocations
+// can be done. The key of signed checksums is beside the image, if it is not
+// given.
 func decodeOptions(read readFlags, sum ndz.Summary, path string) (ndz.DecodeOptions, error) {
 	opts, err := read.decode()
 	if err != nil {
 		return opts, err
 	}
-	opts.AsStored, opts.Checksum = true, sum.Checksum != ndz.ChecksumNone
+	opts.AsStored, opts.Relocatable, opts.Checksum = true, true, sum.Checksum != ndz.ChecksumNone
 	if sum.Checksum == ndz.ChecksumSignedSHA1 && opts.SigningKey == nil {
 		text, err := readKey(path + ".skey")
 		if err == nil {

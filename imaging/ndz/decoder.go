@@ -1,6 +1,7 @@
 package ndz
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 
@@ -20,6 +21,9 @@ type DecodeOptions struct {
 	Checksum   bool        // verify the checksum of every chunk
 	SigningKey *SigningKey // verifies signed checksums; implies Checksum
 	AsStored   bool        // leave relocations alone, as signatures want it
+	// Relocatable refuses chunks whose relocations cannot be done also with
+	// AsStored, for which that does not matter.
+	Relocatable bool
 }
 
 // Decoder decodes chunks one after the other, reusing its memory. It is for
@@ -126,43 +130,76 @@ func (d *Decoder) open(chunk []byte, h *Header) error {
 
 // place finds the data every relocation changes. One whose sector is free in
 // this chunk has nothing to change, as has one of an unknown type. Nobody can do
-// one whose data a chunk border cuts: chunks come in any order.
+// one whose data a chunk border cuts, because chunks come in any order, or whose
+// data is zeros or repeats, which are restored to other places too.
 func (d *Decoder) place(h *Header) error {
 	d.fixups = d.fixups[:0]
-	if d.opts.AsStored {
+	if d.opts.AsStored && !d.opts.Relocatable {
 		return nil
 	}
-	table := h.Version.headerBytes() + len(h.Regions)*RegionBytes
 	for i, r := range h.Relocs {
-		from, to := r.extent()
-		at := table + i*relocBytes
-		if !r.inBounds() && (to > 0 || r.Type == RelocShortSector) {
-			return faultf(at, "relocation %d: bytes %d+%d of a sector", i, r.Offset, r.Size)
+		f, ok, err := h.fixup(r)
+		if err != nil {
+			return faultf(h.relocAt(i), "relocation %d at sector %d: %v; make the image anew", i, r.Sector, err)
 		}
-		if r.Type == RelocShortSector {
-			if err := checkShort(h, r); err != nil {
-				return faultf(at, "relocation %d: %v", i, err)
-			}
+		if ok && !d.opts.AsStored {
+			d.fixups = append(d.fixups, f)
 		}
-		if to > 0 && (r.Sector < h.First || r.Sector >= h.Last) {
-			return faultf(at, "relocation %d at sector %d is of another chunk: this one covers [%d,%d); make the image anew",
-				i, r.Sector, h.First, h.Last)
-		}
-		region, base, ok := h.find(r.Sector)
-		if to == 0 || !ok {
-			continue
-		}
-		first := int64(r.Sector-region.Start) * SectorBytes
-		if first+int64(from) < 0 || first+int64(to) > int64(region.Size)*SectorBytes {
-			return faultf(at, "relocation %d at sector %d changes bytes outside of its region [%d,%d), of another chunk or of none; make the image anew",
-				i, r.Sector, region.Start, region.End())
-		}
-		d.fixups = append(d.fixups, fixup{r, base + first + int64(from), base + first + int64(to)})
 	}
 	return nil
 }
 
-func checkShort(h *Header, r Reloc) error {
+// fixup is the place of a relocation in the data of the chunk. It is false for
+// one that changes nothing.
+func (h *Header) fixup(r Reloc) (f fixup, ok bool, err error) {
+	from, to := r.extent()
+	switch {
+	case to == 0:
+		return f, false, nil
+	case !r.inBounds():
+		return f, false, fmt.Errorf("bytes %d+%d of a sector", r.Offset, r.Size)
+	case r.Sector < h.First || r.Sector >= h.Last:
+		return f, false, fmt.Errorf("is of another chunk: this one covers [%d,%d)", h.First, h.Last)
+	}
+	region, base, ok := h.find(r.Sector)
+	if !ok {
+		return f, false, nil
+	}
+	first := int64(r.Sector-region.Start) * SectorBytes
+	if first+int64(from) < 0 || first+int64(to) > int64(region.Size)*SectorBytes {
+		return f, false, fmt.Errorf("changes bytes outside of its region [%d,%d), of another chunk or of none", region.Start, region.End())
+	}
+	at := int64(r.Sector) * SectorBytes
+	if h.V5 != nil && !h.V5.Stored(uint64(at+int64(from)), uint64(at+int64(to))) {
+		return f, false, errors.New("changes bytes that are not inside one record of data")
+	}
+	return fixup{r, base + first + int64(from), base + first + int64(to)}, true, nil
+}
+
+// relocAt is where in the chunk relocation i is.
+func (h *Header) relocAt(i int) int {
+	if h.V5 != nil {
+		return h.V5.RelocAt(i)
+	}
+	return h.Version.headerBytes() + len(h.Regions)*RegionBytes + i*relocBytes
+}
+
+// checkShort refuses lengths of a last sector that none can have: the length of
+// the image goes by them.
+func (h *Header) checkShort() error {
+	for i, r := range h.Relocs {
+		if r.Type != RelocShortSector {
+			continue
+		}
+		if err := h.shortFault(r); err != nil {
+			return faultf(h.relocAt(i), "relocation %d: %v", i, err)
+		}
+	}
+	return nil
+}
+
+// shortFault tells what is wrong with a short sector.
+func (h *Header) shortFault(r Reloc) error {
 	if r.Offset != 0 || r.Size < 1 || r.Size >= SectorBytes {
 		return fmt.Errorf("short sector of bytes %d+%d", r.Offset, r.Size)
 	}

@@ -197,11 +197,11 @@ func TestCutReloc(t *testing.T) {
 		fault string // "": none
 	}{
 		{"table in the chunk", 100, Reloc{RelocLILOChecksum, 101, after - 512, 2}, ""},
-		{"table begins in the chunk before", 100, Reloc{RelocLILOChecksum, 100, after - 512, 2}, "relocation 0 at sector 100 changes bytes outside of its region [100,104)"},
-		{"table ends in the chunk after", 100, Reloc{RelocLILOChecksum, 103, 512, 2}, "relocation 0 at sector 103 changes bytes outside"},
+		{"table begins in the chunk before", 100, Reloc{RelocLILOChecksum, 100, after - 512, 2}, "relocation 0 at sector 100: changes bytes outside of its region [100,104)"},
+		{"table ends in the chunk after", 100, Reloc{RelocLILOChecksum, 103, 512, 2}, "relocation 0 at sector 103: changes bytes outside"},
 		{"address in the last bytes", 100, Reloc{RelocLILOAddress, 103, 507, 5}, ""},
-		{"address over the border", 100, Reloc{RelocLILOAddress, 103, 510, 5}, "relocation 0 at sector 103 changes bytes outside"},
-		{"sector of the chunk before", 100, Reloc{RelocLILOMapSector, 99, 0, 512}, "relocation 0 at sector 99 is of another chunk: this one covers [100,104)"},
+		{"address over the border", 100, Reloc{RelocLILOAddress, 103, 510, 5}, "relocation 0 at sector 103: changes bytes outside"},
+		{"sector of the chunk before", 100, Reloc{RelocLILOMapSector, 99, 0, 512}, "relocation 0 at sector 99: is of another chunk: this one covers [100,104)"},
 		{"sector of the chunk after", 100, Reloc{RelocLILOMapSector, 104, 0, 512}, "is of another chunk"},
 	} {
 		h := Header{Index: 1, First: c.first, Last: c.first + 4, Regions: []Region{{c.first, 4}}, Relocs: []Reloc{c.reloc}}
@@ -212,6 +212,9 @@ func TestCutReloc(t *testing.T) {
 		}
 		if _, err := decodeAll(t, DecodeOptions{AsStored: true}, chunk, 104*SectorBytes); err != nil {
 			t.Errorf("%s, as stored: %v", c.name, err)
+		}
+		if _, err := decodeAll(t, DecodeOptions{AsStored: true, Relocatable: true}, chunk, 104*SectorBytes); (err == nil) != (c.fault == "") {
+			t.Errorf("%s, as stored and relocatable: %v, want %q", c.name, err, c.fault)
 		}
 	}
 }
@@ -297,6 +300,30 @@ func TestHeaderErrors(t *testing.T) {
 		}
 		if err != nil && !strings.HasPrefix(InChunk(err, 7).Error(), "chunk 7, offset ") {
 			t.Errorf("error %q does not name the chunk", InChunk(err, 7))
+		}
+	}
+}
+
+// TestShortSector refuses lengths of a last sector that none can have, before
+// anything goes by the length of the image.
+func TestShortSector(t *testing.T) {
+	t.Parallel()
+	h := Header{Last: 8, Regions: []Region{{0, 2}, {4, 4}}, Relocs: []Reloc{{RelocShortSector, 7, 0, 100}}}
+	good := seal(t, SealOptions{Version: V3}, h, make([]byte, 6*SectorBytes))
+	clear(good[offHeadSum:offMark])
+	const at = headerBytesV2 + 2*RegionBytes
+	if h, err := ParseHeader(good); err != nil || h.EndBytes() != 7*SectorBytes+100 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	for field, values := range map[int][]uint32{4: {0, 3, 6, 8, 1<<32 - 1}, 8: {1, 1<<32 - 1}, 12: {0, 512, 1<<31 - 1, 1 << 31, 1<<32 - 1}} {
+		for _, v := range values {
+			chunk := bytes.Clone(good)
+			put32(chunk[at+field:], v)
+			_, err := ParseHeader(chunk)
+			var f *FormatError
+			if wanted := field == 4 && v == 1; !wanted && (!errors.As(err, &f) || f.Offset != at) {
+				t.Errorf("%#x at %d of the relocation: %v", v, field, err)
+			}
 		}
 	}
 }

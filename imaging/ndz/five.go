@@ -36,7 +36,7 @@ func parseV5(chunk []byte) (*Header, error) {
 	for _, r := range five.Relocs {
 		h.Relocs = append(h.Relocs, Reloc{RelocType(r.Type), r.Sector, int(r.Offset), int(r.Size)})
 	}
-	return h, nil
+	return h, h.checkShort()
 }
 
 func faultV5(err error) error {
@@ -153,16 +153,12 @@ func (d *Decoder) runsV5(fn func(Run) error) error {
 }
 
 // moveV5 returns a copy of a run with its relocations done, or nil if it has
-// none. Zeros and repeats have none: a loader would not know which of the
-// places to relocate for.
+// none. What they change is data of one run, see place.
 func (d *Decoder) moveV5(r v5.Run, base int64) ([]byte, error) {
 	var moved []byte
 	for _, f := range d.fixups {
 		if f.to <= base || f.from >= base+r.Bytes {
 			continue
-		}
-		if r.Data == nil || r.Repeat || f.from < base || f.to > base+r.Bytes {
-			return nil, faultf(HeaderAreaBytes, "relocation at sector %d is not inside one record of data", f.reloc.Sector)
 		}
 		if moved == nil {
 			moved = append(d.moved[:0], r.Data...)

@@ -158,6 +158,9 @@ func (h *Header) check() error {
 	if err := h.checkRegions(); err != nil {
 		return err
 	}
+	if err := h.checkShort(); err != nil {
+		return err
+	}
 	if h.DataBytes() > int64(h.PayloadBytes)*inflateRatioMax {
 		return faultf(offRegionCount, "regions of %d bytes cannot come out of %d compressed bytes", h.DataBytes(), h.PayloadBytes)
 	}

@@ -114,5 +114,5 @@ func AddMark(head []byte, m Mark) (bool, error) {
 
 // tableEnd is where the regions and relocations end.
 func (h *Header) tableEnd() int {
-	return h.Version.headerBytes() + len(h.Regions)*RegionBytes + len(h.Relocs)*relocBytes
+	return h.relocAt(len(h.Relocs))
 }

@@ -278,6 +278,9 @@ func (w *Writer) missing() error {
 			return fmt.Errorf("chunk %d covers sectors from %d; %d to %d are missing", i, s.first, w.spans[i-1].last, s.first)
 		}
 	}
+	if last := w.spans[len(w.spans)-1].last; w.first.End != 0 && last != w.first.End {
+		return fmt.Errorf("image has chunks up to sector %d of %d: the end is missing", last, w.first.End)
+	}
 	if n := w.opts.Chunks; n > len(w.spans) {
 		return fmt.Errorf("%d of the %d chunks of the image are missing", n-len(w.spans), n)
 	}

@@ -127,6 +127,35 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
+// TestWriterCut gives all chunks of an image that was cut between two of them,
+// and is told that these are all.
+func TestWriterCut(t *testing.T) {
+	t.Parallel()
+	for _, version := range []ndz.Version{ndz.V3, ndz.V5} {
+		_, disk := made(t, 5<<20)
+		var image bytes.Buffer
+		src := zip.Source{ReaderAt: bytes.NewReader(disk), Bytes: int64(len(disk))}
+		if _, err := zip.Create(t.Context(), src, &image, zip.Options{Raw: true, Version: version}); err != nil {
+			t.Fatal(err)
+		}
+		chunks := image.Len() / ndz.ChunkBytes
+		for n := 1; n <= chunks; n++ {
+			w, err := unzip.NewWriter(newDisk(int64(len(disk))), unzip.Options{Chunks: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if err := w.Chunk(t.Context(), i, chunk(image.Bytes(), i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.Close(); (err == nil) != (n == chunks) {
+				t.Errorf("%s, %d of %d chunks: %v", version, n, chunks, err)
+			}
+		}
+	}
+}
+
 // brokenDisk fails in some way.
 type brokenDisk struct {
 	*disk

@@ -18,7 +18,10 @@ func (h *Header) check() error {
 	if h.Codec == None && h.PayloadBytes != h.StreamBytes {
 		return faultf(offPayload, "payload of %d bytes without compression, stream of %d", h.PayloadBytes, h.StreamBytes)
 	}
-	return h.checkRecords()
+	if err := h.checkRecords(); err != nil {
+		return err
+	}
+	return h.checkRelocs()
 }
 
 // checkRecords makes sure that the records tile [First, Last) and use up the
@@ -58,6 +61,37 @@ func (h *Header) checkRecords() error {
 		return faultf(offStream, "stream of %d bytes, the records use %d", h.StreamBytes, stream*sector)
 	}
 	return nil
+}
+
+// relocSectorBytes is the sector that relocations count, in every image.
+const relocSectorBytes = 512
+
+// checkRelocs makes sure that what relocations change is data of one record.
+func (h *Header) checkRelocs() error {
+	for i, r := range h.Relocs {
+		from, to := uint64(r.Offset), uint64(r.Offset)+uint64(r.Size)
+		if r.Sector >= h.Last*uint64(h.SectorBytes/relocSectorBytes) || !h.Stored(r.Sector*relocSectorBytes+from, r.Sector*relocSectorBytes+to) {
+			return faultf(h.RelocAt(i), "relocation %d of %d bytes at byte %d of sector %d is not inside one record of data", i, r.Size, r.Offset, r.Sector)
+		}
+	}
+	return nil
+}
+
+// RelocAt is where in the chunk relocation i is.
+func (h *Header) RelocAt(i int) int { return offTable + TableBytes(h.Records, i) }
+
+// Stored tells whether the bytes [from, to) of the image are data of one
+// record, which nothing else restores.
+func (h *Header) Stored(from, to uint64) bool {
+	at, sector := h.First*uint64(h.SectorBytes), uint64(h.SectorBytes)
+	for _, r := range h.Records {
+		end := at + r.Sectors*sector
+		if from < end {
+			return r.Kind == Data && from >= at && to <= end
+		}
+		at = end
+	}
+	return false
 }
 
 // bytes is the size of r in the table.

@@ -72,7 +72,9 @@ func randomChunk(t testing.TB, r *rand.Rand) (Header, []byte, []byte) {
 		h.Records, disk, at = append(h.Records, x), append(disk, data...), at+x.Sectors
 	}
 	for range r.IntN(3) {
-		h.Relocs = append(h.Relocs, Reloc{r.Uint32(), r.Uint64(), uint16(r.Uint32()), uint16(r.Uint32())})
+		per := uint64(h.SectorBytes / relocSectorBytes) // of the first record, which is data
+		sector, offset := h.First*per+r.Uint64N(h.Records[0].Sectors*per), r.IntN(relocSectorBytes)
+		h.Relocs = append(h.Relocs, Reloc{r.Uint32(), sector, uint16(offset), uint16(r.IntN(relocSectorBytes - offset + 1))})
 	}
 	h.Last, h.StreamBytes = at, len(stream)
 	if r.IntN(2) == 0 { // others are as they were made before the end was told
@@ -196,6 +198,13 @@ func damages() []damage {
 		{"stream read beyond", table(3<<2|1, 7<<2), "beyond the stream", first},
 		{"repeat of what comes later", table(1<<2|1, 1<<2|3, 1, 1<<2|1, 7<<2), "repeats sectors [1,+1) of a stream of 1", first + 1},
 		{"repeat too long", table(1<<2|1, 2<<2|3, 0, 1<<2|1, 6<<2), "repeats sectors [0,+2) of a stream of 1", first + 1},
+		{"relocation of a free sector", put64(first+6, 2), "relocation 0 of 276 bytes at byte 0 of sector 2 is not inside one record of data", first + 6},
+		{"relocation of zeros", put64(first+6, 3), "relocation 0", first + 6},
+		{"relocation of a repeat", put64(first+6, 7), "relocation 0", first + 6},
+		{"relocation beyond its record", put16(first+6+12, 300), "relocation 0 of 276 bytes at byte 300 of sector 1", first + 6},
+		{"relocation beyond the chunk", put64(first+6, 10), "relocation 0", first + 6},
+		{"relocation at the last sector of all", put64(first+6, 1<<64-1), "relocation 0", first + 6},
+		{"relocation whose byte wraps", put64(first+6, 1<<55+1), "relocation 0", first + 6},
 		{"repeat without source", table(2<<2|1, 1<<2|3), "cut short", first + 1},
 	}
 }
