@@ -93,6 +93,9 @@ func write(ctx context.Context, disk *view.Disk, data []freemap.Range, relocs []
 	last := disk.Sectors()
 	layout := &zip.Layout{Scheme: "image", Sectors: last, Data: data, Mark: mark}
 	for _, r := range relocs {
+		if r.Type == ndz.RelocShortSector && r.Sector+1 != last {
+			continue // of a file that has become longer
+		}
 		if len(freemap.Overlap(data, freemap.Range{Start: r.Sector, End: r.Sector + 1})) > 0 {
 			layout.Relocs = append(layout.Relocs, r)
 		}

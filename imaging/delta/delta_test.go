@@ -152,3 +152,33 @@ func TestSame(t *testing.T) {
 		t.Errorf("a signature of another disk: %v", err)
 	}
 }
+
+// TestGrownFile puts an image of a file together with a delta of what was added
+// to it: the sector that was the last one, and short, is not any more.
+func TestGrownFile(t *testing.T) {
+	t.Parallel()
+	old := bytes.Repeat([]byte("an old file "), 100_000)[:1_000_100]
+	now := append(bytes.Clone(old), make([]byte, 3<<20+77)...)
+	now[len(now)-1] = 1
+	made := func(disk []byte, opts zip.Options) []byte {
+		var out bytes.Buffer
+		src := zip.Source{ReaderAt: bytes.NewReader(disk), Bytes: int64(len(disk))}
+		opts.Raw = true
+		if _, err := zip.Create(t.Context(), src, &out, opts); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	var signature sig.File
+	base := made(old, zip.Options{Signature: &signature})
+	chain := open(t, base, made(now, zip.Options{Base: &signature}))
+	for _, version := range []ndz.Version{ndz.V3, ndz.V5} {
+		var whole, back bytes.Buffer
+		if _, err := delta.Merge(t.Context(), chain, nil, &whole, zip.Options{Version: version}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unzip.Stream(t.Context(), &whole, &back, unzip.Options{}); err != nil || !bytes.Equal(back.Bytes(), now) {
+			t.Errorf("%s: %d bytes, %v, want %d", version, back.Len(), err, len(now))
+		}
+	}
+}

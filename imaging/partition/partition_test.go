@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -206,5 +207,21 @@ func TestLabel(t *testing.T) {
 	slice[bsdlabel.Sector*512+150] ^= 1
 	if _, err := bsdlabel.Read(bytes.NewReader(slice), start, sectors, false); err == nil || errors.Is(err, bsdlabel.ErrNone) {
 		t.Errorf("a label with a wrong checksum: %v", err)
+	}
+}
+
+// TestUsableTable reads GPTs that call sectors usable which their own tables are
+// in: those are in no partition, and still in use.
+func TestUsableTable(t *testing.T) {
+	t.Parallel()
+	for first, want := range map[uint64]string{0: "free [{34 ", 2: "free [{34 ", 20: "free [{34 ", 34: "free [{34 ", 40: "free [{40 "} {
+		disk := golden(t, "gpt")
+		header := disk[512:604]
+		binary.LittleEndian.PutUint64(header[40:], first)
+		clear(header[16:20])
+		binary.LittleEndian.PutUint32(header[16:], crc32.ChecksumIEEE(header))
+		if got := text(read(disk)); !strings.Contains(got, want) {
+			t.Errorf("usable from %d: %s, want %s", first, got, want)
+		}
 	}
 }

@@ -189,8 +189,8 @@ func (c *command) summary(s *File, bad int) error {
 	records := s.From(0)
 	for records.Next() {
 		r := records.Record()
-		if r.Size == 0 {
-			continue // the end of a regular file
+		if r.partial() {
+			continue
 		}
 		chunks = max(chunks, r.Chunk+1)
 		size += r.Size * ndz.SectorBytes
@@ -313,7 +313,7 @@ func (c *command) printSignature() (int, error) {
 			split++
 			chunk += "-" + strconv.Itoa(r.Chunk+1)
 		}
-		fmt.Fprintf(c.stdout, "[%d-%d] (%d): chunk %s, hash %s\n", r.Start, r.End()-1, r.Size, chunk, hex.EncodeToString(r.Hash[:s.Type.size()]))
+		fmt.Fprintf(c.stdout, "[%d-%d] (%d): chunk %s, hash %s\n", r.Start, uint32(r.End()-1), r.Size, chunk, hex.EncodeToString(r.Hash[:s.Type.size()]))
 	}
 	if split > 0 {
 		fmt.Fprintf(c.stdout, "%d hashes split across chunks\n", split)

@@ -60,6 +60,7 @@ func TestCommand(t *testing.T) {
 		{"-r -c reg", 0, "reg: 1 chunks, 0 of 3 hashes bad, 3 hashregions, 66048 data bytes"},
 		{"-r -S reg", 0, ""},
 		{"-r -R reg", 0, "588b3cbbf2e61821255bc93023e092e6596ce8b0\t0\t128\n1e7e46b7a973ac49275f1a103d533416dc5f4400\t128\t1\na9993e364706816aba3e25717850c26c9cd0d89d\t129\t0\n"},
+		{"-R -o reg.sig", 0, "[128-128] (1): chunk 0, hash 1e7e46b7a973ac49275f1a103d533416dc5f4400\n[129-128] (0): chunk 3, hash a9993e36"},
 		{"-r -o y.sig -S reg", 1, "is not what"},
 		{"-r reg disk", 1, "option -r needs"},
 		{"-D sha3 -c x.ndz", 1, "unknown hash"},
@@ -69,7 +70,7 @@ func TestCommand(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		var args []string
 		for _, a := range strings.Fields(c.args) {
-			if strings.Contains(" x.ndz reg disk short bad junk none y.sig ", " "+a+" ") {
+			if strings.Contains(" x.ndz reg disk short bad junk none y.sig reg.sig ", " "+a+" ") {
 				a = filepath.Join(dir, a)
 			}
 			args = append(args, a)

@@ -95,6 +95,10 @@ type Record struct {
 // End is the first sector after the piece.
 func (r Record) End() uint64 { return r.Start + r.Size }
 
+// partial tells whether the record is of the end of a regular file that is no
+// whole sector, see Regular.
+func (r Record) partial() bool { return r.Size == 0 && r.Chunk > 0 && r.Chunk < ndz.SectorBytes }
+
 // File is a signature: how its records were hashed, and the records, ascending.
 // Of many records all but the last ones added are in a file, so that those of a
 // disk of any size can be gone through in little memory. Copies of a File share
@@ -151,7 +155,7 @@ func (f *File) load(src io.ReaderAt, n int) error {
 	c := &Cursor{list: stored}
 	for i := 0; c.Next(); i++ {
 		r := c.Record()
-		if r.Size == 0 || r.Start < end || r.End() > sectorsMax {
+		if r.Size == 0 && !(i == n-1 && r.partial()) || r.Start < end || r.End() > sectorsMax {
 			return fmt.Errorf("signature, offset %d: record %d of %d sectors at %d is empty or out of order",
 				HeaderBytes+i*RecordBytes, i, r.Size, r.Start)
 		}

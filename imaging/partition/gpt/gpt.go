@@ -32,6 +32,8 @@ const (
 	offEntryBytes  = 84
 	offTableCRC    = 88
 
+	lbaMax = 1 << 47 // so that it is a file offset in bytes
+
 	offEntryFirst = 32
 	offEntryLast  = 40
 )
@@ -78,7 +80,7 @@ func Read(d partition.Disk) (*partition.Table, error) {
 	}
 	h, table, err := readCopy(d, 1)
 	if err == nil {
-		return build(d, h, table)
+		return build(d, 1, h, table)
 	}
 	primary := err
 	if h, table, err = readCopy(d, d.Units()-1); err != nil {
@@ -90,7 +92,7 @@ func Read(d partition.Disk) (*partition.Table, error) {
 		}
 		return nil, fmt.Errorf("both copies are damaged: %w", primary)
 	}
-	t, err := build(d, h, table)
+	t, err := build(d, d.Units()-1, h, table)
 	if err == nil {
 		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: primary table is damaged (%v), used the backup", primary))
 	}
@@ -139,7 +141,6 @@ func parseHeader(b []byte, lba uint64) (*header, error) {
 		entries: le.Uint32(b[offEntries:]), entryBytes: le.Uint32(b[offEntryBytes:]),
 		tableCRC: le.Uint32(b[offTableCRC:]),
 	}
-	const lbaMax = 1 << 47 // so that it is a file offset in bytes
 	switch {
 	case le.Uint64(b[offMyLBA:]) != lba:
 		return nil, fmt.Errorf("GPT header at sector %d says it is at %d", lba, le.Uint64(b[offMyLBA:]))
@@ -151,7 +152,8 @@ func parseHeader(b []byte, lba uint64) (*header, error) {
 	return h, nil
 }
 
-func build(d partition.Disk, h *header, table []byte) (*partition.Table, error) {
+// build makes sense of a table whose header is at sector lba.
+func build(d partition.Disk, lba uint64, h *header, table []byte) (*partition.Table, error) {
 	le, per := binary.LittleEndian, d.Per()
 	t, known := &partition.Table{Scheme: "GPT", Unit: int(per) * partition.SectorBytes}, kinds()
 	for i := range int(h.entries) {
@@ -181,10 +183,24 @@ func build(d partition.Disk, h *header, table []byte) (*partition.Table, error) 
 	}
 	t.Free = freemap.Append(t.Free, h.first*per, low)
 	t.Free = freemap.Append(t.Free, high, (h.last+1)*per)
+	t.Free = freemap.Subtract(t.Free, h.own(lba, per))
 	if h.last >= d.Units() {
 		t.Warnings = append(t.Warnings, fmt.Sprintf("GPT: usable up to sector %d of a disk of %d", h.last, d.Units()))
 	}
 	return t, nil
+}
+
+// own is what of a disk is no space for partitions, whatever the header says: the
+// MBR, both headers, and the table.
+func (h *header) own(lba, per uint64) []freemap.Range {
+	var list []freemap.Range
+	for _, at := range []uint64{0, 1, lba, min(h.altLBA, lbaMax)} {
+		list = append(list, freemap.Range{Start: at * per, End: (at + 1) * per})
+	}
+	start := h.tableLBA * per
+	bytes := uint64(h.entries) * uint64(h.entryBytes)
+	list = append(list, freemap.Range{Start: start, End: start + (bytes+partition.SectorBytes-1)/partition.SectorBytes})
+	return freemap.Normalize(list)
 }
 
 // guid is the text of a GUID in its mixed byte order.

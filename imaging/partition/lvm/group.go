@@ -199,11 +199,12 @@ func (g *group) segment(s *node, extents uint64) ([]freemap.Range, error) {
 		if name.text != g.pv {
 			continue
 		}
-		p := freemap.Range{Start: g.data.Start + first*g.extentSectors}
-		p.End = p.Start + extents/count*g.extentSectors
-		if first > extentsMax || p.End > g.data.End || p.Start >= p.End {
-			return nil, fmt.Errorf("%d extents at extent %d", extents/count, first)
+		all, n := g.data.Sectors()/g.extentSectors, extents/count
+		if n == 0 || first > all || n > all-first {
+			return nil, fmt.Errorf("%d extents at extent %d", n, first)
 		}
+		p := freemap.Range{Start: g.data.Start + first*g.extentSectors}
+		p.End = p.Start + n*g.extentSectors
 		pieces = append(pieces, p)
 	}
 	return pieces, nil
