@@ -8,7 +8,10 @@ import (
 
 // Next returns what to do now. An ActBlocks or ActSend counts as done.
 func (s *Session) Next(now time.Time) Action {
-	s.pace.adjust(now)
+	if s.pace.due(now) {
+		s.pace.lost(s.clients.lost(now, s.passes))
+		s.pace.adjust(now)
+	}
 	gathering := s.gather.on(now)
 	if gathering || s.inRow < repliesInRowMax || !s.working(now) {
 		if reply := s.reply(now); reply != nil {
@@ -100,6 +103,9 @@ func (s *Session) start(e *element, now time.Time) {
 	left := e.count
 	first, count := s.queue.takeRun(e)
 	s.cur.active, s.cur.whole, s.cur.next, s.cur.end = true, whole, first, first+count
+	if whole {
+		s.passes++
+	}
 	if left == count {
 		s.cur.element = nil
 	}

@@ -73,8 +73,6 @@ type pacer struct {
 
 	dynamic   bool
 	lossy     bool
-	sent      int       // blocks in this period
-	again     int       // blocks that old clients asked for again
 	loss      wire.Loss // worst reported in this period
 	noise     wire.Loss // that does not go away when the rate is cut
 	cutFor    wire.Loss // the loss that made us cut in the period before; 0: none
@@ -188,7 +186,6 @@ func (p *pacer) begin(now time.Time) {
 }
 
 func (p *pacer) spend(n int) {
-	p.sent += n
 	if p.burst != 0 {
 		p.left -= n
 	}
@@ -196,10 +193,9 @@ func (p *pacer) spend(n int) {
 
 // adjust applies the dynamic rate rule when its period is over.
 func (p *pacer) adjust(now time.Time) {
-	if !p.dynamic || now.Before(p.adjustAt) {
+	if !p.due(now) {
 		return
 	}
-	p.loss = max(p.loss, wire.NewLoss(p.again, p.sent))
 	was := p.burst
 	defer func() { p.changes.note(was, p.burst) }()
 	switch {
@@ -216,11 +212,14 @@ func (p *pacer) adjust(now time.Time) {
 		p.cutFor = 0
 	}
 	p.noise -= (p.noise - min(p.noise, p.loss)) / noiseMemory
-	p.lossy, p.loss, p.sent, p.again = false, 0, 0, 0
+	p.lossy, p.loss = false, 0
 	p.adjustAt = now.Add(dynamicPeriod)
 }
 
-// lost notes the loss that a client of mode 2 reports.
+// due says whether a period is over.
+func (p *pacer) due(now time.Time) bool { return p.dynamic && !now.Before(p.adjustAt) }
+
+// lost notes the loss of a client.
 func (p *pacer) lost(l wire.Loss) { p.loss = max(p.loss, l) }
 
 // yield cuts the rate by the loss that was reported.

@@ -35,7 +35,7 @@ func (s *Session) Receive(now time.Time, from netip.AddrPort, datagram []byte) b
 		return s.join(now, sender, h.Subtype, body, datagram)
 	case wire.SubRequest, wire.SubPRequest:
 		o, trusted := s.offered(now, datagram)
-		return s.request(now, h.Subtype, body, o.ClockUS, trusted && s.firstTime(datagram))
+		return s.request(now, sender, h.Subtype, body, o.ClockUS, trusted && s.firstTime(datagram))
 	case wire.SubLeave, wire.SubLeave2:
 		return s.leave(now, sender, h.Subtype, body)
 	}
@@ -175,7 +175,7 @@ func (s *Session) report(now time.Time, sender netip.Addr, body []byte) {
 
 // request reads a REQUEST or PREQUEST into s.partial and queues it. clockUS is
 // our clock as the client knows it; 0: it does not say.
-func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, clockUS uint32, trusted bool) bool {
+func (s *Session) request(now time.Time, sender netip.Addr, sub wire.Subtype, body []byte, clockUS uint32, trusted bool) bool {
 	p := &s.partial
 	if sub == wire.SubPRequest {
 		if wire.ParsePartialRequest(p, body) != nil {
@@ -206,6 +206,7 @@ func (s *Session) request(now time.Time, sub wire.Subtype, body []byte, clockUS 
 		s.stats.PartialRequests++
 		s.stats.PartialBlocks += uint64(asked)
 	}
+	s.heedLoss(now, sender, asked, trusted)
 	return s.enqueue(now, asked, clockUS, trusted)
 }
 
@@ -241,9 +242,6 @@ func (s *Session) enqueue(now time.Time, asked int, clockUS uint32, trusted bool
 		s.stats.RequestsMerged++
 		return false
 	}
-	if p.Retries != 0 {
-		s.pace.again += asked
-	}
 	hold := now
 	if asked < all && s.clients.len() > 1 && s.cfg.RepairHold > 0 {
 		hold = now.Add(s.cfg.RepairHold)
@@ -256,6 +254,17 @@ func (s *Session) enqueue(now time.Time, asked int, clockUS uint32, trusted bool
 	}
 	s.queue.push(p.Chunk, &p.Wanted, all, hold).trusted = trusted
 	return true
+}
+
+// heedLoss takes from what a client asks for how much it loses. Whole chunks are
+// asked for for other reasons, and of one that is passing more may yet come.
+func (s *Session) heedLoss(now time.Time, sender netip.Addr, asked int, trusted bool) {
+	p := &s.partial
+	all := s.geo.ChunkBlocks(int(p.Chunk))
+	if asked == all || s.cur.active && s.cur.chunk == p.Chunk || s.m2.control != nil && !trusted {
+		return
+	}
+	s.clients.asks(now, sender, p.Chunk, float64(asked)/float64(all), s.passes)
 }
 
 // heedOld takes from what an old client asks for whether it keeps up. In a

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"net/netip"
 	"time"
+
+	"hyzer/multicast/wire"
 )
 
 // clientsMax bounds the clients that are tracked. Tracking is for statistics
@@ -20,6 +22,7 @@ type client struct {
 	reported bool
 	dropped  uint32 // by its socket, as it last said
 	flowAtUS uint32 // when that was, by our clock; 0: never
+	asked    asked
 }
 
 // roster is keyed by address: a client that starts again has a new id and
@@ -62,6 +65,22 @@ func (r *roster) find(addr netip.Addr, id uint32) *client {
 	}
 	r.order.MoveToFront(e)
 	return e.Value.(*client)
+}
+
+// asks notes what a client asks for by number, that share of a chunk after so
+// many passes of chunks.
+func (r *roster) asks(now time.Time, addr netip.Addr, chunk uint32, share float64, passes uint64) {
+	if e, ok := r.byAddr[addr]; ok {
+		e.Value.(*client).asked.note(now, chunk, share, passes)
+	}
+}
+
+// lost is the most that a client loses, by what it asks for by number.
+func (r *roster) lost(now time.Time, passes uint64) (most wire.Loss) {
+	for e := r.order.Front(); e != nil; e = e.Next() {
+		most = max(most, e.Value.(*client).asked.loss(now, passes))
+	}
+	return most
 }
 
 // leave forgets a client; false means that it was not known, as after a

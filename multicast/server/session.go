@@ -137,6 +137,7 @@ type Session struct {
 	passed  passed
 	ready   func(need) bool // what of the image is in memory; nil: all
 	old     bool            // an old client asked for something
+	passes  uint64          // of whole chunks
 
 	replies   []joinReply
 	heartbeat bool // a PROGRESS request for beatID is due
