@@ -131,10 +131,12 @@ type shell struct {
 	meter    meter
 	fetching *fetching // nil: there is no other way
 	failing  int       // sends in a row
-	taken    int       // datagrams since the machine was told
-	spills   int
-	parity   *parityPort
-	tried    netip.AddrPort // parity address that was opened, or could not be
+	// unannounced: the last try to announce the group membership failed
+	unannounced bool
+	taken       int // datagrams since the machine was told
+	spills      int
+	parity      *parityPort
+	tried       netip.AddrPort // parity address that was opened, or could not be
 	inspector
 }
 
@@ -268,10 +270,11 @@ func (s *shell) keepalive(now, last time.Time) time.Time {
 	if s.cfg.Keepalive <= 0 || now.Sub(last) < s.cfg.Keepalive {
 		return last
 	}
-	if err := s.conn.Rejoin(); err != nil {
+	err := s.conn.Rejoin()
+	if err != nil && !s.unannounced {
 		s.log.Warn("group membership could not be announced", "service", "frisbee", "err", err)
-		s.cfg.Keepalive = 0
 	}
+	s.unannounced = err != nil // the interface may come back
 	return now
 }
 

@@ -16,7 +16,10 @@ import (
 const packetBytesMax = 1500
 
 // Conn is a raw socket on one interface.
-type Conn struct{ f *os.File }
+type Conn struct {
+	f     *os.File
+	iface netip.Addr
+}
 
 // OpenSender opens one that is not read: it holds next to nothing.
 func OpenSender(iface netip.Addr) (*Conn, error) {
@@ -50,11 +53,36 @@ func Open(iface netip.Addr) (*Conn, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("socket for IGMP on %v: %w", iface, err)
 	}
-	return &Conn{os.NewFile(uintptr(fd), "igmp")}, nil
+	return &Conn{os.NewFile(uintptr(fd), "igmp"), iface}, nil
 }
 
 // Close closes the socket.
 func (c *Conn) Close() error { return c.f.Close() }
+
+// While keeps this host in a group while f runs, whatever f leaves, so that nobody
+// is told of a leave. From then on messages leave by the interface that has the
+// address now.
+func (c *Conn) While(group netip.Addr, f func() error) error {
+	raw, err := c.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	member := unix.IPMreq{Multiaddr: group.As4(), Interface: c.iface.As4()}
+	var inner error
+	err = raw.Control(func(fd uintptr) {
+		inner = unix.SetsockoptInet4Addr(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, c.iface.As4())
+		if inner == nil {
+			inner = unix.SetsockoptIPMreq(int(fd), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &member)
+		}
+	})
+	if err = errors.Join(err, inner); err != nil {
+		return fmt.Errorf("joining group %v on interface %v: %w", group, c.iface, err)
+	}
+	err = f()
+	return errors.Join(err, raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptIPMreq(int(fd), unix.IPPROTO_IP, unix.IP_DROP_MEMBERSHIP, &member)
+	}))
+}
 
 // Report says that this host is in a group.
 func (c *Conn) Report(group netip.Addr) error {

@@ -76,9 +76,6 @@ type Config struct {
 	Conn, ParityConn sock.Conn
 }
 
-// keepaliveFailuresMax turns the keepalive off, as the C server does.
-const keepaliveFailuresMax = 5
-
 // ErrIPv6 is wrapped for a session that old clients could not join.
 var ErrIPv6 = errors.New("in IPv6 there is mode 2 only, turn it on")
 
@@ -97,6 +94,7 @@ type Server struct {
 	frames *framer
 	writes timing         // to the sockets
 	parity sock.Conn      // of mode 2; nil: off
+	said   said           // of the goroutine that receives
 	all    sync.WaitGroup // the goroutines of Run
 }
 
@@ -279,10 +277,11 @@ func (s *Server) take(batch []sock.Datagram, events []Event) []Event {
 }
 
 func (s *Server) tell(e Event) {
-	switch e.Kind {
-	case ClientJoined:
+	switch {
+	case e.Kind == ClientReport || !s.said.more(time.Now(), s.log):
+	case e.Kind == ClientJoined:
 		s.log.Info("client joined", "node", e.Client.String(), "id", e.ID)
-	case ClientLeft:
+	case e.Kind == ClientLeft:
 		s.log.Info("client left", "node", e.Client.String(), "id", e.ID)
 	}
 	if s.cfg.OnEvent != nil {
@@ -290,28 +289,30 @@ func (s *Server) tell(e Event) {
 	}
 }
 
-// keepalive announces the group membership after idle times.
+// keepalive announces the group membership after idle times. The C server gives
+// up after a few failures; an interface that was away for longer comes back, too.
 type keepalive struct {
-	every    time.Duration
-	failures int
+	every  time.Duration
+	failed bool // the latest time
 }
 
 // readWaitMax is how long a read waits when nothing else is due.
 const readWaitMax = time.Minute
 
 func (k *keepalive) deadline(now time.Time) time.Time {
-	if k.every <= 0 || k.failures > keepaliveFailuresMax {
+	if k.every <= 0 {
 		return now.Add(readWaitMax)
 	}
 	return now.Add(k.every)
 }
 
 func (k *keepalive) fire(c sock.Conn, log *slog.Logger) {
-	if k.every <= 0 || k.failures > keepaliveFailuresMax {
+	if k.every <= 0 {
 		return
 	}
-	if err := c.Rejoin(); err != nil {
-		k.failures++
+	err := c.Rejoin()
+	if err != nil && !k.failed {
 		log.Warn("group membership could not be announced", "err", err)
 	}
+	k.failed = err != nil
 }

@@ -96,6 +96,8 @@ type batchReader struct {
 	recv func(fd uintptr) bool
 	poll func(fd uintptr)
 
+	dropped unix.Msghdr
+
 	// The same of the question for the backlog.
 	info   [memInfoWords]uint32
 	memory func(fd uintptr)
@@ -129,13 +131,17 @@ func (r *batchReader) recvmmsg(fd uintptr) bool {
 		case 0:
 			r.got, r.err = int(n), nil
 			return true
-		case unix.EINTR, unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH:
-			// The ICMP errors of an earlier send are not the reader's business.
-			continue
+		case unix.EINTR:
 		case unix.EAGAIN:
+			if r.wait {
+				dropErrors(fd, &r.dropped)
+			}
 			r.got, r.err = 0, nil
 			return !r.wait
 		default:
+			if ofICMP(errno) { // not the reader's business
+				continue
+			}
 			r.got, r.err = 0, os.NewSyscallError("recvmmsg", errno)
 			return true
 		}

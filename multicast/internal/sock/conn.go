@@ -30,6 +30,7 @@ type conn struct {
 	woken        atomic.Bool
 	reports      *igmp.Conn // nil: not root, or no group of IPv4
 	joinLock     sync.Mutex
+	dropped      unix.Msghdr // the writer's
 }
 
 func newConn(rx, tx *net.UDPConn, local netip.AddrPort) (*conn, error) {
@@ -96,18 +97,28 @@ func (c *conn) ReadOwn(b *Batch) error {
 
 func (c *conn) Backlog() Backlog { return c.rxBatch.backlog() }
 
-func (c *conn) Write(b []byte, to netip.AddrPort) error {
-	_, _, err := c.tx.WriteMsgUDPAddrPort(b, c.source, to)
+func (c *conn) Write(b []byte, to netip.AddrPort) (err error) {
+	for range earlierErrorsMax {
+		if _, _, err = c.tx.WriteMsgUDPAddrPort(b, c.source, to); !mayBeEarlier(err) {
+			return err
+		}
+		if raw, err := c.tx.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { dropErrors(fd, &c.dropped) })
+		}
+	}
 	return err
 }
 
 func (c *conn) WriteSegments(b []byte, segmentBytes int, to netip.AddrPort) error {
+	failed := false
 	if c.segments && len(b) > segmentBytes {
 		err := c.writeCut(b, segmentBytes, to)
 		if !cannotCut(err) {
 			return err
 		}
-		c.stopCutting()
+		failed = true
+		c.segmentBytes = 0
+		_ = c.setSegment(0) // fails where there is no such option
 	}
 	for len(b) > 0 {
 		n := min(segmentBytes, len(b))
@@ -115,6 +126,9 @@ func (c *conn) WriteSegments(b []byte, segmentBytes int, to netip.AddrPort) erro
 			return err
 		}
 		b = b[n:]
+	}
+	if failed { // and it was not the interface that is away
+		c.segments = false
 	}
 	return nil
 }
@@ -126,13 +140,8 @@ func (c *conn) writeCut(b []byte, segmentBytes int, to netip.AddrPort) error {
 	return c.Write(b, to)
 }
 
-// cannotCut says whether the kernel or the interface lacks UDP_SEGMENT.
+// cannotCut says whether the kernel or the interface may lack UDP_SEGMENT.
 func cannotCut(err error) bool {
 	return errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EINVAL) ||
 		errors.Is(err, unix.EIO) || errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.EOPNOTSUPP)
-}
-
-func (c *conn) stopCutting() {
-	c.segments = false
-	c.setSegment(0)
 }

@@ -68,3 +68,8 @@ func (o opener) options6(loop int) []option {
 func (c *conn) membership6(fd, option int) error {
 	return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, option, &unix.IPv6Mreq{Multiaddr: c.group.As16(), Interface: uint32(c.index)})
 }
+
+// through6 is through4 for IPv6.
+func (c *conn) through6(fd int) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, c.index)
+}

@@ -67,17 +67,40 @@ func (c *conn) Rejoin() error {
 	}
 	c.joinLock.Lock()
 	defer c.joinLock.Unlock()
-	if c.reports != nil && c.reports.Report(c.group) == nil {
-		return nil
+	if c.reports == nil {
+		return c.renew()
 	}
-	err := c.control(false, func(fd int) error {
-		if c.group.Is6() {
-			return c.membership6(fd, unix.IPV6_LEAVE_GROUP)
-		}
-		return c.membership4(fd, unix.IP_DROP_MEMBERSHIP)
-	})
-	if err != nil {
-		return fmt.Errorf("leaving the group to join it again: %w", err)
+	if err := c.reports.While(c.group, c.renew); err != nil {
+		return err
 	}
-	return c.join()
+	if c.reports.Report(c.group) != nil {
+		return c.renew()
+	}
+	return nil
+}
+
+// renew leaves the group and joins it again. An interface that was without its
+// address for a moment, or has come anew, is in no group, whatever the socket
+// takes it for.
+func (c *conn) renew() error {
+	leave, through := unix.IP_DROP_MEMBERSHIP, c.through4
+	membership := c.membership4
+	if c.group.Is6() {
+		leave, through, membership = unix.IPV6_LEAVE_GROUP, c.through6, c.membership6
+	}
+	// It fails if the interface has another number by now: that one was left.
+	_ = c.control(false, func(fd int) error { return membership(fd, leave) })
+	if index, err := interfaceIndex(c.iface); c.group.Is6() && err == nil {
+		c.index = index
+	}
+	if err := c.join(); err != nil {
+		return err
+	}
+	return c.control(true, through)
+}
+
+// through4 makes the interface that has the address now the one to send to
+// groups through.
+func (c *conn) through4(fd int) error {
+	return unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, c.iface.As4())
 }
