@@ -11,7 +11,6 @@ import (
 const (
 	octetValues = 254
 	groupsMax   = octetValues * octetValues
-	portsMax    = 65535
 )
 
 // ErrNoAddress is wrapped when all addresses or ports of the range are in use.

@@ -46,6 +46,9 @@ func (s *Server) tryGet(ctx context.Context, caller netip.Addr, req wire.GetRequ
 		return wire.GetReply{}, wire.MasterNoMethod
 	}
 	file, err := openImage(img.Path)
+	if err == nil && file.Size() == 0 {
+		err = errors.Join(fmt.Errorf("%w: %s is empty", wire.MasterInvalid, img.Path), file.Close())
+	}
 	if err != nil {
 		return wire.GetReply{}, err
 	}
@@ -85,9 +88,6 @@ func (s *Server) client(ctx context.Context, caller, host netip.Addr) (netip.Add
 func openImage(path string) (*server.File, error) {
 	file, err := server.OpenFile(path)
 	switch {
-	case err == nil && file.Size() == 0:
-		file.Close()
-		return nil, fmt.Errorf("%w: %s is empty", wire.MasterInvalid, path)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %w", wire.MasterNoImage, err)
 	case errors.Is(err, server.ErrNotRegular):

@@ -72,9 +72,11 @@ type Sessions struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 
-	lock    sync.Mutex
-	plan    addressPlan
-	running map[string]*running
+	lock     sync.Mutex
+	plan     addressPlan
+	running  map[string]*running
+	starting map[string]bool // by one caller of Join each
+	started  *sync.Cond      // or could not be
 }
 
 // running is one session.
@@ -101,7 +103,8 @@ func NewSessions(cfg SessionsConfig) *Sessions {
 	if cfg.ReadBytesMax <= 0 {
 		cfg.ReadBytesMax = server.ReadBytesDefault
 	}
-	s := &Sessions{cfg: cfg, reads: server.NewReadPool(cfg.ReadBytesMax), store: cfg.Store, log: cfg.Log, running: make(map[string]*running)}
+	s := &Sessions{cfg: cfg, reads: server.NewReadPool(cfg.ReadBytesMax), store: cfg.Store, log: cfg.Log, running: make(map[string]*running), starting: make(map[string]bool)}
+	s.started = sync.NewCond(&s.lock)
 	s.plan = addressPlan{base: cfg.GroupBase, portBase: cfg.PortBase, portNum: cfg.PortNum, index: cfg.FirstIndex}
 	if s.store == nil {
 		s.store = noStore{}
@@ -150,12 +153,13 @@ func (s *Sessions) resume(a Assignment) error {
 		file.Close()
 		return fmt.Errorf("%w: %s", server.ErrImageChanged, a.Path)
 	}
+	list := s.manifest(a, file)
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if _, twice := s.running[a.Key()]; twice {
 		return file.Close()
 	}
-	srv, err := s.open(a, file)
+	srv, err := s.open(a, file, list)
 	if err != nil {
 		file.Close()
 		return err
@@ -183,18 +187,41 @@ func (s *Sessions) Join(img Image, file *server.File, method wire.Methods, clien
 	if a.Pace == (server.Pace{}) {
 		a.Pace = s.cfg.Pace
 	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if r, ok := s.running[a.Key()]; ok && r.server.Touch() {
+	r := s.enter(a.Key())
+	if r != nil {
 		file.Close()
 		return r.session(), nil
 	}
+	defer s.leave(a.Key())
 	r, err := s.launch(a, file)
 	if err != nil {
 		file.Close()
 		return Session{}, fmt.Errorf("starting a session for image %s: %w", img.ID, err)
 	}
 	return r.session(), nil
+}
+
+// enter returns the session of a key, or nil to the one caller that is to start
+// it, and then calls leave. Others wait, but not for other sessions: the disk of
+// an image may be slow.
+func (s *Sessions) enter(key string) *running {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for s.starting[key] {
+		s.started.Wait()
+	}
+	if r, ok := s.running[key]; ok && r.server.Touch() {
+		return r
+	}
+	s.starting[key] = true
+	return nil
+}
+
+func (s *Sessions) leave(key string) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	delete(s.starting, key)
+	s.started.Broadcast()
 }
 
 func assignment(img Image, file *server.File, method wire.Methods, client netip.Addr) Assignment {
@@ -207,13 +234,16 @@ func assignment(img Image, file *server.File, method wire.Methods, client netip.
 
 // launch finds an address, stores it and starts the session.
 func (s *Sessions) launch(a Assignment, file *server.File) (*running, error) {
+	list := s.manifest(a, file)
+	s.lock.Lock()
+	defer s.lock.Unlock()
 	if err := s.ctx.Err(); err != nil {
 		return nil, err
 	}
 	if len(s.running) >= s.cfg.SessionsMax {
 		return nil, fmt.Errorf("%w: %d run already", ErrSessionsFull, len(s.running))
 	}
-	srv, err := s.openAnywhere(a, file)
+	srv, err := s.openAnywhere(a, file, list)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +256,7 @@ func (s *Sessions) launch(a Assignment, file *server.File) (*running, error) {
 }
 
 // openAnywhere opens the session at the first free address.
-func (s *Sessions) openAnywhere(a Assignment, file *server.File) (*server.Server, error) {
+func (s *Sessions) openAnywhere(a Assignment, file *server.File, list []byte) (*server.Server, error) {
 	group, start, err := s.plan.next(s.groupUsed)
 	if err != nil {
 		return nil, err
@@ -240,7 +270,7 @@ func (s *Sessions) openAnywhere(a Assignment, file *server.File) (*server.Server
 			return false
 		}
 		a.Address = netip.AddrPortFrom(to, port)
-		srv, err = s.open(a, file)
+		srv, err = s.open(a, file, list)
 		return !errors.Is(err, syscall.EADDRINUSE)
 	})
 	if !found {
@@ -249,7 +279,16 @@ func (s *Sessions) openAnywhere(a Assignment, file *server.File) (*server.Server
 	return srv, err
 }
 
-func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error) {
+// manifest reads the image's manifest, and some of the image to compare.
+func (s *Sessions) manifest(a Assignment, file *server.File) []byte {
+	list, err := server.ReadManifest(a.Path, file)
+	if err != nil { // as while the image is being replaced
+		s.log.Warn("image is sent without a manifest", "service", "frisbee", "image", a.ImageID, "err", err)
+	}
+	return list
+}
+
+func (s *Sessions) open(a Assignment, file *server.File, list []byte) (*server.Server, error) {
 	var tell func(server.Event)
 	if s.cfg.OnEvent != nil {
 		tell = func(e server.Event) { s.cfg.OnEvent(a, e) }
@@ -257,10 +296,6 @@ func (s *Sessions) open(a Assignment, file *server.File) (*server.Server, error)
 	var key *wire.Key
 	if s.cfg.Key != nil {
 		key = s.cfg.Key(a.ImageID)
-	}
-	list, err := server.ReadManifest(a.Path, file)
-	if err != nil { // as while the image is being replaced
-		s.log.Warn("image is sent without a manifest", "service", "frisbee", "image", a.ImageID, "err", err)
 	}
 	return server.Open(server.Config{
 		Key: key, Manifest: list, Image: file, Address: a.Address, Iface: s.cfg.Iface, Broadcast: a.Method == wire.Broadcast,

@@ -28,9 +28,7 @@ const (
 	// uploadGrace is added to what the client allows itself, so that the two
 	// do not give up at the same moment.
 	uploadGrace = 2 * time.Second
-	// strangersMax closes an upload's socket when so many others connected.
-	strangersMax = 1000
-	commitTime   = 10 * time.Minute
+	commitTime  = 10 * time.Minute
 )
 
 // UploadConfig says who may write images, and how much. Without a Receiver
@@ -73,10 +71,9 @@ func (c *UploadConfig) fillIn() {
 
 // Errors of an upload.
 var (
-	errCut      = errors.New("the upload was cut short")
-	errTooBig   = errors.New("the upload is larger than was said")
-	errNothing  = errors.New("the upload has no bytes")
-	errStranger = errors.New("only strangers connected")
+	errCut     = errors.New("the upload was cut short")
+	errTooBig  = errors.New("the upload is larger than was said")
+	errNothing = errors.New("the upload has no bytes")
 )
 
 // upload is one image that is awaited or comes in.
@@ -187,6 +184,7 @@ func (u *uploads) start(ctx context.Context, here netip.Addr, up upload) (netip.
 	case err != nil:
 		return netip.AddrPort{}, err
 	case is != nil:
+		is.mtime = up.mtime // nobody looks at it before started
 		return is.at, nil
 	}
 	if len(u.running) >= u.cfg.UploadsMax {
@@ -293,7 +291,7 @@ func (u *uploads) accept(ctx context.Context, up *upload) (net.Conn, error) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { up.listener.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	for range strangersMax {
+	for {
 		c, err := up.listener.Accept()
 		if err != nil {
 			return nil, errors.Join(err, ctx.Err())
@@ -306,7 +304,6 @@ func (u *uploads) accept(ctx context.Context, up *upload) (net.Conn, error) {
 		}
 		c.Close()
 	}
-	return nil, errStranger
 }
 
 // idleReader gives each read a deadline of its own.

@@ -515,3 +515,66 @@ func TestUploadStops(t *testing.T) {
 		t.Error("half an image was taken")
 	}
 }
+
+// TestPutOverEmpty: an empty file, which nobody is sent, keeps no image from taking
+// its place.
+func TestPutOverEmpty(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(f.dir, "a"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at, _ := takes(t, f, nil)
+	if r := put(t, at, wire.PutRequest{ImageID: "a", Status: 1}); r.Error != wire.MasterOK || !r.Exists || r.FileBytes != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestManyStrangers: however many others connect, they keep out nobody who asked.
+func TestManyStrangers(t *testing.T) {
+	t.Parallel()
+	at, done := takes(t, &folder{dir: t.TempDir()}, nil)
+	r := put(t, at, wire.PutRequest{ImageID: "a", FileBytes: 5})
+	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	for range 1500 {
+		c, err := stranger.DialContext(t.Context(), "tcp4", netip.AddrPortFrom(r.Addr, r.Port).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Until it is closed: those that nobody has taken yet would fill the queue.
+		_, _ = c.Read(make([]byte, 1))
+		c.Close()
+	}
+	c := stream(t, r)
+	if _, err := c.Write([]byte("image")); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if u := done.next(t); u.Err != nil || u.Bytes != 5 {
+		t.Errorf("%+v", u)
+	}
+}
+
+// TestRepeatedWithAnotherTime: who asks again before it sends gets the same port,
+// and the image the time that it named last.
+func TestRepeatedWithAnotherTime(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	at, done := takes(t, f, nil)
+	first := put(t, at, wire.PutRequest{ImageID: "a", FileBytes: 5, MTime: 1000})
+	r := put(t, at, wire.PutRequest{ImageID: "a", FileBytes: 5, MTime: 2000})
+	if r.Port != first.Port {
+		t.Errorf("ports %d and %d", first.Port, r.Port)
+	}
+	c := stream(t, r)
+	if _, err := c.Write([]byte("image")); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if u := done.next(t); u.Err != nil {
+		t.Fatal(u.Err)
+	}
+	if info, err := os.Stat(filepath.Join(f.dir, "a")); err != nil || info.ModTime().Unix() != 2000 {
+		t.Errorf("%v, %v", info.ModTime(), err)
+	}
+}
