@@ -186,13 +186,20 @@ func (c *cache) victims(r room) (found []kept, enough bool) {
 		if r.lacking <= 0 {
 			break
 		}
-		if c.inUse == nil || c.inUse(k.path) || c.now().Sub(k.used) < recentUse || c.reserved[k.path] > 0 {
+		if c.inUse == nil || c.inUse(k.path) || c.recent(k.used) || c.recent(c.used[k.path]) || c.reserved[k.path] > 0 {
 			continue
 		}
 		found = append(found, k)
 		r.lacking -= k.bytes
 	}
 	return found, r.lacking <= 0
+}
+
+// recent says whether that time is no longer ago than recentUse, nor still to come:
+// a clock that is set back keeps no image for ever.
+func (c *cache) recent(used time.Time) bool {
+	ago := c.now().Sub(used)
+	return ago >= 0 && ago < recentUse
 }
 
 // evict removes images. Each is there whole or not at all, whenever this ends.

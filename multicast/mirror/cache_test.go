@@ -140,6 +140,23 @@ func TestEvict(t *testing.T) {
 
 func manifestSuffix() string { return server.ManifestPath("") }
 
+// TestClockSetBack: images that were used in what is the future now may go.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	c := newTestCache(t, 100, 0, 1<<40)
+	if err := c.fetched("a", 80); err != nil {
+		t.Fatal(err)
+	}
+	c.later(-24 * time.Hour)
+	if err := c.fetched("b", 80); err != nil {
+		t.Error(err)
+	}
+	c.want("in the end", "b")
+	if err := c.fetched("c", 80); !errors.Is(err, errNoRoom) {
+		t.Errorf("b was asked for just now: %v", err)
+	}
+}
+
 // TestReserve: what is being fetched has its room, whether it is on the disk by
 // then or not.
 func TestReserve(t *testing.T) {

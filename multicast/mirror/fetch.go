@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -30,9 +31,11 @@ func (m *Mirror) fetch(client netip.Addr, id, path string, size int64) {
 		m.lock.Lock()
 		defer m.lock.Unlock()
 		delete(m.fetching, id)
+		now := time.Now()
+		maps.DeleteFunc(m.retryAt, func(_ string, at time.Time) bool { return now.After(at) })
 		delete(m.retryAt, id)
 		if err != nil {
-			m.retryAt[id] = time.Now().Add(fetchRetry)
+			m.retryAt[id] = now.Add(fetchRetry)
 			m.log.Error("image not fetched; it is tried again when a client asks", "image", id, "err", err)
 			return
 		}
