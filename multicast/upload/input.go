@@ -11,8 +11,9 @@ import (
 // errNoInput is returned if there is nothing to upload.
 var errNoInput = errors.New("standard input ended without a byte; what makes the image failed")
 
-// waitFor returns from once it has a first byte, or fails. What reads it goes
-// on until it has one if ctx ends sooner, and the process with it.
+// waitFor returns from once it has a first byte, or fails. To close what it returns
+// ends a read that waits for more. What reads from goes on until that has some, or
+// the process ends.
 func waitFor(ctx context.Context, from io.Reader) (io.ReadCloser, error) {
 	r := bufio.NewReaderSize(from, bufferBytes)
 	first := make(chan error, 1)
@@ -28,7 +29,12 @@ func waitFor(ctx context.Context, from io.Reader) (io.ReadCloser, error) {
 		case err != nil:
 			return nil, fmt.Errorf("standard input: %w", err)
 		}
-		return io.NopCloser(r), nil
+		piped, to := io.Pipe()
+		go func() {
+			_, err := io.Copy(to, r)
+			to.CloseWithError(err)
+		}()
+		return piped, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -36,13 +42,13 @@ func waitFor(ctx context.Context, from io.Reader) (io.ReadCloser, error) {
 
 // dotter prints a dot for each MiB that is read.
 type dotter struct {
-	io.Reader
+	io.ReadCloser
 	to io.Writer
 	n  int64
 }
 
 func (d *dotter) Read(p []byte) (int, error) {
-	n, err := d.Reader.Read(p)
+	n, err := d.ReadCloser.Read(p)
 	for before := d.n / dotBytes; before < (d.n+int64(n))/dotBytes; before++ {
 		fmt.Fprint(d.to, ".")
 	}

@@ -18,12 +18,15 @@ const (
 	busyTries   = 3
 	busyPause   = 2 * time.Second
 	verifyPause = time.Second
-	verifyTries = 10 // C: 3; a large image takes its time to become durable
-	connectTime = 30 * time.Second
-	timeoutMin  = 10 * time.Second
-	bytesPerSec = 1 << 20 // the slowest that the default timeout allows
-	askMargin   = 2 * time.Second
-	bufferBytes = 64 << 10
+	// The C client tries three times. A large image takes its time to be checked
+	// and become durable: verifyTriesMin, and one for each verifyBytesPerTry.
+	verifyTriesMin    = 10
+	verifyBytesPerTry = 32 << 20
+	connectTime       = 30 * time.Second
+	timeoutMin        = 10 * time.Second
+	bytesPerSec       = 1 << 20 // the slowest that the default timeout allows
+	askMargin         = 2 * time.Second
+	bufferBytes       = 64 << 10
 )
 
 // Config is an upload.
@@ -77,7 +80,8 @@ func (c *Config) query(status uint8) master.PutQuery {
 	return q
 }
 
-// Send uploads what from has, to its end, and returns how many bytes that was.
+// Send uploads what from has, to its end, and returns how many bytes that was. If
+// it can be closed that ends a read that waits when ctx, or the time, is over.
 func Send(ctx context.Context, c Config, from io.Reader) (int64, error) {
 	reply, err := ask(ctx, c.query(0), busyTries, busyPause)
 	if err != nil {
@@ -145,7 +149,12 @@ func stream(ctx context.Context, c Config, at netip.AddrPort, from io.Reader, ma
 		}
 		err = errors.Join(err, conn.Close())
 	}()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() {
+		conn.SetDeadline(time.Unix(1, 0))
+		if from, ok := from.(io.Closer); ok {
+			from.Close()
+		}
+	})
 	defer stop()
 	n, err = c.copy(conn, from)
 	if err == nil && marked {
@@ -210,13 +219,17 @@ func (c *Config) copy(conn *net.TCPConn, from io.Reader) (n int64, err error) {
 	}
 }
 
+// verifyTries is how often is asked, with verifyPause between, while the server is
+// busy with an image of that many bytes.
+func verifyTries(sent int64) int { return verifyTriesMin + int(sent/verifyBytesPerTry) }
+
 // verify asks until the server is done with the image, and holds what it has
 // against what was sent.
 func (c *Config) verify(ctx context.Context, sent int64) error {
 	if err := wait(ctx, verifyPause); err != nil {
 		return err
 	}
-	r, err := ask(ctx, c.query(1), verifyTries, verifyPause)
+	r, err := ask(ctx, c.query(1), verifyTries(sent), verifyPause)
 	if err != nil {
 		return fmt.Errorf("verifying: %w", err)
 	}

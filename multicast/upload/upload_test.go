@@ -70,6 +70,43 @@ func TestStreamFails(t *testing.T) {
 	}
 }
 
+// TestStalled: what makes the image keeps nobody waiting who was told to stop.
+func TestStalled(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = io.ReadFull(c, make([]byte, len("half")))
+		}
+		cancel()
+		if err == nil {
+			_, err = io.Copy(io.Discard, c)
+		}
+		got <- err
+	}()
+	in, maker := io.Pipe()
+	defer maker.Close()
+	go maker.Write([]byte("half"))
+	from, err := waitFor(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	if _, err := Stream(ctx, Config{}, at, &dotter{from, io.Discard, 0}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-got; err == nil {
+		t.Error("the server saw a whole stream")
+	}
+}
+
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
@@ -128,6 +165,16 @@ func TestOptions(t *testing.T) {
 		err := cmd.parse(strings.Fields(c.args))
 		if (err == nil) != (c.want != nil) || c.want != nil && !c.want(cmd) {
 			t.Errorf("%s: %+v, %v", c.args, cmd, err)
+		}
+	}
+}
+
+// TestVerifyTries: the larger the image, the longer the server may be busy with it.
+func TestVerifyTries(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[int64]int{0: 10, 1 << 20: 10, 20_000_000_000: 10 + 596} {
+		if got := verifyTries(sent); got != want {
+			t.Errorf("%d bytes: %d tries, want %d", sent, got, want)
 		}
 	}
 }
