@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -57,7 +58,7 @@ func (r *Reception) joinReply(now time.Time, from netip.Addr, sub wire.Subtype, 
 		size, mine = int64(m.FileBytes), m.ClientID == r.cfg.ID
 	} else {
 		m, err := wire.ParseJoin(body)
-		if err != nil || !r.joined && !r.sentV1 {
+		if err != nil || m.Value > math.MaxInt32 || !r.joined && !r.sentV1 {
 			return
 		}
 		size = int64(m.Value) * wire.BlockBytes

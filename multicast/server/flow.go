@@ -46,6 +46,9 @@ const (
 	laggardDiv    = 4
 	laggardApart  = 2
 	laggardRecent = time.Second // silence after which it no longer holds them
+	// flowMemory is how long a report keeps out older ones: their clock comes round
+	// in 71 minutes.
+	flowMemory = 10 * time.Minute
 )
 
 // flow limits the rate to what clients can take. It is pure.
@@ -162,11 +165,11 @@ func (s *Session) flowReport(now time.Time, from netip.Addr, body, datagram []by
 		return false
 	}
 	c, at := s.clients.find(from, m.ClientID), m.EchoUS+m.HeldUS
-	if c == nil || c.flowAtUS != 0 && int32(at-c.flowAtUS) <= 0 {
+	if c == nil || now.Sub(c.flowAt) < flowMemory && int32(at-c.flowAtUS) <= 0 {
 		s.stats.DatagramsRefused++ // of a stranger, or one that was sent again
 		return false
 	}
-	c.flowAtUS = at
+	c.flowAtUS, c.flowAt = at, now
 	s.heard(now)
 	s.stats.Flows++
 	s.pace.flow.hear(now, m.ClientID, s.clients.len() < 2, float64(m.Rate), m.Fill)

@@ -80,4 +80,9 @@ func TestFlowReport(t *testing.T) {
 	if st := r.s.Stats(r.now); st.Flows != 1 || st.SocketDrops != 5 || st.DatagramsRefused != 2 || st.FlowBitsPerSec == 0 {
 		t.Errorf("%+v", st)
 	}
+	r.now = r.now.Add(40 * time.Minute) // by when the clock of the first is ahead of this
+	report(1, r.s.clockUS(r.now)-10, 9)
+	if st := r.s.Stats(r.now); st.Flows != 2 || st.SocketDrops != 9 {
+		t.Errorf("long after: %+v", st)
+	}
 }

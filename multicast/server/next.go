@@ -180,8 +180,8 @@ func (s *Session) rest(now time.Time) Action {
 // endsAt returns when the session is over if nothing more is heard.
 func (s *Session) endsAt() (time.Time, Reason) {
 	switch {
-	case s.cfg.Linger == 0:
-		return time.Time{}, ReasonNone
+	case s.cfg.Linger == 0, s.cfg.Linger < 0 && s.firstAt.IsZero():
+		return time.Time{}, ReasonNone // as long as nobody came, none can be the last
 	case s.cfg.Linger > 0:
 		return s.activeAt.Add(s.cfg.Linger), ReasonIdle
 	case !s.lastLeftAt.IsZero():

@@ -68,7 +68,7 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body,
 		r.id, r.nonce, r.grant = m.ClientID, o.Nonce, o.Has(wire.CodeCauchy)
 	} else {
 		m, err := wire.ParseJoin(body)
-		if err != nil {
+		if err != nil || !s.geo.FitsJoin() { // no answer rather than a wrong size
 			s.stats.DatagramsRefused++
 			return false
 		}

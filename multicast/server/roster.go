@@ -21,7 +21,8 @@ type client struct {
 	seq      uint16 // of the last report
 	reported bool
 	dropped  uint32 // by its socket, as it last said
-	flowAtUS uint32 // when that was, by our clock; 0: never
+	flowAtUS uint32 // when that was, by our clock as it knew it
+	flowAt   time.Time
 	asked    asked
 }
 

@@ -47,13 +47,9 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 		}
 		switch a.Kind {
 		case ActSend:
-			if err := s.write(ctx, a.Datagram); err != nil {
-				return ReasonNone, err
-			}
+			err = s.write(ctx, a.Datagram)
 		case ActBlocks, ActParity, ActManifest:
-			if err := s.sendBlocks(ctx, a); err != nil {
-				return ReasonNone, err
-			}
+			err = s.sendBlocks(ctx, a)
 		case ActSleep:
 			s.sleep(ctx, timer, a.Until)
 		case ActFinish:
@@ -62,6 +58,9 @@ func (s *Server) send(ctx context.Context) (Reason, error) {
 			}
 			// A client may have joined this moment: hear what is in the socket.
 			s.sleep(ctx, timer, time.Now().Add(finalListenTime))
+		}
+		if err != nil && ctx.Err() == nil {
+			return ReasonNone, err
 		}
 		ending = a.Kind == ActFinish
 	}

@@ -29,7 +29,8 @@ const (
 	repeatChunksMax = 1 << 16
 )
 
-// LingerLastClient as Linger ends a session soon after its last client left.
+// LingerLastClient as Linger ends a session soon after its last client left; the
+// first one may take its time.
 const LingerLastClient = time.Duration(-1)
 
 // SessionConfig is what a Session needs to know.

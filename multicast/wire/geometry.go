@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // FileBytesMax is the largest file a session can carry here: 8 TiB. The wire
@@ -32,6 +33,10 @@ func (g Geometry) FileBytes() int64 { return g.fileBytes }
 
 // Blocks returns the number of blocks, the last of them perhaps short.
 func (g Geometry) Blocks() int64 { return (g.fileBytes + BlockBytes - 1) / BlockBytes }
+
+// FitsJoin says whether the reply to a JOIN has room for the number of blocks,
+// of which it has 31 bits (A4): up to 2 TiB. That to a JOIN2 always has.
+func (g Geometry) FitsJoin() bool { return g.Blocks() <= math.MaxInt32 }
 
 // Chunks returns the number of chunks, the last of them perhaps short.
 func (g Geometry) Chunks() int { return int((g.fileBytes + ChunkBytes - 1) / ChunkBytes) }
