@@ -186,7 +186,7 @@ func (c *cache) victims(r room) (found []kept, enough bool) {
 		if r.lacking <= 0 {
 			break
 		}
-		if c.inUse == nil || c.inUse(k.path) || c.recent(k.used) || c.recent(c.used[k.path]) || c.reserved[k.path] > 0 {
+		if c.inUse == nil || c.inUse(k.path) || c.recent(k) || c.reserved[k.path] > 0 {
 			continue
 		}
 		found = append(found, k)
@@ -195,11 +195,14 @@ func (c *cache) victims(r room) (found []kept, enough bool) {
 	return found, r.lacking <= 0
 }
 
-// recent says whether that time is no longer ago than recentUse, nor still to come:
-// a clock that is set back keeps no image for ever.
-func (c *cache) recent(used time.Time) bool {
-	ago := c.now().Sub(used)
-	return ago >= 0 && ago < recentUse
+// recent says whether an image was asked for just now. By a time that is still to
+// come it was before the clock was set back: what this run knows counts then.
+func (c *cache) recent(k kept) bool {
+	now, used := c.now(), k.used
+	if used.After(now) {
+		used = c.used[k.path]
+	}
+	return !used.After(now) && now.Sub(used) < recentUse
 }
 
 // evict removes images. Each is there whole or not at all, whenever this ends.
