@@ -307,6 +307,7 @@ func (s *Sessions) open(a Assignment, file *server.File, list []byte) (*server.S
 
 // start runs a session until it is over. The caller holds the lock.
 func (s *Sessions) start(a Assignment, srv *server.Server) *running {
+	srv.Touch() // clients are told of it, or were
 	r := &running{a, srv}
 	s.running[a.Key()] = r
 	s.all.Go(func() {

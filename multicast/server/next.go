@@ -180,7 +180,7 @@ func (s *Session) rest(now time.Time) Action {
 // endsAt returns when the session is over if nothing more is heard.
 func (s *Session) endsAt() (time.Time, Reason) {
 	switch {
-	case s.cfg.Linger == 0, s.cfg.Linger < 0 && s.firstAt.IsZero():
+	case s.cfg.Linger == 0, s.cfg.Linger < 0 && !s.met:
 		return time.Time{}, ReasonNone // as long as nobody came, none can be the last
 	case s.cfg.Linger > 0:
 		return s.activeAt.Add(s.cfg.Linger), ReasonIdle

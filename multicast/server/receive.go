@@ -77,7 +77,7 @@ func (s *Session) join(now time.Time, sender netip.Addr, sub wire.Subtype, body,
 	if !s.queueReply(r) {
 		return false
 	}
-	s.activeAt, s.lastLeftAt = now, time.Time{}
+	s.activeAt, s.lastLeftAt, s.met = now, time.Time{}, true
 	if s.firstAt.IsZero() {
 		s.firstAt = now
 	}

@@ -29,8 +29,8 @@ const (
 	repeatChunksMax = 1 << 16
 )
 
-// LingerLastClient as Linger ends a session soon after its last client left; the
-// first one may take its time.
+// LingerLastClient as Linger ends a session soon after its last client left. The
+// first one may take its time, unless it was told of the session (Touch).
 const LingerLastClient = time.Duration(-1)
 
 // SessionConfig is what a Session needs to know.
@@ -149,6 +149,7 @@ type Session struct {
 
 	startedAt  time.Time
 	firstAt    time.Time        // when the first client joined
+	met        bool             // somebody is, or was, there, or on the way
 	restedAt   uint64           // datagrams sent at the last rest, and 1
 	activeAt   time.Time        // when there last was work or a request
 	lastLeftAt time.Time        // zero: somebody is there, or nobody ever was
@@ -218,7 +219,7 @@ func latest(a, b time.Time) time.Time {
 
 // Touch counts as activity: somebody was told of the session and will join.
 func (s *Session) Touch(now time.Time) {
-	s.activeAt = now
+	s.activeAt, s.met = now, true
 	if !s.lastLeftAt.IsZero() {
 		s.lastLeftAt = now
 	}
