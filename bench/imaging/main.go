@@ -47,8 +47,9 @@ func Main(ctx context.Context, args []string, stdout io.Writer) int {
 	if perr := fs.Parse(args); perr != nil {
 		return 3
 	}
-	if err == nil && (o.mb < 1 || o.rounds < 1) {
-		err = errors.New("-mb and -rounds must be at least 1")
+	if o.mb < 1 || o.rounds < 1 || fs.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "usage: hyzer-bench imaging [flags]; -mb and -rounds must be at least 1")
+		return 3
 	}
 	if err == nil {
 		err = o.run(ctx, stdout)

@@ -79,8 +79,8 @@ func (o *options) parse(args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if o.mb < 1 || o.totalMB < 1 || o.mb > mbMax || o.rounds < 1 || o.mbit < 0 {
-		err := fmt.Errorf("-mb must be 1 to %d, -total and -rounds at least 1, -mbit not negative", mbMax)
+	if o.mb < 1 || o.totalMB < 1 || o.mb > mbMax || o.rounds < 1 || o.mbit < 0 || fs.NArg() > 0 {
+		err := fmt.Errorf("usage: hyzer-bench multicast [flags]; -mb must be 1 to %d, -total and -rounds at least 1, -mbit not negative", mbMax)
 		fmt.Fprintln(os.Stderr, err)
 		return err
 	}

@@ -35,7 +35,11 @@ func New() (*Namespace, error) {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		n.f = f
-		return LinkUp("lo")
+		err = LinkUp("lo")
+		if errors.Is(err, unix.EPERM) { // containers' root
+			return fmt.Errorf("%w: this needs CAP_NET_ADMIN", ErrUnavailable)
+		}
+		return err
 	})
 	if err == nil {
 		return n, nil
