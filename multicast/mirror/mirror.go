@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hyzer/multicast/master"
 	"hyzer/multicast/server"
 	"hyzer/multicast/wire"
@@ -21,8 +24,14 @@ import (
 
 // Limits of a Mirror.
 const (
-	statusTime   = 5 * time.Second // as the C subboss
-	fetchesMax   = 4               // at once
+	statusTime = 5 * time.Second // as the C subboss
+	fetchesMax = 4               // at once
+	// asksMax is how many questions the parent is asked at once: of one address it
+	// hears 32, some of which may be those before. Of more it hears none, and is asked
+	// up to askTries times.
+	asksMax      = 16
+	askTries     = 3
+	askPause     = 100 * time.Millisecond
 	fetchRetry   = 10 * time.Second
 	allowedMax   = 1 << 16 // clients and images that are remembered
 	nameBytesMax = 200     // of a file; longer names are refused
@@ -58,6 +67,7 @@ type Mirror struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 	cache  *cache
+	asks   chan struct{}
 
 	lock     sync.Mutex
 	fetching map[string]bool      // by image
@@ -76,7 +86,7 @@ func New(cfg Config) (*Mirror, error) {
 	if cfg.Methods == 0 {
 		cfg.Methods = wire.Unicast | wire.Multicast
 	}
-	m := &Mirror{cfg: cfg, log: cfg.Log, fetching: map[string]bool{}, retryAt: map[string]time.Time{}, allowed: map[grant]bool{}}
+	m := &Mirror{cfg: cfg, log: cfg.Log, fetching: map[string]bool{}, retryAt: map[string]time.Time{}, allowed: map[grant]bool{}, asks: make(chan struct{}, asksMax)}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -118,7 +128,7 @@ func (m *Mirror) Lookup(ctx context.Context, client netip.Addr, id string) (mast
 	image := master.Image{ID: id, Path: path}
 	ask, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	answer, err := master.Get(ask, m.query(client, id, true))
+	answer, err := m.status(ask, client, id)
 	var code wire.MasterError
 	switch {
 	case errors.As(err, &code):
@@ -136,6 +146,28 @@ func (m *Mirror) Lookup(ctx context.Context, client netip.Addr, id string) (mast
 	}
 	m.fetch(client, id, path, int64(answer.FileBytes))
 	return master.Image{}, fmt.Errorf("image %s is fetched from the parent: %w", id, &master.Busy{Signature: answer.Signature, FileBytes: answer.FileBytes})
+}
+
+// status asks the parent about an image, when it is our turn.
+func (m *Mirror) status(ctx context.Context, client netip.Addr, id string) (a master.Answer, err error) {
+	select {
+	case m.asks <- struct{}{}:
+	case <-ctx.Done():
+		return a, fmt.Errorf("waiting to ask the parent: %w", ctx.Err())
+	}
+	defer func() { <-m.asks }()
+	for range askTries {
+		a, err = master.Get(ctx, m.query(client, id, true))
+		if !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
+			return a, err
+		}
+		select {
+		case <-time.After(askPause):
+		case <-ctx.Done():
+			return a, err
+		}
+	}
+	return a, err
 }
 
 // withoutParent says whether a client may have what is here.

@@ -198,3 +198,58 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// gate is a parent's catalog that answers nobody until so many ask at once.
+type gate struct {
+	parentDir
+	entered chan struct{}
+	open    chan struct{}
+}
+
+func (g gate) Lookup(ctx context.Context, client netip.Addr, id string) (master.Image, error) {
+	g.entered <- struct{}{}
+	<-g.open
+	return g.parentDir.Lookup(ctx, client, id)
+}
+
+// TestManyAsk: however many clients ask at once, the parent hears no more of us
+// than it admits of one caller, and all are answered.
+func TestManyAsk(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	data := f.publish(t, 5000, 1000)
+	f.want(t, data)
+	const clients = 100
+	g := gate{parentDir{f.parentDir}, make(chan struct{}, clients), make(chan struct{})}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := master.NewServer(master.ServerConfig{Catalog: g, Sessions: f.parent, Log: quiet}).Serve(ctx, l); err != nil {
+			t.Error(err)
+		}
+	})
+	defer served.Wait()
+	defer cancel()
+	f.cfg.Parent = l.Addr().(*net.TCPAddr).AddrPort()
+	clear(f.allowed) // nobody is served without it
+	failed := make(chan error)
+	for range clients {
+		go func() {
+			_, err := f.Lookup(t.Context(), node, "pid/image")
+			failed <- err
+		}()
+	}
+	for range asksMax {
+		<-g.entered
+	}
+	close(g.open)
+	for range clients {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+}
