@@ -30,3 +30,32 @@ func TestJoinSize(t *testing.T) {
 		}
 	}
 }
+
+// TestLargestFile: chunks have numbers up to the end of the largest file there can
+// be, and what is larger is refused.
+func TestLargestFile(t *testing.T) {
+	t.Parallel()
+	src := simServerAt.Addr().As4()
+	for _, c := range []struct {
+		bytes  int64
+		joined bool
+	}{{4<<40 + 5, true}, {wire.FileBytesMax, true}, {wire.FileBytesMax + 1, false}, {-1, false}} {
+		now := time.Unix(1000, 0)
+		r := NewReception(ReceptionConfig{Self: netip.MustParseAddr("10.0.0.2"), Address: simGroup, ID: 7, Raw: true, Rand: rand.New(rand.NewPCG(1, 1))}, now)
+		r.Receive(now, simServerAt, wire.NewJoin2Reply(7, c.bytes).Append(nil, wire.Reply, src))
+		geo, joined := r.Joined()
+		if joined != c.joined || joined == (r.Err() != nil) {
+			t.Errorf("%d bytes: joined %v, %v", c.bytes, joined, r.Err())
+		}
+		if !joined {
+			continue
+		}
+		last := geo.Chunks() - 1
+		for n := range geo.ChunkBlocks(last) {
+			r.Receive(now, simServerAt, wire.Block{Chunk: uint32(last), Block: uint32(n)}.Append(nil, src))
+		}
+		if got := r.TakeReady(); len(got) != 1 || got[0].Index != last || len(got[0].Data) != geo.ChunkLen(last) {
+			t.Errorf("%d bytes: the last chunk did not come: %d ready", c.bytes, len(got))
+		}
+	}
+}

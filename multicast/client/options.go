@@ -70,7 +70,6 @@ type command struct {
 	methods  wire.Methods
 	busy     time.Duration // -B
 	delayMax time.Duration // -r
-	timeout  bool          // -T was given
 
 	slice     int
 	slicetype int               // or -1
@@ -169,7 +168,6 @@ func (c *command) packetOption(o cli.Option) (err error) {
 		s.Broadcast = true
 	case 'T':
 		s.IdleTimeout, err = cli.Seconds(o.Value)
-		c.timeout = true
 	case 'K':
 		s.Keepalive, err = cli.Seconds(o.Value)
 	case 'H':

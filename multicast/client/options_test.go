@@ -50,7 +50,7 @@ func TestOptions(t *testing.T) {
 		{base + "-C 9 f", func(c *command) bool { return c.session.Buffers == 9 }},
 		{base + "-M 64 f", func(c *command) bool { return c.session.Buffers == 32 }},
 		{base + "-k 512 f", func(c *command) bool { return c.session.SocketBufferBytes == 512<<10 }},
-		{base + "-T 60 f", func(c *command) bool { return c.session.IdleTimeout == time.Minute && c.timeout }},
+		{base + "-T 60 f", func(c *command) bool { return c.session.IdleTimeout == time.Minute }},
 		{base + "-K 15 f", func(c *command) bool { return c.session.Keepalive == 15*time.Second }},
 		{base + "-H 0 f", func(c *command) bool { return c.session.Heartbeat }},
 		{base + "-u 0123456789abcdef0123456789abcdef f", func(c *command) bool { return c.restore.Decode.ImageID != nil }},

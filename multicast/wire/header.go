@@ -107,24 +107,32 @@ func (h Header) Tells(sender netip.Addr) bool { return h.SrcIP == SourceOf(sende
 // bytes after that are extensions this version ignores (A1.4). The body
 // aliases datagram.
 func Split(datagram []byte) (Header, []byte, error) {
+	h, body, err := cut(datagram)
+	switch {
+	case err != nil:
+		return h, nil, err
+	case h.Type != Request && h.Type != Reply:
+		return h, nil, ErrType
+	case h.Subtype < SubJoin || h.Subtype > SubProgress:
+		return h, nil, ErrSubtype
+	}
+	return h, body, nil
+}
+
+// cut is Split of packets of whichever kind.
+func cut(datagram []byte) (Header, []byte, error) {
 	if len(datagram) < HeaderBytes {
 		return Header{}, nil, ErrShort
 	}
 	h := Header{
-		Type:    Type(binary.LittleEndian.Uint32(datagram[0:])),
-		Subtype: Subtype(binary.LittleEndian.Uint32(datagram[4:])),
-		DataLen: binary.LittleEndian.Uint32(datagram[8:]),
+		Type:    Type(u32(datagram, 0)),
+		Subtype: Subtype(u32(datagram, 4)),
+		DataLen: u32(datagram, 8),
 		SrcIP:   [4]byte(datagram[12:16]),
 	}
 	body := datagram[HeaderBytes:]
 	if uint64(h.DataLen) > uint64(len(body)) {
 		return h, nil, ErrShort
-	}
-	if h.Type != Request && h.Type != Reply {
-		return h, nil, ErrType
-	}
-	if h.Subtype < SubJoin || h.Subtype > SubProgress {
-		return h, nil, ErrSubtype
 	}
 	return h, body[:h.DataLen], nil
 }

@@ -20,25 +20,16 @@ const (
 
 // SplitMode2 is Split for the port of mode 2.
 func SplitMode2(datagram []byte) (Header, []byte, error) {
-	if len(datagram) < HeaderBytes {
-		return Header{}, nil, ErrShort
-	}
-	h := Header{
-		Type:    Type(binary.LittleEndian.Uint32(datagram[0:])),
-		Subtype: Subtype(binary.LittleEndian.Uint32(datagram[4:])),
-		DataLen: binary.LittleEndian.Uint32(datagram[8:]),
-		SrcIP:   [4]byte(datagram[12:16]),
-	}
-	body := datagram[HeaderBytes:]
+	h, body, err := cut(datagram)
 	switch {
-	case uint64(h.DataLen) > uint64(len(body)):
-		return h, nil, ErrShort
+	case err != nil:
+		return h, nil, err
 	case h.Type != Request:
 		return h, nil, ErrType
 	case h.Subtype < SubNak || h.Subtype > SubFlow:
 		return h, nil, ErrSubtype
 	}
-	return h, body[:h.DataLen], nil
+	return h, body, nil
 }
 
 // Nak asks for Need more blocks of a chunk, whichever, and reports what the
