@@ -97,10 +97,15 @@ func (c *command) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))
 }
 
+// query is the question of -F, or with status of -Q, which is about all ways.
 func (c *command) query(status bool) master.Query {
+	methods := c.methods
+	if status {
+		methods = wire.AnyMethod
+	}
 	return master.Query{
 		Server: netip.AddrPortFrom(c.master, uint16(c.port)), From: c.session.Iface,
-		Request: wire.GetRequest{Host: c.session.ReportFor, Methods: c.methods, Status: status, HTTP: !status, ImageID: c.imageID},
+		Request: wire.GetRequest{Host: c.session.ReportFor, Methods: methods, Status: status, HTTP: !status, ImageID: c.imageID},
 	}
 }
 

@@ -171,6 +171,9 @@ func TestMainStatus(t *testing.T) {
 	if !strings.HasPrefix(out, "imageid=a\nerror=0\nmethod=0x3\nsize=77\nsigtype=0x1\nsig=0x") || !strings.HasSuffix(out, "\nrunning=0\n") || status != 0 {
 		t.Errorf("status %d, %q", status, out)
 	}
+	if status, narrow, _ := frisbee(append(at, "-X", "bcast", "-Q", "a")...); status != 0 || narrow != out {
+		t.Errorf("-Q with -X: status %d, %q, want %q: it asks about all ways", status, narrow, out)
+	}
 	status, _, errs := frisbee(append(at, "-X", "bcast", "-F", "a", filepath.Join(dir, "out"))...)
 	if status != 255 || !strings.Contains(errs, "server returned error: not available via specified method") {
 		t.Errorf("status %d, %q", status, errs)

@@ -13,6 +13,7 @@ import (
 	"hyzer/imaging/ndz"
 	"hyzer/imaging/partition"
 	"hyzer/imaging/unzip"
+	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/wire"
 )
 
@@ -130,7 +131,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'p':
 		c.port, err = cli.Number(o.Value, 1, 65535)
 	case 'S':
-		c.master, err = cli.IPv4(o.Value)
+		c.master, err = sock.Host(o.Value)
 	case 'F', 'Q':
 		c.imageID, c.status = o.Value, o.Letter == 'Q'
 		if o.Value == "" || len(o.Value) > wire.ImageIDBytesMax {
@@ -141,7 +142,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'B':
 		c.busy, err = cli.Seconds(o.Value)
 	case 'P':
-		c.session.ReportFor, err = cli.IPv4(o.Value)
+		c.session.ReportFor, err = sock.Host(o.Value)
 	case 'r':
 		c.delayMax, err = cli.Seconds(o.Value)
 	case 'q':
@@ -163,7 +164,7 @@ func (c *command) packetOption(o cli.Option) (err error) {
 	n := 0
 	switch o.Letter {
 	case 'i':
-		s.Iface, err = cli.IPv4(o.Value)
+		s.Iface, err = sock.Host(o.Value)
 	case 'b':
 		s.Broadcast = true
 	case 'T':
@@ -178,8 +179,8 @@ func (c *command) packetOption(o cli.Option) (err error) {
 	case 'C':
 		s.Buffers, err = cli.Number(o.Value, 0, megabytesMax)
 	case 'M': // half for chunks, half for what is to be written
-		n, err = cli.Number(o.Value, 2, megabytesMax)
-		s.Buffers = n / 2
+		n, err = cli.Number(o.Value, 1, megabytesMax)
+		s.Buffers = max(n/2, 1)
 	case 'R':
 		n, err = cli.Number(o.Value, 1, BuffersMax)
 		s.Window = max(WindowDefault, 4*n)

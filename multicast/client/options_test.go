@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,11 @@ func TestOptions(t *testing.T) {
 		{base + "-R 5 f", func(c *command) bool { return c.session.Window == max(WindowDefault, 20) }},
 		{base + "-C 9 f", func(c *command) bool { return c.session.Buffers == 9 }},
 		{base + "-M 64 f", func(c *command) bool { return c.session.Buffers == 32 }},
+		{base + "-M 1 f", func(c *command) bool { return c.session.Buffers == 1 }},
+		{"-S localhost -P localhost -i localhost -F id f", func(c *command) bool {
+			host := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+			return c.master == host && c.session.ReportFor == host && c.session.Iface == host
+		}},
 		{base + "-k 512 f", func(c *command) bool { return c.session.SocketBufferBytes == 512<<10 }},
 		{base + "-T 60 f", func(c *command) bool { return c.session.IdleTimeout == time.Minute }},
 		{base + "-K 15 f", func(c *command) bool { return c.session.Keepalive == 15*time.Second }},

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/cli"
+	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/server"
 )
 
@@ -144,7 +145,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'm':
 		c.addr, err = cli.IPv4(o.Value)
 	case 'i':
-		c.cfg.Iface, err = cli.IPv4(o.Value)
+		c.cfg.Iface, err = sock.Host(o.Value)
 	case 'b':
 		c.cfg.Broadcast = true
 	case 'd':

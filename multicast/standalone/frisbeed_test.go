@@ -31,6 +31,7 @@ func TestOptions(t *testing.T) {
 		{"-m239.1.2.3 -p 0 f", func(c *command) bool { return c.first == 0 && c.last == 0 }},
 		{"-m 239.1.2.3 -p 10-20 f", func(c *command) bool { return c.first == 10 && c.last == 20 }},
 		{base + "-i 10.0.0.1 f", func(c *command) bool { return c.cfg.Iface.String() == "10.0.0.1" }},
+		{base + "-i localhost f", func(c *command) bool { return c.cfg.Iface.String() == "127.0.0.1" }},
 		{base + "-b f", func(c *command) bool { return c.cfg.Broadcast }},
 		{"-m 255.255.255.255 -p 1 f", func(c *command) bool { return c.cfg.Broadcast }},
 		{base + "-dd f", func(c *command) bool { return c.debug }},
@@ -58,7 +59,7 @@ func TestOptions(t *testing.T) {
 		{base + "-t f", func(c *command) bool { return c.trace != nil && c.cfg.Trace != nil }},
 		{base, nil}, {base + "f g", nil}, {"-p 1 f", nil}, {"-m 239.1.2.3 f", nil}, {"-m group -p 1 f", nil}, {"-m 239.1.2.3 -p 20-10 f", nil},
 		{base + "-L x f", nil}, {base + "-h", nil}, {base + "-x f", nil}, {base + "-k -1 f", nil}, {base + "-H x f", nil}, {base + "-B -1 f", nil},
-		{base + "-W -1 f", nil}, {base + "-i eth0 f", nil}, {base + "-K x f", nil},
+		{base + "-W -1 f", nil}, {base + "-i ::1 f", nil}, {base + "-K x f", nil},
 	} {
 		cmd := newCommand()
 		err := cmd.parse(strings.Fields(c.args))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hyzer/imaging/cli"
+	"hyzer/multicast/internal/sock"
 	"hyzer/multicast/wire"
 )
 
@@ -34,9 +35,11 @@ const usage = `usage: frisupload [options] -S master -F imageid <file>
 // optionLetters as getopt has them.
 const optionLetters = "S:p:F:Q:b:k:I:T:NP:odsh"
 
-// Bounds of the numbers on the command line, and the exit status of failures.
+// Bounds of the numbers on the command line, and the exit statuses of failures,
+// as frisbee's.
 const (
 	exitFailed = 1
+	exitMaster = 255
 	bytesMax   = 64 << 20
 	dotBytes   = 1 << 20
 )
@@ -63,6 +66,9 @@ func Main(args []string, in io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	if err := c.run(ctx); err != nil {
 		fmt.Fprintf(stderr, "frisupload: %v\n", err)
+		if errors.Is(err, ErrMaster) && !errors.Is(err, ErrVerify) {
+			return exitMaster
+		}
 		return exitFailed
 	}
 	return 0
@@ -97,7 +103,7 @@ func (c *command) option(o cli.Option) (err error) {
 	u := &c.config
 	switch o.Letter {
 	case 'S':
-		c.server, err = cli.IPv4(o.Value)
+		c.server, err = sock.Host(o.Value)
 	case 'p':
 		c.port, err = cli.Number(o.Value, 1, 65535)
 	case 'F', 'Q':
@@ -116,7 +122,7 @@ func (c *command) option(o cli.Option) (err error) {
 	case 'N':
 		u.NoVerify = true
 	case 'P':
-		u.For, err = cli.IPv4(o.Value)
+		u.For, err = sock.Host(o.Value)
 	case 'o':
 		c.dots = true
 	case 'd':

@@ -51,6 +51,9 @@ type Config struct {
 var (
 	ErrCut    = errors.New("the image was not read to its end")
 	ErrVerify = errors.New("the server does not have the image")
+	// ErrMaster is a refusal of the master server, whose wire.MasterError is
+	// wrapped too, or that it did not answer.
+	ErrMaster = errors.New("master server")
 )
 
 // timeout is the time for the transfer; 0: not bounded.
@@ -100,7 +103,15 @@ func Send(ctx context.Context, c Config, from io.Reader) (int64, error) {
 
 // Status asks whether the image could be uploaded, and what is there.
 func Status(ctx context.Context, c Config) (wire.PutReply, error) {
-	return master.Put(ctx, c.query(1))
+	return put(ctx, c.query(1))
+}
+
+func put(ctx context.Context, q master.PutQuery) (wire.PutReply, error) {
+	reply, err := master.Put(ctx, q)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrMaster, err)
+	}
+	return reply, err
 }
 
 // ask asks again while the image is busy.
@@ -111,7 +122,7 @@ func ask(ctx context.Context, q master.PutQuery, tries int, pause time.Duration)
 				return reply, err
 			}
 		}
-		if reply, err = master.Put(ctx, q); !errors.Is(err, wire.MasterTryAgain) {
+		if reply, err = put(ctx, q); !errors.Is(err, wire.MasterTryAgain) {
 			break
 		}
 	}

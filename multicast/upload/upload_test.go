@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hyzer/multicast/wire"
 )
 
 // sink is an upload server that takes one stream.
@@ -148,6 +150,9 @@ func TestOptions(t *testing.T) {
 		{"-S 10.0.0.1 -F id f", func(c *command) bool {
 			return c.config.Server.String() == "10.0.0.1:64494" && c.config.ImageID == "id" && !c.status && c.file == "f"
 		}},
+		{"-S localhost -P localhost -F id f", func(c *command) bool {
+			return c.config.Server.String() == "127.0.0.1:64494" && c.config.For.String() == "127.0.0.1"
+		}},
 		{"-S 10.0.0.1 -p 5 -Q id f", func(c *command) bool { return c.status && c.config.Server.Port() == 5 }},
 		{"-S 10.0.0.1 -Q id", func(c *command) bool { return c.status }},
 		{"-S 10.0.0.1 -p 5 f", func(c *command) bool { return c.config.ImageID == "" }},
@@ -158,7 +163,7 @@ func TestOptions(t *testing.T) {
 		{"-S 10.0.0.1 -F id -Nod f", func(c *command) bool { return c.config.NoVerify && c.dots }},
 		{"-S 10.0.0.1 -F id -P 10.0.0.2 -", func(c *command) bool { return c.config.For.String() == "10.0.0.2" && c.file == "-" }},
 		{"-F id f", nil}, {"-S 10.0.0.1 -F id", nil}, {"-S 10.0.0.1 f", nil}, {"-S 10.0.0.1 -F id f g", nil},
-		{"-S boss -F id f", nil}, {"-S 10.0.0.1 -p 0 f", nil}, {"-S 10.0.0.1 -s -F id f", nil}, {"-h", nil}, {"-x", nil},
+		{"-S ::1 -F id f", nil}, {"-S 10.0.0.1 -p 0 f", nil}, {"-S 10.0.0.1 -s -F id f", nil}, {"-h", nil}, {"-x", nil},
 		{"-S 10.0.0.1 -F " + strings.Repeat("x", 257) + " f", nil}, {"-S 10.0.0.1 -b 0 -F id f", nil}, {"-S 10.0.0.1 -T -1 -F id f", nil},
 	} {
 		cmd := &command{}
@@ -194,6 +199,42 @@ func TestTimeout(t *testing.T) {
 		cfg := Config{Bytes: c.bytes, Timeout: c.asked}
 		if got, told := cfg.timeout(), cfg.query(0).Request.TimeoutS; got != c.want || told != c.wire {
 			t.Errorf("%+v: %v, told %d", c, got, told)
+		}
+	}
+}
+
+// TestCommandRefused: what the master server refuses, or that there is none, has
+// the old program's exit status.
+func TestCommandRefused(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusal := wire.PutReply{Error: wire.MasterNoAccess}
+	answered := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = io.ReadFull(c, make([]byte, wire.MasterPutRequest.Bytes()))
+			err = errors.Join(err, func() error { _, err := c.Write(refusal.Append(nil)); return err }(), c.Close())
+		}
+		answered <- errors.Join(err, l.Close())
+	}()
+	file := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(file, []byte("image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-S", "127.0.0.1", "-p", portOf(l.Addr().(*net.TCPAddr).AddrPort()), "-F", "id", file}
+	for _, want := range []string{"access not allowed", "connection refused"} {
+		var out, errs bytes.Buffer
+		if status := Main(args, nil, &out, &errs); status != exitMaster || !strings.Contains(errs.String(), want) {
+			t.Errorf("status %d: %s", status, &errs)
+		}
+		if want == "access not allowed" {
+			if err := <-answered; err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

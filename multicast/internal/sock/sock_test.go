@@ -199,3 +199,13 @@ func TestIPv6(t *testing.T) {
 		}
 	}
 }
+
+// TestHost asks no name service: of these names, only localhost could be one.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{"10.0.0.1": "10.0.0.1", "localhost": "127.0.0.1", "fe80::1": "", "no host": "", "": ""} {
+		if a, err := Host(s); (err == nil) != (want != "") || err == nil && a != netip.MustParseAddr(want) {
+			t.Errorf("%q: %v, %v", s, a, err)
+		}
+	}
+}
