@@ -14,12 +14,14 @@ const (
 	descBlockBitmap   = 0
 	descInodeBitmap   = 4
 	descInodeTable    = 8
+	descFree          = 12
 	descFlags         = 18
 	descBitmapCsum    = 24
 	descChecksum      = 30
 	descBlockBitmapHi = 32
 	descInodeBitmapHi = 36
 	descInodeTableHi  = 40
+	descFreeHi        = 44
 	descBitmapCsumHi  = 56
 	flagBlockUninit   = 2
 	warningsMax       = 20
@@ -41,6 +43,7 @@ type desc struct {
 	blockBitmap, inodeBitmap, inodeTable uint64
 	uninit, intact                       bool
 	bitmapCsum                           uint32
+	free                                 uint64 // clusters
 }
 
 // Free returns the free space of the file system that begins at the start of
@@ -131,10 +134,12 @@ func (x *reader) parseDesc(g uint64, b []byte) desc {
 		inodeBitmap: number(descInodeBitmap, descInodeBitmapHi),
 		inodeTable:  number(descInodeTable, descInodeTableHi),
 		bitmapCsum:  uint32(le.Uint16(b[descBitmapCsum:])),
+		free:        uint64(le.Uint16(b[descFree:])),
 		intact:      x.s.descIntact(g, b),
 	}
 	if wide {
 		d.bitmapCsum |= uint32(le.Uint16(b[descBitmapCsumHi:])) << 16
+		d.free |= uint64(le.Uint16(b[descFreeHi:])) << 16
 	}
 	if x.s.roCompat&(roGDTChecksum|roMetadataCsum) != 0 {
 		d.uninit = le.Uint16(b[descFlags:])&flagBlockUninit != 0
@@ -194,19 +199,27 @@ func (x *reader) group(g uint64) error {
 	if err := x.readBlock(bitmap, d.blockBitmap); err != nil {
 		return fmt.Errorf("ext block bitmap of group %d: %w", g, err)
 	}
-	if !x.s.bitmapIntact(d, bitmap) {
+	start, blocks, per := x.s.groupStart(g), x.s.groupBlocks(g), x.s.clusterBlocks
+	clusters := int((blocks + per - 1) / per)
+	if !x.s.bitmapIntact(d, bitmap, clusters) {
 		x.warnf("block bitmap of group %d is damaged, all of the group is kept", g)
 		return nil
 	}
-	start, blocks, per := x.s.groupStart(g), x.s.groupBlocks(g), x.s.clusterBlocks
-	clusters := int((blocks + per - 1) / per)
 	freemap.ClearRuns(bitmap, clusters, func(from, to int) {
 		x.addFree(start+uint64(from)*per, start+min(uint64(to)*per, blocks))
 	})
 	return nil
 }
 
-func (s *super) bitmapIntact(d desc, bitmap []byte) bool {
+// bitmapIntact verifies the checksum of the bitmap of so many clusters, if it has
+// one, and that it has as many free ones as the descriptor counts: without a
+// checksum a bitmap that was lost may be all zeros.
+func (s *super) bitmapIntact(d desc, bitmap []byte, clusters int) bool {
+	free := uint64(0)
+	freemap.ClearRuns(bitmap, clusters, func(from, to int) { free += uint64(to - from) })
+	if free != d.free {
+		return false
+	}
 	if s.roCompat&roMetadataCsum == 0 {
 		return true
 	}

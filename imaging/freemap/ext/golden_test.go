@@ -2,9 +2,8 @@ package ext_test
 
 import (
 	"bytes"
-	"compress/gzip"
+	"encoding/binary"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,14 +22,7 @@ func TestGolden(t *testing.T) {
 	for _, name := range goldenNames {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			z, err := gzip.NewReader(bytes.NewReader(shared.ReadFile(t, "vectors/ndz/"+name+".img.gz")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			img, err := io.ReadAll(z)
-			if err != nil {
-				t.Fatal(err)
-			}
+			img := shared.ReadGzip(t, "vectors/ndz/"+name+".img.gz")
 			m, err := ext.Free(bytes.NewReader(img), int64(len(img)))
 			if err != nil {
 				t.Fatal(err)
@@ -84,4 +76,31 @@ func parseDumpe2fs(t *testing.T, text string) []freemap.Range {
 		}
 	}
 	return free
+}
+
+// TestBitmapDamaged damages bitmaps that have no checksum: what they call free is
+// not what their groups count.
+func TestBitmapDamaged(t *testing.T) {
+	t.Parallel()
+	const block, descriptors = 1024, 2048
+	golden := shared.ReadGzip(t, "vectors/ndz/ext2-1k.img.gz")
+	at := int(binary.LittleEndian.Uint32(golden[descriptors:])) * block
+	for name, damage := range map[string]func(bitmap []byte){
+		"zeros":   func(b []byte) { clear(b) },
+		"one bit": func(b []byte) { b[0] &^= 1 },
+	} {
+		img := bytes.Clone(golden)
+		damage(img[at : at+block])
+		m, err := ext.Free(bytes.NewReader(img), int64(len(img)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const end = (1 + 8*block) * block / freemap.SectorBytes // of group 0
+		if len(m.Free) == 0 || m.Free[0].Start < end {
+			t.Errorf("%s: %v is free", name, m.Free[:min(1, len(m.Free))])
+		}
+		if len(m.Warnings) != 1 || !strings.Contains(m.Warnings[0], "group 0") {
+			t.Errorf("%s: warnings %q", name, m.Warnings)
+		}
+	}
 }

@@ -39,6 +39,8 @@ const (
 	cgOffMagic   = 4
 	cgOffIndex   = 12
 	cgOffFrags   = 20
+	cgOffBlocks  = 28 // free ones,
+	cgOffPieces  = 36 // and fragments of those that are not
 	cgOffFree    = 96
 	cgOffInited  = 120
 	cgHeadBytes  = 168
@@ -148,16 +150,20 @@ func (s *super) group(r io.ReaderAt, g uint64, cg []byte, m *freemap.Map) error 
 	frags, free := u32(cgOffFrags), u32(cgOffFree)
 	if u32(cgOffMagic) != cgMagic || u32(cgOffIndex) != g ||
 		frags > s.fragsPerGroup || base+frags > s.size || free+(frags+7)/8 > s.cgBytes {
-		if len(m.Warnings) < warningsMax {
-			m.Warnings = append(m.Warnings, fmt.Sprintf("UFS: cylinder group %d is damaged, all of it is kept", g))
-		}
+		keep(m, g, "is damaged")
 		return nil
 	}
 	per := s.fragBytes / freemap.SectorBytes
 	var list []freemap.Range
+	sum := uint64(0)
 	freemap.SetRuns(cg[free:], int(frags), func(from, to int) {
 		list = freemap.Append(list, (base+uint64(from))*per, (base+uint64(to))*per)
+		sum += uint64(to - from)
 	})
+	if want := u32(cgOffBlocks)*s.fragsPerBlock + u32(cgOffPieces); sum != want {
+		keep(m, g, fmt.Sprintf("has %d free fragments and counts %d", sum, want))
+		return nil
+	}
 	if from, to := s.uninited(base, u32(cgOffInited)); from < min(to, base+frags) {
 		list = freemap.Normalize(append(list, freemap.Range{Start: from * per, End: min(to, base+frags) * per}))
 	}
@@ -165,6 +171,13 @@ func (s *super) group(r io.ReaderAt, g uint64, cg []byte, m *freemap.Map) error 
 		m.Free = freemap.Append(m.Free, f.Start, f.End)
 	}
 	return nil
+}
+
+// keep tells why a group is kept.
+func keep(m *freemap.Map, g uint64, why string) {
+	if len(m.Warnings) < warningsMax {
+		m.Warnings = append(m.Warnings, fmt.Sprintf("UFS: cylinder group %d %s, all of it is kept", g, why))
+	}
 }
 
 // uninited are the fragments of inodes that UFS2 has not initialised yet.
