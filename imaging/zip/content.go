@@ -217,7 +217,7 @@ func (l *Layout) label(src Source, e partition.Entry, opts Options) (*freemap.Ma
 			m.Warnings = append(m.Warnings, f.Warnings...)
 		}
 	}
-	m.Free = freemap.Normalize(m.Free)
+	m.Free = freemap.Subtract(freemap.Normalize(m.Free), []freemap.Range{{Start: 0, End: bsdlabel.BootSectors}})
 	return m, nil
 }
 

@@ -45,7 +45,11 @@ func Create(ctx context.Context, src Source, out io.Writer, opts Options) (Stats
 	if opts.Chosen != nil {
 		opts.Chosen(layout)
 	}
-	return Write(ctx, src, layout, out, opts)
+	stats, err := Write(ctx, src, layout, out, opts)
+	if err == nil && src.changed() {
+		opts.warn([]string{"source was written to while the image was made: it may be half in one state and half in the other"})
+	}
+	return stats, err
 }
 
 // Write makes an image of what layout says is in use.

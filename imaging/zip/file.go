@@ -35,7 +35,7 @@ func OpenSource(path string) (Source, io.Closer, error) {
 }
 
 func sourceOf(f *os.File) (src Source, err error) {
-	src.ReaderAt = f
+	src.ReaderAt, src.Stat = f, f.Stat
 	if src.Info, err = f.Stat(); err != nil {
 		return src, err
 	}

@@ -31,6 +31,18 @@ type Source struct {
 	Busy  bool // others may write to it
 
 	Info os.FileInfo // of the file or device, which no image may replace; nil: it has none
+	// Stat, if set, tells what Info is now.
+	Stat func() (os.FileInfo, error)
+}
+
+// changed tells whether a file is not as it was opened. Of a device its time says
+// nothing.
+func (src Source) changed() bool {
+	if src.Stat == nil || src.Info == nil || !src.Info.Mode().IsRegular() {
+		return false
+	}
+	now, err := src.Stat()
+	return err != nil || now.Size() != src.Info.Size() || !now.ModTime().Equal(src.Info.ModTime())
 }
 
 // BSDPart is a partition in a BSD slice.

@@ -48,7 +48,7 @@ func (p patient) ReadAt(b []byte, offset int64) (int, error) {
 func spool(ctx context.Context, in io.Reader) (Source, io.Closer, error) {
 	if f, ok := in.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return Source{ReaderAt: f, Bytes: info.Size(), Info: info}, io.NopCloser(nil), nil
+			return Source{ReaderAt: f, Bytes: info.Size(), Info: info, Stat: f.Stat}, io.NopCloser(nil), nil
 		}
 	}
 	f, err := os.CreateTemp("", "imagezip")

@@ -14,6 +14,9 @@ import (
 const (
 	// Sector of the slice that the label is in.
 	Sector = 1
+	// BootSectors at the start of a slice are boot code and the label, also
+	// where a partition begins there.
+	BootSectors = 16
 	// RelocatedBytes is how much of a label images mark for relocation.
 	RelocatedBytes = 276
 
