@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"math"
 
 	"hyzer/imaging/delta"
 	"hyzer/imaging/freemap"
@@ -216,12 +216,20 @@ func (r *restore) keep(paths []string, t *unzip.FileTarget) error {
 	return err
 }
 
-// zeroFreed zeroes what deltas freed, as the free space of the first image was.
+// zeroFreed zeroes what deltas freed, as the free space of the first image was:
+// as far as the partition or the device reaches.
 func (r *restore) zeroFreed(t *unzip.FileTarget) error {
 	if !r.opts.ZeroFill || len(r.freed) == 0 {
 		return nil
 	}
-	for _, f := range freemap.Shift(r.freed, r.opts.Decode.Placement.Start) {
+	room := freemap.Range{End: math.MaxUint64}
+	p := r.opts.Decode.Placement
+	if p.InPartition() {
+		room.End = p.Size
+	} else if size := t.SizeBytes(); size >= 0 {
+		room.End = uint64(size) / ndz.SectorBytes
+	}
+	for _, f := range freemap.Shift(freemap.Intersect(r.freed, []freemap.Range{room}), p.Start) {
 		if err := t.Zero(int64(f.Start)*ndz.SectorBytes, int64(f.Sectors())*ndz.SectorBytes); err != nil {
 			return err
 		}
@@ -278,18 +286,12 @@ func (r *restore) prepare(t *unzip.FileTarget) error {
 
 // image restores image i over those before it.
 func (r *restore) image(t *unzip.FileTarget, i int) error {
-	path := r.files[i].Path
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	opts := r.opts
 	opts.AnyBase = r.read.anyBase || i > 0 // the others were proved
 	opts.ZeroFill = opts.ZeroFill && i == 0
 	opts.Manifest = r.lists[i]
 	opts.Progress = func(p unzip.Progress) { r.m.at(r.done + p.WrittenBytes + p.KeptBytes) }
-	s, err := unzip.File(r.e.ctx, f, r.files[i].Info.Size(), t, opts)
+	s, err := unzip.File(r.e.ctx, r.files[i].Source(), r.files[i].Info.Size(), t, opts)
 	if errors.Is(err, unzip.ErrDeltaZeroFill) {
 		err = fmt.Errorf("%w; leave out --zero", err)
 	}

@@ -67,6 +67,9 @@ type File struct {
 	f    *os.File
 }
 
+// Source is the file itself, with the chunks.
+func (f *File) Source() io.ReaderAt { return f.f }
+
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
 
