@@ -213,11 +213,22 @@ func signed(b []byte) int64 {
 	return n
 }
 
-// bitmap adds the clear bits of the bitmap in attr.
+// Sizes in the head of an attribute that is not resident.
+const (
+	offDataBytes   = 48
+	offInitialized = 56
+)
+
+// bitmap adds the clear bits of the bitmap in attr. It has no checksum, so what
+// must be in use has to be.
 func (v *volume) bitmap(attr []byte, m *freemap.Map) error {
 	extents, err := v.extents(attr)
 	if err != nil {
 		return err
+	}
+	le, need := binary.LittleEndian, (v.clusters+7)/8
+	if size, written := le.Uint64(attr[offDataBytes:]), le.Uint64(attr[offInitialized:]); size < need || written < need {
+		return fmt.Errorf("%d bytes, of which %d were written, for %d clusters", size, written, v.clusters)
 	}
 	per := v.clusterBytes / freemap.SectorBytes
 	at := uint64(0) // cluster of the next bit
@@ -239,6 +250,11 @@ func (v *volume) bitmap(attr []byte, m *freemap.Map) error {
 	}
 	if at < v.clusters {
 		return fmt.Errorf("only %d of %d clusters are in it", at, v.clusters)
+	}
+	for _, e := range append(extents, extent{0, 1}, extent{v.mft / v.clusterBytes, 1}) {
+		if len(freemap.Overlap(m.Free, freemap.Range{Start: e.cluster * per, End: (e.cluster + e.count) * per})) > 0 {
+			return fmt.Errorf("has clusters [%d,+%d) as free, which are the file system's own", e.cluster, e.count)
+		}
 	}
 	return nil
 }
