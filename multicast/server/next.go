@@ -168,9 +168,17 @@ func (s *Session) rest(now time.Time) Action {
 		s.stats.Blocked++
 		return Action{Kind: ActSleep}
 	}
+	nudge, nudgeAt := s.nudgeOld(now)
+	if nudge != nil {
+		s.stats.DatagramsOut++
+		return Action{Kind: ActSend, Datagram: nudge}
+	}
 	s.stats.rested(s.restedAt)
 	s.restedAt = s.stats.DatagramsOut + 1
 	end, reason := s.endsAt()
+	if !nudgeAt.IsZero() && (end.IsZero() || nudgeAt.Before(end)) {
+		return Action{Kind: ActSleep, Until: nudgeAt}
+	}
 	if reason != ReasonNone && !now.Before(end) {
 		return Action{Kind: ActFinish, Reason: reason}
 	}

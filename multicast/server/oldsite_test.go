@@ -221,23 +221,23 @@ func (o *oldSite) book(n *oldNode) {
 }
 
 // TestOldClientsKeepRate: what the links of old clients lose does not slow the
-// session, beside one of a fixed rate.
+// session, beside one of a fixed rate; and they need not wait for their timeouts.
 func TestOldClientsKeepRate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		clients, chunks int
 		loss            float64
-		longer          time.Duration // at most, of four loads
+		longer, longest time.Duration // at most, of four loads
 	}{
-		{1, 128, 0, 0},
-		{1, 128, 0.01, time.Second},
-		{1, 128, 0.05, time.Second},
-		{4, 128, 0, 0},
-		{4, 128, 0.01, time.Second},
-		{4, 128, 0.05, 2 * time.Second},
-		{16, 64, 0, 4 * time.Second}, // which begins slowly
-		{16, 64, 0.01, 4 * time.Second},
-		{16, 64, 0.05, 5 * time.Second},
+		{1, 128, 0, 0, 7 * time.Second},
+		{1, 128, 0.01, time.Second / 2, 9 * time.Second}, // 30 s from a server that does not have them ask
+		{1, 128, 0.05, time.Second, 10 * time.Second},    // 31 s
+		{4, 128, 0, 0, 7 * time.Second},
+		{4, 128, 0.01, time.Second / 2, 9 * time.Second}, // 14 s
+		{4, 128, 0.05, time.Second, 11 * time.Second},    // 19 s
+		{16, 64, 0, 2 * time.Second, 6 * time.Second},    // begins slowly
+		{16, 64, 0.01, 2 * time.Second, 7 * time.Second}, // 7 s
+		{16, 64, 0.05, 2 * time.Second, 9 * time.Second}, // 11 s
 	} {
 		t.Run(fmt.Sprintf("%d clients, %v", c.clients, c.loss), func(t *testing.T) {
 			t.Parallel()
@@ -252,8 +252,8 @@ func TestOldClientsKeepRate(t *testing.T) {
 				t.Logf("%.3f sent for each block, %d requests, bursts %+v", float64(st.BlocksSent)/float64(o.s.geo.Blocks()), st.Requests, st.BurstChanges)
 			}
 			t.Logf("%v, with a fixed rate %v", dynamic.Round(time.Millisecond), fixed.Round(time.Millisecond))
-			if dynamic > fixed+c.longer {
-				t.Errorf("four loads take %v longer than with a fixed rate, want at most %v", dynamic-fixed, c.longer)
+			if dynamic > min(fixed+c.longer, c.longest) {
+				t.Errorf("four loads take %v, want at most %v, and %v longer than with a fixed rate", dynamic, c.longest, c.longer)
 			}
 		})
 	}

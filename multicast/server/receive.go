@@ -271,6 +271,9 @@ func (s *Session) heedLoss(now time.Time, sender netip.Addr, asked int, trusted 
 // session with a key it may be a stranger, who must not slow down others.
 func (s *Session) heedOld(now time.Time, asked, all int) {
 	s.old = true
+	if asked < all {
+		s.nudge.lackedAt = now
+	}
 	if asked < all && asked*overflowDiv >= all && now.Sub(s.passed.latest(s.partial.Chunk)) < dynamicPeriod {
 		s.pace.flow.overflow(now)
 	}

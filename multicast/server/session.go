@@ -135,6 +135,7 @@ type Session struct {
 	events  []Event
 	m2      mode2
 	gather  gather
+	nudge   nudge
 	passed  passed
 	ready   func(need) bool // what of the image is in memory; nil: all
 	old     bool            // an old client asked for something
