@@ -44,7 +44,7 @@ func Open(iface netip.Addr) (*Conn, error) {
 		return nil, os.NewSyscallError("raw socket for IGMP", err)
 	}
 	err = errors.Join(
-		unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, iface.As4()),
+		through(fd, iface),
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 1),
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
 		unix.SetsockoptString(fd, unix.IPPROTO_IP, unix.IP_OPTIONS, "\x94\x04\x00\x00"), // Router Alert
@@ -60,8 +60,7 @@ func Open(iface netip.Addr) (*Conn, error) {
 func (c *Conn) Close() error { return c.f.Close() }
 
 // While keeps this host in a group while f runs, whatever f leaves, so that nobody
-// is told of a leave. From then on messages leave by the interface that has the
-// address now.
+// is told of a leave.
 func (c *Conn) While(group netip.Addr, f func() error) error {
 	raw, err := c.f.SyscallConn()
 	if err != nil {
@@ -70,10 +69,7 @@ func (c *Conn) While(group netip.Addr, f func() error) error {
 	member := unix.IPMreq{Multiaddr: group.As4(), Interface: c.iface.As4()}
 	var inner error
 	err = raw.Control(func(fd uintptr) {
-		inner = unix.SetsockoptInet4Addr(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, c.iface.As4())
-		if inner == nil {
-			inner = unix.SetsockoptIPMreq(int(fd), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &member)
-		}
+		inner = unix.SetsockoptIPMreq(int(fd), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &member)
 	})
 	if err = errors.Join(err, inner); err != nil {
 		return fmt.Errorf("joining group %v on interface %v: %w", group, c.iface, err)
@@ -94,6 +90,8 @@ func (c *Conn) Query() error {
 	return c.send(Message{Type: Query, Code: queryCode, Group: netip.IPv4Unspecified()}, AllHosts())
 }
 
+// send sends by the interface that has the address now: it may be another one than
+// at first.
 func (c *Conn) send(m Message, to netip.Addr) error {
 	raw, err := c.f.SyscallConn()
 	if err != nil {
@@ -101,10 +99,16 @@ func (c *Conn) send(m Message, to netip.Addr) error {
 	}
 	var sent error
 	err = raw.Write(func(fd uintptr) bool {
-		sent = unix.Sendto(int(fd), m.Append(nil), 0, &unix.SockaddrInet4{Addr: to.As4()})
+		if sent = through(int(fd), c.iface); sent == nil {
+			sent = unix.Sendto(int(fd), m.Append(nil), 0, &unix.SockaddrInet4{Addr: to.As4()})
+		}
 		return !errors.Is(sent, unix.EAGAIN)
 	})
 	return errors.Join(err, os.NewSyscallError("sendto", sent))
+}
+
+func through(fd int, iface netip.Addr) error {
+	return unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, iface.As4())
 }
 
 // Read waits until deadline for a message, and returns who sent it. Others than
