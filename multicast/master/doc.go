@@ -10,7 +10,8 @@
 //
 // Invariants: an address is stored before a client is told of it; a session
 // sends one version of an image only, a replaced image gets another session;
-// connections, their time and the sessions are bounded.
+// connections, their time and the sessions are bounded; a slow disk is waited for
+// by those only who ask for an image on it.
 //
 // The callers are netsvc/appliance (Server, Sessions) and the node tools
 // (Get).

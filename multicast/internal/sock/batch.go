@@ -96,6 +96,7 @@ type batchReader struct {
 	recv func(fd uintptr) bool
 	poll func(fd uintptr)
 
+	errors  bool // the socket hears of them (see ofICMP)
 	dropped unix.Msghdr
 
 	// The same of the question for the backlog.
@@ -133,7 +134,7 @@ func (r *batchReader) recvmmsg(fd uintptr) bool {
 			return true
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if r.wait {
+			if r.wait && r.errors {
 				dropErrors(fd, &r.dropped)
 			}
 			r.got, r.err = 0, nil

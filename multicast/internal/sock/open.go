@@ -60,6 +60,9 @@ func (o opener) open() (*conn, error) {
 		}
 	}
 	c, err := newConn(rx, tx, netip.AddrPortFrom(o.iface, port))
+	if err == nil {
+		c.rxBatch.errors = !o.Client
+	}
 	if err == nil && o.Multicast() {
 		c.group, c.iface, c.index = o.session.Addr(), o.iface, o.index
 		if err = c.join(); c.group.Is4() {
