@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,17 +82,20 @@ func (m *Mirror) run(client netip.Addr, id, path string, size int64) (int64, err
 	return int64(answer.FileBytes), syncDir(filepath.Dir(path))
 }
 
-// get asks the parent to send, again while it is busy.
+// get asks the parent to send, again while it is busy, but not so long that other
+// images are not fetched.
 func (m *Mirror) get(q master.Query) (master.Answer, error) {
+	ctx, cancel := context.WithTimeout(m.ctx, m.busyTime)
+	defer cancel()
 	for {
-		a, err := master.Get(m.ctx, q)
+		a, err := master.Get(ctx, q)
 		if !errors.Is(err, wire.MasterTryAgain) {
 			return a, err
 		}
 		select {
 		case <-time.After(parentPause):
-		case <-m.ctx.Done():
-			return a, m.ctx.Err()
+		case <-ctx.Done():
+			return a, fmt.Errorf("after %v: %w", m.busyTime, err)
 		}
 	}
 }

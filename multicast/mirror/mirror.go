@@ -36,6 +36,7 @@ const (
 	allowedMax   = 1 << 16 // clients and images that are remembered
 	nameBytesMax = 200     // of a file; longer names are refused
 	parentPause  = time.Second
+	busyTimeMax  = 2 * time.Minute // of a parent that could send later
 	joinTimeout  = time.Minute
 	idleTimeout  = 2 * time.Minute
 	tempSuffix   = ".fetch"
@@ -69,6 +70,8 @@ type Mirror struct {
 	cache  *cache
 	asks   chan struct{}
 
+	busyTime time.Duration
+
 	lock     sync.Mutex
 	fetching map[string]bool      // by image
 	retryAt  map[string]time.Time // of images whose fetch failed
@@ -86,7 +89,7 @@ func New(cfg Config) (*Mirror, error) {
 	if cfg.Methods == 0 {
 		cfg.Methods = wire.Unicast | wire.Multicast
 	}
-	m := &Mirror{cfg: cfg, log: cfg.Log, fetching: map[string]bool{}, retryAt: map[string]time.Time{}, allowed: map[grant]bool{}, asks: make(chan struct{}, asksMax)}
+	m := &Mirror{cfg: cfg, log: cfg.Log, fetching: map[string]bool{}, retryAt: map[string]time.Time{}, allowed: map[grant]bool{}, asks: make(chan struct{}, asksMax), busyTime: busyTimeMax}
 	if m.log == nil {
 		m.log = slog.Default()
 	}

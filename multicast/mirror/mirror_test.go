@@ -199,6 +199,49 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// adopt gives a mirror another parent.
+func (f *family) adopt(t *testing.T, catalog master.Catalog, sessions *master.Sessions) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := master.NewServer(master.ServerConfig{Catalog: catalog, Sessions: sessions, Log: quiet}).Serve(ctx, l); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); served.Wait() })
+	f.cfg.Parent = l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// TestBusyForEver: a parent that never sends does not keep others from being
+// fetched.
+func TestBusyForEver(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	f.publish(t, 5000, 1000)
+	sessions := master.NewSessions(master.SessionsConfig{Iface: local, ShareHost: true, GroupBase: netip.MustParseAddr("239.192.77.1"), SessionsMax: 1, Log: quiet})
+	t.Cleanup(sessions.Close)
+	f.adopt(t, parentDir{f.parentDir}, sessions)
+	if err := os.WriteFile(filepath.Join(f.parentDir, "other"), []byte("takes the only session"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := master.Get(t.Context(), f.query(node, "other", false)); err != nil {
+		t.Fatal(err)
+	}
+	f.busyTime = time.Millisecond
+	if _, err := f.Lookup(t.Context(), node, "pid/image"); !errors.Is(err, wire.MasterTryAgain) {
+		t.Fatal(err)
+	}
+	f.all.Wait()
+	if f.retryAt["pid/image"].IsZero() {
+		t.Error("the failure was not noted")
+	}
+}
+
 // gate is a parent's catalog that answers nobody until so many ask at once.
 type gate struct {
 	parentDir
@@ -221,20 +264,7 @@ func TestManyAsk(t *testing.T) {
 	f.want(t, data)
 	const clients = 100
 	g := gate{parentDir{f.parentDir}, make(chan struct{}, clients), make(chan struct{})}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var served sync.WaitGroup
-	served.Go(func() {
-		if err := master.NewServer(master.ServerConfig{Catalog: g, Sessions: f.parent, Log: quiet}).Serve(ctx, l); err != nil {
-			t.Error(err)
-		}
-	})
-	defer served.Wait()
-	defer cancel()
-	f.cfg.Parent = l.Addr().(*net.TCPAddr).AddrPort()
+	f.adopt(t, g, f.parent)
 	clear(f.allowed) // nobody is served without it
 	failed := make(chan error)
 	for range clients {
