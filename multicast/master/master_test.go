@@ -449,6 +449,44 @@ func TestResumeDropsChangedImage(t *testing.T) {
 	}
 }
 
+// TestResumeLater: a session whose port is in use is back when it is free.
+func TestResumeLater(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store := &memStore{all: map[string]master.Assignment{}}
+	base := int(tools.Ports(t, portNum))
+	first := newSessions(t, store, base)
+	writeImage(t, dir, "a", []byte("image"), 5)
+	a, err := master.Get(t.Context(), master.Query{Server: start(t, dirCatalog{dir}, first), Request: wire.GetRequest{Methods: wire.Multicast, ImageID: "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	other, err := net.ListenUDP("udp4", &net.UDPAddr{Port: int(a.Port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	second := newSessions(t, store, base)
+	if err := second.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if len(second.List()) != 0 || store.len() != 1 {
+		t.Fatalf("%d sessions run, %d are stored; want one that waits", len(second.List()), store.len())
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for len(second.List()) == 0 { // or the test's own time is over
+		<-tick.C
+	}
+	if s := second.List()[0]; s.Address != netip.AddrPortFrom(a.Addr, a.Port) {
+		t.Errorf("it is back at %v, want %v:%d", s.Address, a.Addr, a.Port)
+	}
+}
+
 // failingStore cannot save.
 type failingStore struct{ memStore }
 

@@ -125,49 +125,6 @@ func (s *Sessions) Close() {
 	s.all.Wait()
 }
 
-// Resume starts the sessions that the store has, at the addresses that their
-// clients know. One whose image is gone or changed is dropped from the store.
-func (s *Sessions) Resume() error {
-	stored, err := s.store.Load()
-	if err != nil {
-		return fmt.Errorf("loading the image sessions that ran before: %w", err)
-	}
-	var failed []error
-	for _, a := range stored {
-		if err := s.resume(a); err != nil {
-			s.log.Warn("image session cannot be resumed", "service", "frisbee", "image", a.ImageID, "address", a.Address.String(), "err", err)
-			if err := s.store.Delete(a.Key()); err != nil {
-				failed = append(failed, err)
-			}
-		}
-	}
-	return errors.Join(failed...)
-}
-
-func (s *Sessions) resume(a Assignment) error {
-	file, err := server.OpenFile(a.Path)
-	if err != nil {
-		return err
-	}
-	if file.Identity() != a.Version {
-		file.Close()
-		return fmt.Errorf("%w: %s", server.ErrImageChanged, a.Path)
-	}
-	list := s.manifest(a, file)
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if _, twice := s.running[a.Key()]; twice {
-		return file.Close()
-	}
-	srv, err := s.open(a, file, list)
-	if err != nil {
-		file.Close()
-		return err
-	}
-	s.start(a, srv)
-	return nil
-}
-
 // Find returns the session that sends this version of the image, if one runs.
 // For unicast it is that of the client.
 func (s *Sessions) Find(img Image, file *server.File, method wire.Methods, client netip.Addr) (Session, bool) {
