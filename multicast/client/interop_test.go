@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -64,5 +65,52 @@ func TestMainNoMaster(t *testing.T) {
 		if status != 255 || out != "" || !strings.Contains(errs, "no answer from the master server") || !strings.Contains(errs, "connection refused") {
 			t.Errorf("%s: status %d, %q, %q", args[0], status, out, errs)
 		}
+	}
+}
+
+// stopsAt is a Sink that ends the load when it gets its first chunk.
+type stopsAt struct{ stop func() }
+
+func (s stopsAt) Chunk(context.Context, int, []byte) error { s.stop(); return nil }
+
+// TestLoopbackSameID: a client whose power was cut comes back with the id that
+// it had, as those do whose random numbers begin alike, and loads the whole;
+// then the server is without clients.
+func TestLoopbackSameID(t *testing.T) {
+	t.Parallel()
+	for name, mode2 := range map[string]bool{"old": false, "mode 2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, want := imageFile(t, 6*wire.ChunkBytes+77)
+			at := group(t)
+			served := serverConfig(t, path, at)
+			served.Linger, served.Mode2 = server.LingerLastClient, mode2
+			srv, err := server.Open(served)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- srv.Run(ctx) }()
+
+			cut, stop := context.WithCancel(ctx)
+			first := clientConfig(t, 0, at, 0, stopsAt{stop})
+			first.QuietAbort, first.Mode2 = true, mode2
+			before, err := client.Run(cut, first)
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			var m memory
+			again := clientConfig(t, 0, at, 0, client.RawSink{W: &m})
+			again.Mode2 = mode2
+			after, err := client.Run(ctx, again)
+			if err != nil || !bytes.Equal(m.data, want) || after.ID != before.ID {
+				t.Errorf("client %d, then %d: %v, content equal %v", before.ID, after.ID, err, bytes.Equal(m.data, want))
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("server: %v", err)
+			}
+		})
 	}
 }
