@@ -83,15 +83,16 @@ func (c *conn) Rejoin() error {
 // address for a moment, or has come anew, is in no group, whatever the socket
 // takes it for.
 func (c *conn) renew() error {
-	leave, through := unix.IP_DROP_MEMBERSHIP, c.through4
-	membership := c.membership4
-	if c.group.Is6() {
-		leave, through, membership = unix.IPV6_LEAVE_GROUP, c.through6, c.membership6
-	}
+	through := c.through4
 	// It fails if the interface has another number by now: that one was left.
-	_ = c.control(false, func(fd int) error { return membership(fd, leave) })
-	if index, err := interfaceIndex(c.iface); c.group.Is6() && err == nil {
-		c.index = index
+	if c.group.Is4() {
+		_ = c.control(false, func(fd int) error { return c.membership4(fd, unix.IP_DROP_MEMBERSHIP) })
+	} else {
+		_ = c.control(false, func(fd int) error { return c.membership6(fd, unix.IPV6_LEAVE_GROUP) })
+		through = c.through6
+		if index, err := interfaceIndex(c.iface); err == nil {
+			c.index = index
+		}
 	}
 	if err := c.join(); err != nil {
 		return err
