@@ -51,6 +51,9 @@ func Main(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx) // names the signal
+	}
 	fmt.Fprintf(stderr, "frisbee: %v\n", err)
 	switch {
 	case errors.Is(err, errMaster), errors.Is(err, errAsking):

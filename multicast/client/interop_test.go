@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,5 +114,32 @@ func TestLoopbackSameID(t *testing.T) {
 				t.Errorf("server: %v", err)
 			}
 		})
+	}
+}
+
+// TestMainInterrupted: a load that waits for its server ends at a signal, and
+// says that this was why.
+func TestMainInterrupted(t *testing.T) {
+	at := group(t)
+	out := filepath.Join(t.TempDir(), "out")
+	type result struct {
+		status int
+		errs   string
+	}
+	ended := make(chan result, 1)
+	go func() {
+		status, _, errs := frisbee("-N", "-m", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-i", "127.0.0.1", out)
+		ended <- result{status, errs}
+	}()
+	for t.Context().Err() == nil { // signals are caught from before that file is there
+		if _, err := os.Stat(out); err == nil {
+			break
+		}
+	}
+	if err := unix.Kill(os.Getpid(), unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-ended; r.status != 1 || !strings.Contains(r.errs, "frisbee: terminated") {
+		t.Errorf("status %d: %s", r.status, r.errs)
 	}
 }
