@@ -48,7 +48,7 @@ func imagezipCases() []imagingCase {
 		{"imagezip", "-z 10 @mbr @o", 1, "0 to 9"},
 		{"imagezip", "-I 1 -I 2 -R 3 @mbr @o", 0, "Finished"},
 		{"imagezip", "-I 1b -R1a @bsd @o", 0, "16809472 input"},
-		{"imagezip", "-I 1a @bsd @o", 0, "32256 input"},
+		{"imagezip", "-I 1a @bsd @o", 0, "40448 input"}, // boot blocks and label stay
 		{"imagezip", "-I 1q @bsd @o", 1, "a letter from a to p"},
 		{"imagezip", "-I ab @bsd @o", 1, "a letter from a to p"},
 		{"imagezip", "-c 100 -r @mbr @o", 0, "51200 input"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"hyzer/netsvc/control"
@@ -39,7 +38,7 @@ func bootinfosend(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	req := control.OrderRequest{Nodes: list(rest), Order: states.OrderAnswer, Force: *force, By: os.Getenv("USER")}
+	req := control.OrderRequest{Nodes: list(rest), Order: states.OrderAnswer, Force: *force, By: e.getenv("USER")}
 	chosen := 0
 	for o, set := range map[states.LoaderOrder]bool{states.OrderWakeup: *wakeup, states.OrderReboot: *reset, states.OrderRestart: *restart} {
 		if set {
@@ -72,7 +71,7 @@ func command(e *env, req control.CommandRequest) error {
 	if len(req.Nodes) == 0 {
 		return badUsage("want nodes")
 	}
-	req.By = os.Getenv("USER")
+	req.By = e.getenv("USER")
 	return order(e, "/v1/commands", req)
 }
 

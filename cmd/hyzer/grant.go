@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -26,7 +25,7 @@ func imageGrant(e *env, args []string) error {
 		return badUsage("want an image and nodes")
 	}
 	in := control.GrantRequest{
-		Nodes: list(rest[1:]), Secs: int(*period / time.Second), Bytes: *most, Part: *part, Boot: *boot, By: os.Getenv("USER"),
+		Nodes: list(rest[1:]), Secs: int(*period / time.Second), Bytes: *most, Part: *part, Boot: *boot, By: e.getenv("USER"),
 	}
 	if in.Image, err = registry.ParseRef(rest[0]); err != nil {
 		return badUsage("%v", err)

@@ -78,7 +78,7 @@ func (f imageFolder) read(name string) []byte {
 func (f imageFolder) run(args string) (status int, text string) {
 	f.t.Helper()
 	var out, errs bytes.Buffer
-	status = run(f.t.Context(), append([]string{"image"}, words(strings.ReplaceAll(args, "@", f.dir+"/"))...), nil, &out, &errs)
+	status = run(f.t.Context(), append([]string{"image"}, words(strings.ReplaceAll(args, "@", f.dir+"/"))...), noEnv, nil, &out, &errs)
 	return status, strings.ReplaceAll(out.String()+errs.String(), f.dir+"/", "@")
 }
 

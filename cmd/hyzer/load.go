@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"hyzer/netsvc/control"
@@ -40,7 +39,7 @@ func load(e *env, args []string) error {
 		}
 		return loadVerb(e, rest[0], rest[1])
 	}
-	req := control.LoadRequest{Nodes: list(rest[1:]), WaitBoot: *boot, ZeroFree: *zero, Prepare: *prepare, By: os.Getenv("USER")}
+	req := control.LoadRequest{Nodes: list(rest[1:]), WaitBoot: *boot, ZeroFree: *zero, Prepare: *prepare, By: e.getenv("USER")}
 	for _, name := range strings.Split(rest[0], ",") {
 		ref, err := registry.ParseRef(name)
 		if err != nil {

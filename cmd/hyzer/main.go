@@ -61,6 +61,7 @@ func verbs() map[string]verb {
 type env struct {
 	ctx    context.Context
 	client *control.Client
+	getenv func(string) string
 	json   bool
 	in     io.Reader
 	out    io.Writer
@@ -72,7 +73,7 @@ type env struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, arguments(os.Args), os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // arguments are those after the program's name, which is the verb itself where
@@ -84,13 +85,14 @@ func arguments(argv []string) []string {
 	return argv[1:]
 }
 
-func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+// run runs a command line with what getenv says of USER and HYZER_CONTROL.
+func run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errs io.Writer) int {
 	name, args := splitVerb(args)
 	v, ok := verbs()[name]
 	if !ok {
 		return noVerb(name, args, out, errs)
 	}
-	e := &env{ctx: ctx, in: in, out: out, errs: errs, verb: v, name: name}
+	e := &env{ctx: ctx, getenv: getenv, in: in, out: out, errs: errs, verb: v, name: name}
 	err := v.run(e, args)
 	var status exitStatus
 	switch {
@@ -165,7 +167,7 @@ func (e *env) flags(name string) (*flag.FlagSet, *string) {
 	fs := flag.NewFlagSet("hyzer "+name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run says what is wrong, once
 	fs.BoolVar(&e.json, "json", false, "print JSON")
-	address := os.Getenv("HYZER_CONTROL")
+	address := e.getenv("HYZER_CONTROL")
 	if address == "" {
 		address = control.DefaultSocket
 	}

@@ -21,7 +21,7 @@ func TestPages(t *testing.T) {
 			continue
 		}
 		var out, errs bytes.Buffer
-		if status := run(t.Context(), append(c.Words[1:], "--help"), strings.NewReader(""), &out, &errs); status != exitOK {
+		if status := run(t.Context(), append(c.Words[1:], "--help"), noEnv, strings.NewReader(""), &out, &errs); status != exitOK {
 			t.Errorf("%s: %s: %s", c.Page, strings.Join(c.Words, " "), errs.String())
 		}
 	}

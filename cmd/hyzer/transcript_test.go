@@ -136,7 +136,7 @@ func session(t *testing.T, site *controltest.Site, args []string, stdin string, 
 	t.Helper()
 	var out, errs bytes.Buffer
 	args = append([]string{"--control", site.Address}, args...)
-	status := run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	status := run(t.Context(), args, operator, strings.NewReader(stdin), &out, &errs)
 	if id := loadID.FindString(out.String() + errs.String()); id != "" {
 		variables["load"] = id
 	}
@@ -151,11 +151,17 @@ func session(t *testing.T, site *controltest.Site, args []string, stdin string, 
 var (
 	loadID    = regexp.MustCompile(`load-\d{8}-\d{6}-[A-Z2-7]{6}`)
 	duration  = regexp.MustCompile(`\b\d+(\.\d+)?(ms|s|µs)\b`)
-	moment    = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`)
+	moment    = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`)
 	revision  = regexp.MustCompile(`((?:revision"?:?|"after":|"start":) ?)\d+`)
 	generated = regexp.MustCompile(`"generation": \d+`)
 	ordered   = regexp.MustCompile(`"ordered":true,`) // unless the node asked before
 )
+
+// operator is the environment of all sessions.
+func operator(name string) string { return map[string]string{"USER": "operator"}[name] }
+
+// noEnv is an environment without variables.
+func noEnv(string) string { return "" }
 
 // steady takes out what differs from run to run.
 func steady(text string) string {
