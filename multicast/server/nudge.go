@@ -4,9 +4,9 @@ import "time"
 
 // An old client that lost something says so only after three receive timeouts
 // of 30 ms, for chunks that are not complete bring no next request; so with
-// loss it waits most of the time. A datagram that is no packet counts as a timeout to it (A6), and is
-// nothing to anybody else. So when all that is wanted has been sent, some of those
-// have old clients ask at once.
+// loss it waits most of the time. A datagram that is no packet counts as a
+// timeout to it (A6), and is nothing to anybody else. So when all that is wanted
+// has been sent, some of those have old clients ask at once.
 const (
 	// nudgePackets is how many are sent: three are needed, and one may be lost.
 	nudgePackets = 4
@@ -31,7 +31,7 @@ type nudge struct {
 
 // datagram returns one packet of a nudge, or nil and when one is due, if ever.
 func (n *nudge) datagram(now, blocksAt time.Time) ([]byte, time.Time) {
-	if n.left == 0 {
+	if n.left == 0 || blocksAt.After(n.sentAt) { // what was left of the one before comes too late
 		switch due := blocksAt.Add(nudgeAfter); {
 		case n.lackedAt.IsZero() || now.Sub(n.lackedAt) > nudgeMemory || !blocksAt.After(n.sentAt):
 			return nil, time.Time{}
@@ -46,7 +46,7 @@ func (n *nudge) datagram(now, blocksAt time.Time) ([]byte, time.Time) {
 
 // nudgeOld is what to send to old clients while nothing is wanted, or when.
 func (s *Session) nudgeOld(now time.Time) ([]byte, time.Time) {
-	if n := s.clients.len(); n == 0 || n > nudgeClientsMax || s.waitsForImage() {
+	if n := s.clients.len(); n == 0 || n > nudgeClientsMax {
 		return nil, time.Time{}
 	}
 	return s.nudge.datagram(now, s.gather.sentAt)
