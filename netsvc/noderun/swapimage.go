@@ -113,7 +113,7 @@ func isPathPart(s string) bool {
 // its name only once it is whole and durable; until then the one before it
 // stays. It returns 0, or 1 after any error (page swap, section 3.2).
 //
-//	create-swapimage [-fs] [-d swapinfo -n vname]
+//	create-swapimage [-f] [-s] [-d swapinfo -n vname]
 func CreateSwapImage(args []string, _ io.Reader, _, stderr io.Writer) int {
 	return createSwapImage(args, os.Getenv, stderr, nil)
 }
