@@ -44,9 +44,10 @@ func (n *nudge) datagram(now, blocksAt time.Time) ([]byte, time.Time) {
 	return append([]byte(nil), nudgeText...), time.Time{}
 }
 
-// nudgeOld is what to send to old clients while nothing is wanted, or when.
+// nudgeOld is what to send to old clients while nothing is wanted, or when. A
+// session of a fixed rate sends what the C server does, and no more.
 func (s *Session) nudgeOld(now time.Time) ([]byte, time.Time) {
-	if n := s.clients.len(); n == 0 || n > nudgeClientsMax {
+	if n := s.clients.len(); !s.pace.dynamic || n == 0 || n > nudgeClientsMax {
 		return nil, time.Time{}
 	}
 	return s.nudge.datagram(now, s.gather.sentAt)

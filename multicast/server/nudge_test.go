@@ -17,17 +17,19 @@ func TestNudge(t *testing.T) {
 		lack    bool // the client asks for part of a chunk
 		offer   bool // it speaks mode 2
 		keyed   bool // the session has a key
+		fixed   bool // its rate is
 		later   time.Duration
 		want    int
 	}{
-		"lost something":        {1, true, false, false, nudgeAfter, nudgePackets},
-		"lost nothing":          {1, false, false, false, nudgeAfter, 0},
-		"of mode 2":             {1, true, true, false, nudgeAfter, 0},
-		"session with a key":    {1, true, false, true, nudgeAfter, 0},
-		"long ago":              {1, true, false, false, 2 * nudgeMemory, 0},
-		"nobody joined":         {0, true, false, false, nudgeAfter, 0},
-		"so many as may be":     {nudgeClientsMax, true, false, false, nudgeAfter, nudgePackets},
-		"too many, all at once": {nudgeClientsMax + 1, true, false, false, nudgeAfter, 0},
+		"lost something":        {1, true, false, false, false, nudgeAfter, nudgePackets},
+		"lost nothing":          {1, false, false, false, false, nudgeAfter, 0},
+		"of mode 2":             {1, true, true, false, false, nudgeAfter, 0},
+		"session with a key":    {1, true, false, true, false, nudgeAfter, 0},
+		"fixed rate":            {1, true, false, false, true, nudgeAfter, 0},
+		"long ago":              {1, true, false, false, false, 2 * nudgeMemory, 0},
+		"nobody joined":         {0, true, false, false, false, nudgeAfter, 0},
+		"so many as may be":     {nudgeClientsMax, true, false, false, false, nudgeAfter, nudgePackets},
+		"too many, all at once": {nudgeClientsMax + 1, true, false, false, false, nudgeAfter, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +39,7 @@ func TestNudge(t *testing.T) {
 				mode2.Key = new(wire.Key)
 			}
 			s, err := NewSession(SessionConfig{
-				Self: netip.MustParseAddr("10.0.0.1"), Address: scriptAddress, FileBytes: 3 << 20, Pace: Pace{Gap: -1}, RepairHold: -1, Mode2: mode2,
+				Self: netip.MustParseAddr("10.0.0.1"), Address: scriptAddress, FileBytes: 3 << 20, Pace: Pace{Gap: -1, Dynamic: !c.fixed}, RepairHold: -1, Mode2: mode2,
 			}, now)
 			if err != nil {
 				t.Fatal(err)
