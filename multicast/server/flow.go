@@ -32,15 +32,13 @@ const (
 	flowRateMin = 100 // blocks per second
 	// Old clients say nothing but what they lack, up to a second late. So where
 	// there are more than flowOldClients the rate begins with their part of the cap,
-	// and grows by flowGrowthOldFirst, tenfold in a second, until one lacked too
-	// much, and from then on by flowGrowthOld, to the double. A client that lacks
+	// and grows by flowGrowthOld only, to the double in a second. A client that lacks
 	// an overflowDiv-th of a chunk that has passed had no room for it: that cuts
 	// the rate to flowCutMost, once in overflowPeriod.
-	flowOldClients     = 4
-	flowGrowthOldFirst = 1.05
-	flowGrowthOld      = 1.014
-	overflowDiv        = 8
-	overflowPeriod     = 100 * time.Millisecond
+	flowOldClients = 4
+	flowGrowthOld  = 1.014
+	overflowDiv    = 8
+	overflowPeriod = 100 * time.Millisecond
 	// A client that alone has held the others for flowPatience, below a
 	// laggardDiv-th of the cap, is a laggard, until another says that it is not
 	// laggardApart times as fast.
@@ -98,8 +96,6 @@ func (f *flow) grow(now time.Time) {
 	}
 	by := flowGrowth
 	switch {
-	case f.old && !f.told:
-		by = flowGrowthOldFirst
 	case f.old:
 		by = flowGrowthOld
 	case !f.told:

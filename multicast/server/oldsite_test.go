@@ -238,9 +238,9 @@ func TestOldClientsKeepRate(t *testing.T) {
 		{4, 128, 0, 0, 7 * time.Second},
 		{4, 128, 0.01, time.Second / 2, 9 * time.Second}, // 14 s
 		{4, 128, 0.05, time.Second, 11 * time.Second},    // 19 s
-		{16, 64, 0, 2 * time.Second, 6 * time.Second},    // begins slowly
-		{16, 64, 0.01, 2 * time.Second, 7 * time.Second}, // 7 s
-		{16, 64, 0.05, 2 * time.Second, 9 * time.Second}, // 11 s
+		{16, 64, 0, 4 * time.Second, 9 * time.Second},    // begins at a quarter of the rate
+		{16, 64, 0.01, 3 * time.Second, 10 * time.Second},
+		{16, 64, 0.05, 2 * time.Second, 13 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d clients, %v", c.clients, c.loss), func(t *testing.T) {
 			t.Parallel()

@@ -88,18 +88,13 @@ func TestOldClients(t *testing.T) {
 		}
 	}
 	var f flow
-	f.beginOld(start, cap, 320)
+	f.beginOld(start, cap, 32)
 	now := start
-	for _, want := range [][2]float64{{0.11, 0.16}, {0.13, 0.19}} {
-		for end := now.Add(time.Second); now.Before(end); now = now.Add(time.Millisecond) {
-			f.grow(now)
-		}
-		if got := f.limit / cap; got < want[0] || got > want[1] {
-			t.Errorf("%.3f of the cap after a second, want %.2f to %.2f: ten times as much until one lacks too much, then the double", got, want[0], want[1])
-		}
-		if !f.told {
-			f.overflow(now)
-		}
+	for ; now.Before(start.Add(time.Second)); now = now.Add(time.Millisecond) {
+		f.grow(now)
+	}
+	if got := f.limit / cap; got < 0.2 || got > 0.3 {
+		t.Errorf("%.3f of the cap after a second, want about the double of 0.125", got)
 	}
 	before := f.limit
 	f.overflow(now)
