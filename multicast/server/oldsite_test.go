@@ -224,7 +224,7 @@ func (o *oldSite) book(n *oldNode) {
 // session, beside one of a fixed rate; and they need not wait for their timeouts.
 func TestOldClientsKeepRate(t *testing.T) {
 	if raceDetector {
-		t.Skip("one goroutine does it all: no races to find, in half a minute")
+		t.Skip("half a minute with the race detector, and one goroutine does it all; .ci/run has it without")
 	}
 	t.Parallel()
 	for _, c := range []struct {
@@ -266,7 +266,7 @@ func TestOldClientsKeepRate(t *testing.T) {
 // server, beside what links lose by themselves.
 func TestOldClientsSlowPort(t *testing.T) {
 	if raceDetector {
-		t.Skip("one goroutine does it all: no races to find, in half a minute")
+		t.Skip("half a minute with the race detector, and one goroutine does it all; .ci/run has it without")
 	}
 	t.Parallel()
 	for _, part := range []float64{0.9, 0.5, 0.2} {
